@@ -1,0 +1,67 @@
+# `make demo` and `make test` need python3 (3.11 or newer), python3-venv and make; nothing else.
+
+PYTHON ?= python3
+VENV   ?= .venv
+DATA   ?= examples/data
+
+BIN := $(VENV)/bin
+PY  := $(BIN)/python
+PIP := $(PY) -m pip --disable-pip-version-check --quiet install
+
+BENCHMARKS = $(filter-out benchmarks/_%,$(wildcard benchmarks/*.py))
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format bench mutants clean
+
+help: ## show this
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s  %s\n", $$1, $$2}' Makefile
+
+demo: $(VENV)/.demo ## run the quickstart, on DATA=folder if you like
+	$(PY) examples/quickstart.py $(DATA)
+
+test: $(VENV)/.test ## run the tests
+	$(PY) -m pytest -q
+
+check: $(VENV)/.dev ## everything that must pass before a change is in
+	@echo "== format"
+	$(BIN)/ruff format --check .
+	@echo "== lint"
+	$(BIN)/ruff check .
+	@echo "== mypy"
+	$(BIN)/mypy --strict
+	@echo "== pyright"
+	$(BIN)/pyright --pythonpath $(PY)
+	@echo "== test"
+	@$(MAKE) --no-print-directory test
+
+format: $(VENV)/.dev ## format, and mend what the linter can mend
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.demo ## run every benchmark, one after the other
+	@for script in $(BENCHMARKS); do echo "== $$script"; $(PY) $$script || exit 1; done
+
+mutants: $(VENV)/.test ## break the core on purpose; the tests must notice
+	$(PY) tools/mutants
+
+clean: ## remove environments, caches and build output
+	rm -rf .venv .venv-* build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp says what is installed. The install is editable, so that no run sees an older copy of the
+# package; each stamp covers those before it, so that nothing is installed twice.
+$(VENV)/.made:
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.demo: pyproject.toml | $(VENV)/.made
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.test: pyproject.toml | $(VENV)/.made
+	$(PIP) --editable '.[test]'
+	@touch $(VENV)/.demo $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/.made
+	$(PIP) --editable '.[dev]'
+	@touch $(VENV)/.demo $(VENV)/.test $@

@@ -1,0 +1,1 @@
+"""DECIDES: facts in, changes and commands out. Pure: no loop, clock, dice, log or I/O."""

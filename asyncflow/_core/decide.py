@@ -1,0 +1,192 @@
+"""What follows from a fact. Pure: same state, same fact, same answer; never raises on a fact.
+
+A fact that is late, doubled or out of order finds that what it names has moved on, and changes
+nothing.
+"""
+
+from dataclasses import replace
+from typing import Final, assert_never
+
+from asyncflow._core.commands import SetTimer
+from asyncflow._core.draft import Draft
+from asyncflow._core.execution import NOTHING, Decision, ExecutionState
+from asyncflow._core.facts import (
+    EventSent,
+    ExecutionRecovered,
+    ExecutionStarted,
+    Fact,
+    RetryFellDue,
+    StopRequested,
+    TaskActionRequested,
+    TaskEnded,
+    TaskStarted,
+)
+from asyncflow._core.plan import Plan
+from asyncflow._core.state import Outcome, TaskState
+from asyncflow._model.status import ExecutionType, TaskStatus, WorkflowStatus
+
+NO_VERDICTS: Final = frozenset[int]()
+
+LOST: Final = "CrashError: its process died, and it is not idempotent"
+
+
+def decide(
+    plan: Plan, state: ExecutionState, fact: Fact, verdicts: frozenset[int] = NO_VERDICTS
+) -> Decision:
+    """Return what changes and what is to be done because of ``fact``.
+
+    Args:
+        plan: the workflow of the execution.
+        state: where it stands; stays as it is.
+        fact: what happened.
+        verdicts: numbers of the event rules whose own condition the event met.
+    """
+    if state.head.status.final:
+        return NOTHING
+    draft = Draft(plan, state, fact.at)
+    match fact:
+        case ExecutionStarted():
+            _start(draft)
+        case ExecutionRecovered():
+            _recover(draft, state)
+        case EventSent():
+            if _works(draft):
+                draft.receive(plan.by_key.get(fact.key, ()), verdicts)
+        case TaskStarted():
+            _note_start(draft, fact)
+        case TaskEnded():
+            _end_attempt(draft, fact)
+        case RetryFellDue():
+            _retry(draft, fact)
+        case TaskActionRequested():
+            if _works(draft):
+                draft.act(fact.task, fact.action, ExecutionType.MANUAL)
+        case StopRequested():
+            _stop(draft, state)
+        case _:
+            assert_never(fact)
+    return draft.settle()
+
+
+def _works(draft: Draft) -> bool:
+    """Say whether the execution has begun and can go on."""
+    return draft.head.status is WorkflowStatus.RUNNING and draft.head.parked_reason is None
+
+
+def _start(draft: Draft) -> None:
+    if draft.head.status is not WorkflowStatus.INIT:
+        return
+    reason = _reason(draft.plan, [])
+    if reason is not None:
+        draft.head = replace(draft.head, parked_reason=reason)
+        return
+    running = WorkflowStatus.RUNNING
+    draft.head = replace(draft.head, status=running, begin=draft.at, parked_reason=None)
+    for task in draft.plan.tasks.values():
+        if task.alone:
+            draft.act(task.name, TaskAction.START, ExecutionType.EVENT)
+
+
+def _stop(draft: Draft, state: ExecutionState) -> None:
+    if draft.head.stopping:
+        return
+    draft.head = replace(draft.head, stopping=True)
+    for task in state.tasks.values():
+        draft.stop(task.name)
+
+
+def _recover(draft: Draft, state: ExecutionState) -> None:
+    """Give every task that was alive its next step, or park what has lost its definition."""
+    if draft.head.status is not WorkflowStatus.RUNNING:
+        return
+    alive = [task for task in state.tasks.values() if task.status.alive]
+    gone = [task.name for task in alive if task.name not in draft.plan.tasks]
+    reason = None if draft.head.stopping else _reason(draft.plan, gone)
+    if reason != draft.head.parked_reason:
+        draft.head = replace(draft.head, parked_reason=reason)
+    if reason is None:
+        for task in alive:
+            _recover_task(draft, task)
+
+
+def _reason(plan: Plan, gone: list[str]) -> str | None:
+    if not plan.tasks:
+        return f"workflow {plan.workflow!r} is not declared"
+    if not gone:
+        return None
+    names = ", ".join(map(repr, gone))
+    return f"workflow {plan.workflow!r} is not declared with task {names}, which has not ended"
+
+
+def _recover_task(draft: Draft, task: TaskState) -> None:
+    match task.status:
+        case TaskStatus.QUEUED:
+            draft.dispatch(task)
+        case TaskStatus.RUNNING if draft.plan.tasks[task.name].idempotent:
+            draft.queue(task)
+        case TaskStatus.RUNNING:
+            draft.finish(task, Outcome(TaskStatus.FAILED, error=LOST))
+        case TaskStatus.STOPPING:
+            draft.finish(task, Outcome(TaskStatus.STOPPED))
+        case TaskStatus.RETRYING:
+            _set_timer(draft, task)
+        case TaskStatus.INIT | TaskStatus.SUCCESS | TaskStatus.FAILED | TaskStatus.STOPPED:
+            pass
+        case _:
+            assert_never(task.status)
+
+
+def _note_start(draft: Draft, fact: TaskStarted) -> None:
+    task = draft.task(fact.task)
+    if _is_at(task, fact) and task.status is TaskStatus.QUEUED:
+        begin = task.begin or fact.at
+        draft.put(replace(task, status=TaskStatus.RUNNING, begin=begin))
+
+
+def _end_attempt(draft: Draft, fact: TaskEnded) -> None:
+    task = draft.task(fact.task)
+    if not _is_at(task, fact):
+        return
+    if task.status is TaskStatus.STOPPING:
+        # Whatever the body made of it: it was told to stop, and a later run may
+        # already count on its having changed nothing.
+        stopped = Outcome(TaskStatus.STOPPED, abandoned=fact.outcome.abandoned)
+        draft.finish(task, stopped)
+    elif task.status is TaskStatus.QUEUED or task.status is TaskStatus.RUNNING:
+        if fact.outcome.status is TaskStatus.SUCCESS:
+            draft.merge(fact.context)
+        if fact.outcome.status is TaskStatus.FAILED:
+            _fail(draft, task, fact)
+        else:
+            draft.finish(task, fact.outcome)
+
+
+def _fail(draft: Draft, task: TaskState, fact: TaskEnded) -> None:
+    """Let a failed attempt be followed by another, if the task has one left."""
+    plan = draft.plan.tasks.get(task.name)
+    task = replace(task, failures=task.failures + 1)
+    if plan is None or not fact.retryable or task.failures > plan.retry.retries:
+        draft.finish(task, fact.outcome)
+        return
+    due = fact.at + plan.retry.delay_for(task.failures, fact.dice)
+    retrying = replace(task, status=TaskStatus.RETRYING, due=due)
+    draft.put(retrying, replace(fact.outcome, status=TaskStatus.RETRYING))
+    _set_timer(draft, retrying)
+
+
+def _set_timer(draft: Draft, task: TaskState) -> None:
+    if task.due is not None:
+        timer = SetTimer(task.name, task.sequence_number, task.try_number, task.due)
+        draft.commands.append(timer)
+
+
+def _retry(draft: Draft, fact: RetryFellDue) -> None:
+    task = draft.task(fact.task)
+    known = task.name in draft.plan.tasks
+    if known and _works(draft) and _is_at(task, fact) and task.status is TaskStatus.RETRYING:
+        draft.queue(task)
+
+
+def _is_at(task: TaskState, fact: TaskStarted | TaskEnded | RetryFellDue) -> bool:
+    """Say whether the fact is about the attempt that the task is at."""
+    return (task.sequence_number, task.try_number) == (fact.sequence_number, fact.try_number)

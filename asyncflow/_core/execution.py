@@ -1,0 +1,149 @@
+"""One execution in its owner's memory: what `decide` reads, and what applying its answer changes.
+
+Beside the stored state it holds what would be dear to count anew: tasks alive, rules half met.
+It is rebuilt from stored rows by `restore`, so nothing here is the truth.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from asyncflow._core.commands import Command
+from asyncflow._core.plan import Plan
+from asyncflow._core.state import Head, Outcome, TaskState
+from asyncflow._model.status import TaskStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many tasks stand so, by their latest run.
+
+    Attributes:
+        alive: something is to come of them without a new start.
+        pending: a start waits until their run has stopped.
+        failed: FAILED.
+        stopped: STOPPED.
+        waiting: they have not run, and an event may start them.
+    """
+
+    alive: int = 0
+    pending: int = 0
+    failed: int = 0
+    stopped: int = 0
+    waiting: int = 0
+
+    def moved(self, plan: Plan, old: TaskState, new: TaskState) -> "Counts":
+        """Return the counts after one task went from ``old`` to ``new``."""
+        return Counts(
+            alive=self.alive + new.status.alive - old.status.alive,
+            pending=self.pending + (new.again is not None) - (old.again is not None),
+            failed=self.failed + (new.status is _FAILED) - (old.status is _FAILED),
+            stopped=self.stopped + (new.status is _STOPPED) - (old.status is _STOPPED),
+            waiting=self.waiting + _waits(plan, new) - _waits(plan, old),
+        )
+
+
+_FAILED: Final = TaskStatus.FAILED
+_STOPPED: Final = TaskStatus.STOPPED
+
+
+def _waits(plan: Plan, task: TaskState) -> bool:
+    if task.sequence_number:
+        return False
+    found = plan.tasks.get(task.name)
+    return found is not None and found.listens
+
+
+@dataclass(frozen=True, slots=True)
+class TaskChange:
+    """The row of one task execution as it is now; an outcome only where an attempt ended."""
+
+    state: TaskState
+    outcome: Outcome | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What follows from a fact: only what changes, so that it is small however large the execution.
+
+    Attributes:
+        head: the new head, None if it stays.
+        tasks: task executions that changed, each once, a later run of a task after the earlier.
+        context: changed keys, None deletes.
+        met: status rules, by number, with how many of their upstreams have the wanted status.
+        counts: the new counts, None if they stay.
+        commands: to be carried out, in order, once the changes are on disk.
+    """
+
+    head: Head | None = None
+    tasks: tuple[TaskChange, ...] = ()
+    context: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
+    met: Mapping[int, int] = field(default_factory=dict[int, int])
+    counts: Counts | None = None
+    commands: tuple[Command, ...] = ()
+
+
+NOTHING: Final = Decision()
+
+
+@dataclass(slots=True)
+class ExecutionState:
+    """Where an execution stands. `decide` reads it; only `apply` changes it.
+
+    Attributes:
+        tasks: the latest run of each task that ever ran.
+        context: JSON text by key. Replaced, never changed in place: tasks hold on to it.
+    """
+
+    head: Head
+    tasks: dict[str, TaskState]
+    context: Mapping[str, str]
+    met: dict[int, int]
+    counts: Counts
+
+    @classmethod
+    def new(cls, plan: Plan, context: Mapping[str, str]) -> "ExecutionState":
+        """Return an execution that has not begun."""
+        return cls.restore(plan, Head(), (), context)
+
+    @classmethod
+    def restore(
+        cls, plan: Plan, head: Head, tasks: Iterable[TaskState], context: Mapping[str, str]
+    ) -> "ExecutionState":
+        """Return the execution whose stored state this is, under a plan that may be a newer one."""
+        latest = {task.name: task for task in tasks}
+        counts = Counts(waiting=sum(task.listens for task in plan.tasks.values()))
+        for name, task in latest.items():
+            counts = counts.moved(plan, TaskState(name), task)
+        met = {
+            rule.index: count
+            for rule in plan.status_rules
+            if (count := sum(_status(latest, name) is wanted for name, wanted in rule.upstreams))
+        }
+        return cls(head, latest, dict(context), met, counts)
+
+    def task(self, name: str) -> TaskState:
+        """Return the latest run of a task, INIT if it never ran."""
+        return self.tasks.get(name) or TaskState(name)
+
+    def apply(self, decision: Decision) -> None:
+        """Make what was decided the state. Only for the answer to this very state."""
+        if decision.head is not None:
+            self.head = decision.head
+        if decision.counts is not None:
+            self.counts = decision.counts
+        for change in decision.tasks:
+            self.tasks[change.state.name] = change.state
+        self.met.update(decision.met)
+        if decision.context:
+            merged = {**self.context, **decision.context}
+            self.context = {key: text for key, text in merged.items() if text is not None}
+
+    def copy(self) -> "ExecutionState":
+        """Return an equal state of its own."""
+        return replace(self, tasks=dict(self.tasks), met=dict(self.met))
+
+
+def _status(tasks: Mapping[str, TaskState], name: str) -> TaskStatus:
+    task = tasks.get(name)
+    return TaskStatus.INIT if task is None else task.status

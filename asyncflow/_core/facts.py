@@ -1,0 +1,104 @@
+"""What has happened: the only inputs of `decide`. Named in the past tense, frozen, never wrong.
+
+Time and chance arrive in the fact: who decides it again later decides the same. A fact may come
+late, twice or out of order; what it names (task, sequence number, attempt) tells whether it still
+matters.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeAlias
+
+from asyncflow._core.state import Outcome
+from asyncflow._model.status import TaskAction
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionStarted:
+    """A runner took up an execution that had not begun."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionRecovered:
+    """A runner took over an execution whose last owner is gone; none of its tasks works now."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class EventSent:
+    """An event that this execution may react to was sent."""
+
+    at: datetime
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskStarted:
+    """The body of an attempt began."""
+
+    at: datetime
+    task: str
+    sequence_number: int
+    try_number: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskEnded:
+    """An attempt is over.
+
+    Attributes:
+        context: what a successful attempt changed, by key; None deletes.
+        dice: a number in [0, 1) that spreads retries.
+        retryable: False if another attempt could only fail likewise.
+    """
+
+    at: datetime
+    task: str
+    sequence_number: int
+    try_number: int
+    outcome: Outcome
+    context: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
+    dice: float = 0.0
+    retryable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RetryFellDue:
+    """The pause after the attempt ``try_number`` is over."""
+
+    at: datetime
+    task: str
+    sequence_number: int
+    try_number: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskActionRequested:
+    """Somebody asked for an action on one task by a call."""
+
+    at: datetime
+    task: str
+    action: TaskAction
+
+
+@dataclass(frozen=True, slots=True)
+class StopRequested:
+    """Somebody asked for the whole execution to stop."""
+
+    at: datetime
+
+
+Fact: TypeAlias = (
+    ExecutionStarted
+    | ExecutionRecovered
+    | EventSent
+    | TaskStarted
+    | TaskEnded
+    | RetryFellDue
+    | TaskActionRequested
+    | StopRequested
+)

@@ -1,0 +1,68 @@
+"""Where one execution stands: frozen values that a store keeps, and the mutable whole that is decided on.
+
+Nothing here chooses what comes next; `decide` does.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from asyncflow._model.status import ExecutionType, TaskStatus, WorkflowStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What an execution is as a whole.
+
+    Attributes:
+        stopping: `stop` was asked for: nothing new starts.
+        error: the first error of its tasks, with the task's name.
+        parked_reason: why it cannot go on under the definitions that are loaded.
+    """
+
+    status: WorkflowStatus = WorkflowStatus.INIT
+    stopping: bool = False
+    begin: datetime | None = None
+    end: datetime | None = None
+    error: str | None = None
+    parked_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskState:
+    """Where the latest run of one task stands.
+
+    Attributes:
+        sequence_number: how often the task was started, 0 if never.
+        try_number: attempts of this run, crashes included.
+        failures: attempts of this run that failed; retries are counted against it.
+        again: the type of a start that waits until this run has stopped.
+        due: when the next attempt may begin, while RETRYING.
+    """
+
+    name: str
+    sequence_number: int = 0
+    try_number: int = 0
+    status: TaskStatus = TaskStatus.INIT
+    execution_type: ExecutionType = ExecutionType.EVENT
+    failures: int = 0
+    again: ExecutionType | None = None
+    begin: datetime | None = None
+    end: datetime | None = None
+    due: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an attempt of a task ended; what is kept beside its state.
+
+    Attributes:
+        result: JSON text, None for nothing.
+        error: ``"ValueError: text"``, None unless it failed.
+        abandoned: it was told to stop and did not; its late result is refused.
+    """
+
+    status: TaskStatus
+    result: str | None = None
+    error: str | None = None
+    traceback: str | None = None
+    abandoned: bool = False

@@ -1,0 +1,1 @@
+"""DECLARES: what users write down and what they hold in hands. Pure: no loop, clock or I/O."""

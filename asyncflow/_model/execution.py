@@ -1,0 +1,256 @@
+"""Handles on workflow executions and task executions: a snapshot of their rows, and what to ask next.
+
+They hold no live state: `WorkflowExecution.refresh` looks again.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from asyncflow._dual import Home, Page, dual_classmethod, dual_iterator_classmethod, dual_method
+from asyncflow._model.duration import parse_duration
+from asyncflow._model.port import Port, current_port
+from asyncflow._model.record import ExecutionRecord, TaskExecutionRecord
+from asyncflow._model.status import ExecutionType, TaskStatus, WorkflowStatus
+from asyncflow._model.value import JsonValue, from_json_text
+from asyncflow.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class TaskExecutionKey:
+    """What identifies a task execution: seed 002's class and field names."""
+
+    workflow_execution_id: int
+    task_name: str
+    seq_num: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskExecution:
+    """One run of a task in a workflow execution; a retry belongs to the same run.
+
+    Attributes:
+        sequence_number: the n-th run of the task in this execution, from 1.
+        try_number: the attempt it is at, from 1; one that a crash cut short counts.
+        begin_date: when its first attempt began, aware, UTC; None before.
+        end_date: when it ended for good.
+        result: the JSON value that it returned, None if nothing.
+        error_message: ``"ValueError: text"`` of its last attempt, if that failed.
+        traceback: of the same error.
+        abandoned: it was stopped and its thread did not end; the late result was refused.
+    """
+
+    workflow_execution_id: int
+    task_name: str
+    sequence_number: int
+    try_number: int
+    execution_type: ExecutionType
+    status: TaskStatus
+    begin_date: datetime | None
+    end_date: datetime | None
+    result: JsonValue
+    error_message: str | None
+    traceback: str | None
+    abandoned: bool
+
+    @property
+    def key(self) -> TaskExecutionKey:
+        """What identifies it."""
+        return TaskExecutionKey(self.workflow_execution_id, self.task_name, self.sequence_number)
+
+    @classmethod
+    def of(cls, record: TaskExecutionRecord) -> "TaskExecution":
+        """Return what the record says, its result decoded."""
+        return cls(
+            workflow_execution_id=record.execution,
+            task_name=record.task_name,
+            sequence_number=record.sequence_number,
+            try_number=record.try_number,
+            execution_type=record.execution_type,
+            status=record.status,
+            begin_date=record.begin,
+            end_date=record.end,
+            result=None if record.result is None else from_json_text(record.result),
+            error_message=record.error,
+            traceback=record.traceback,
+            abandoned=record.abandoned,
+        )
+
+
+class WorkflowExecution:
+    """One run of a workflow, as it was when it was asked for.
+
+    `get`, `wait` and `refresh` give a new snapshot and never change this one.
+    """
+
+    __slots__ = ("_context", "_port", "_record")
+
+    def __init__(
+        self, port: Port, record: ExecutionRecord, context: dict[str, JsonValue] | None = None
+    ) -> None:
+        """Show a record; ``port`` is asked for more."""
+        self._port = port
+        self._record = record
+        self._context = context
+
+    def __home__(self) -> Home:
+        """Return where its coroutines run."""
+        return self._port.__home__()
+
+    def __repr__(self) -> str:
+        """Name it and its status."""
+        return f"<WorkflowExecution {self.name!r} of {self.workflow_name!r}: {self.status}>"
+
+    @property
+    def id(self) -> int:
+        """The number of its row."""
+        return self._record.id
+
+    @property
+    def name(self) -> str:
+        """Its name, unique in the store; the ``run_name`` of its events."""
+        return self._record.name
+
+    @property
+    def workflow_name(self) -> str:
+        """The workflow that it runs."""
+        return self._record.workflow
+
+    @property
+    def namespace(self) -> str:
+        """The namespace of its workflow and its events."""
+        return self._record.namespace
+
+    @property
+    def execution_type(self) -> ExecutionType:
+        """Why it was started."""
+        return self._record.execution_type
+
+    @property
+    def status(self) -> WorkflowStatus:
+        """Its status."""
+        return self._record.status
+
+    @property
+    def begin_date(self) -> datetime | None:
+        """When it began, aware, UTC; None before."""
+        return self._record.begin
+
+    @property
+    def end_date(self) -> datetime | None:
+        """When it ended."""
+        return self._record.end
+
+    @property
+    def error_message(self) -> str | None:
+        """The first error of its tasks, with the task's name."""
+        return self._record.error
+
+    @property
+    def parked_reason(self) -> str | None:
+        """Why it cannot go on under what is declared; None if it can."""
+        return self._record.parked_reason
+
+    @property
+    def final_context(self) -> dict[str, JsonValue]:
+        """What its tasks left in the context, merged in order of their success.
+
+        Raises:
+            UsageError: `listall` leaves contexts in the store; `refresh` fetches this one.
+        """
+        if self._context is None:
+            text = (
+                f"listall() does not fetch the context of {self.name!r}: use refresh().final_context"
+            )
+            raise UsageError(text)
+        return self._context
+
+    @dual_classmethod
+    async def get(cls, name: str) -> "WorkflowExecution | None":
+        """Return the execution of that name, None if there is none."""
+        port = current_port("WorkflowExecution.get")
+        record = await port.find_execution(name)
+        return None if record is None else await snapshot(port, record)
+
+    @dual_iterator_classmethod
+    async def listall(
+        cls,
+        cursor: int | None,
+        /,
+        workflow: str | None = None,
+        namespace: str | None = None,
+        status: WorkflowStatus | Iterable[WorkflowStatus] | None = None,
+        limit: int = 100,
+    ) -> "Page[WorkflowExecution, int]":
+        """Iterate over executions, newest first; ``limit`` is the size of a page."""
+        port = current_port("WorkflowExecution.listall")
+        return await executions_page(port, cursor, workflow, namespace, status, limit)
+
+    @dual_method
+    async def refresh(self) -> "WorkflowExecution":
+        """Return it as it is now."""
+        record = await self._port.find_execution(self.name)
+        return await snapshot(self._port, self._record if record is None else record)
+
+    @dual_method
+    async def task_executions(self) -> list[TaskExecution]:
+        """Return every run of each of its tasks, in the order of their first start."""
+        records = await self._port.find_task_executions(self.id)
+        return [TaskExecution.of(record) for record in records]
+
+    @dual_method
+    async def wait(self, timeout: str | float | timedelta | None = None) -> "WorkflowExecution":
+        """Return it once it has ended, however it ended.
+
+        Args:
+            timeout: a duration as in ``"1m30s"``, or seconds; None waits for ever.
+
+        Raises:
+            WaitTimeoutError: it has not ended in time; it goes on.
+            ExecutionParkedError: it cannot end under what is declared.
+        """
+        patience = None if timeout is None else parse_duration(timeout, "timeout", zero=True)
+        record = await self._port.await_end(self.name, patience)
+        return await snapshot(self._port, record)
+
+    @dual_method
+    async def stop(self, wait: bool = False) -> None:
+        """Start nothing more in it and stop what runs. On return the wish is on disk.
+
+        Args:
+            wait: return only once it has ended.
+        """
+        await self._port.request_stop(self.name)
+        if wait:
+            await self._port.await_end(self.name, None)
+
+
+async def snapshot(port: Port, record: ExecutionRecord) -> WorkflowExecution:
+    """Return a handle that has its context."""
+    texts = await port.find_context(record.id)
+    context = {key: from_json_text(text) for key, text in texts.items()}
+    return WorkflowExecution(port, record, context)
+
+
+async def executions_page(
+    port: Port,
+    before: int | None,
+    workflow: str | None,
+    namespace: str | None,
+    status: WorkflowStatus | Iterable[WorkflowStatus] | None,
+    limit: int,
+) -> Page[WorkflowExecution, int]:
+    """Return one page of executions, newest first."""
+    if limit < 1:
+        text = f"limit must be at least 1, not {limit}"
+        raise UsageError(text)
+    wanted = [status] if isinstance(status, str) else status
+    records = await port.find_executions(
+        namespace=namespace,
+        workflow=workflow,
+        statuses=None if wanted is None else frozenset(map(WorkflowStatus, wanted)),
+        before=before,
+        limit=limit,
+    )
+    items = [WorkflowExecution(port, record) for record in records]
+    return Page(items, records[-1].id if len(records) == limit else None)

@@ -1,0 +1,142 @@
+"""What handles need of whoever asks a store: an interface, so that their imports still point down.
+
+`_client.Client` implements it. Beside it stands how a handle finds its client: the task it is
+called in, else the only one that is open.
+"""
+
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final, Protocol
+
+from asyncflow._dual import Home
+from asyncflow._model.record import EventRecord, ExecutionRecord, TaskExecutionRecord
+from asyncflow._model.status import WorkflowStatus
+from asyncflow.errors import TaskStopped, UsageError
+
+
+class Port(Protocol):
+    """Asks a store. Every coroutine runs on `__home__`'s loop."""
+
+    @property
+    def label(self) -> str:
+        """Its class and its store, for messages."""
+        ...
+
+    def __home__(self) -> Home:
+        """Return where its coroutines run."""
+        ...
+
+    async def find_execution(self, name: str) -> ExecutionRecord | None:
+        """Return an execution as it is stored."""
+        ...
+
+    async def find_executions(
+        self,
+        *,
+        namespace: str | None,
+        workflow: str | None,
+        statuses: frozenset[WorkflowStatus] | None,
+        before: int | None,
+        limit: int,
+    ) -> tuple[ExecutionRecord, ...]:
+        """Return executions, newest first."""
+        ...
+
+    async def find_task_executions(self, execution: int) -> tuple[TaskExecutionRecord, ...]:
+        """Return every run of every task of an execution, oldest first."""
+        ...
+
+    async def find_context(self, execution: int) -> Mapping[str, str]:
+        """Return the merged context of an execution, JSON text by key."""
+        ...
+
+    async def await_end(self, name: str, timeout: timedelta | None) -> ExecutionRecord:
+        """Return an execution once it has ended."""
+        ...
+
+    async def request_stop(self, name: str) -> None:
+        """Return once the wish to stop an execution is on disk."""
+        ...
+
+    async def publish(self, event: EventRecord) -> EventRecord:
+        """Store an event, tell those who hear it, and return it with its offset."""
+        ...
+
+    async def publish_from(
+        self, scope: "TaskScope", key: str, value: object, context: object
+    ) -> EventRecord:
+        """Publish an event of a task to its own workflow execution."""
+        ...
+
+
+@dataclass(slots=True)
+class StopSign:
+    """Tells a task in a thread that it should end; raised by the loop, read by the thread.
+
+    Attributes:
+        threads: how many threads work for the task now.
+        abandoned: one of them did not end when the task did.
+    """
+
+    raised: bool = False
+    threads: int = 0
+    abandoned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TaskScope:
+    """The task whose code runs here, and the client through which it asks."""
+
+    port: Port
+    execution: int
+    execution_name: str
+    namespace: str
+    task_name: str
+    sequence_number: int
+    try_number: int
+    stop_sign: StopSign = field(default_factory=StopSign)
+
+    def check(self) -> None:
+        """Raise `TaskStopped` if the task was told to stop: it should do nothing more."""
+        if self.stop_sign.raised:
+            raise TaskStopped
+
+
+CURRENT_TASK: Final[ContextVar[TaskScope | None]] = ContextVar("asyncflow_task", default=None)
+"""Set for the length of an attempt, also in its thread."""
+
+_open_ports: Final[list[Port]] = []
+
+
+def announce(port: Port) -> None:
+    """Let handles find a client that was opened."""
+    _open_ports.append(port)
+
+
+def withdraw(port: Port) -> None:
+    """Let handles find it no more."""
+    if port in _open_ports:
+        _open_ports.remove(port)
+
+
+def current_port(call: str) -> Port:
+    """Return the client for a call that names none.
+
+    Raises:
+        UsageError: outside a task, and none or several are open.
+        TaskStopped: inside a task that was told to stop.
+    """
+    scope = CURRENT_TASK.get()
+    if scope is not None:
+        scope.check()
+        return scope.port
+    if len(_open_ports) == 1:
+        return _open_ports[0]
+    if not _open_ports:
+        text = f"{call} finds no open Client or Runner: open one around the call"
+        raise UsageError(text)
+    labels = ", ".join(port.label for port in _open_ports)
+    text = f"{call} finds several ({labels}): ask one of them, as in client.execution(name)"
+    raise UsageError(text)

@@ -1,0 +1,84 @@
+"""What a store says about executions and events: rows as values, nothing to call, nothing to change.
+
+Values are JSON text here; the handles in `execution` and `event` decode them when asked.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from asyncflow._model.status import ExecutionType, TaskStatus, WorkflowStatus
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionRecord:
+    """A workflow execution as stored.
+
+    Attributes:
+        id: given by the store when the execution is created; grows.
+        name: unique in the store; the ``run_name`` of its events.
+        error: the first error of its tasks, with the task's name; None if there was none.
+        parked_reason: why it cannot go on; None if it can.
+        stopping: whether `stop` was asked for.
+        owner: the runner that works on it; None if none does.
+    """
+
+    id: int
+    name: str
+    workflow: str
+    namespace: str
+    execution_type: ExecutionType
+    status: WorkflowStatus
+    created: datetime
+    begin: datetime | None
+    end: datetime | None
+    error: str | None
+    parked_reason: str | None
+    stopping: bool
+    fingerprint: str
+    owner: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskExecutionRecord:
+    """One run of a task in a workflow execution, as stored.
+
+    Attributes:
+        sequence_number: the n-th run of this task in its execution, from 1; a retry keeps it.
+        try_number: the n-th attempt of this run, from 1; a crash counts as one.
+        result: JSON text of what the task returned; None if nothing.
+        error: type and text of the exception of the last failed attempt.
+        abandoned: it was stopped and did not end; its thread may still run.
+    """
+
+    execution: int
+    task_name: str
+    sequence_number: int
+    try_number: int
+    status: TaskStatus
+    execution_type: ExecutionType
+    begin: datetime | None
+    end: datetime | None
+    result: str | None
+    error: str | None
+    traceback: str | None
+    abandoned: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    """An event as stored; ``value`` and ``context`` are JSON text.
+
+    Attributes:
+        offset: its place among all events of the store; given at commit, None before.
+        execution: the workflow execution to which it is confined; None: the whole namespace.
+        sender: the task that sent it, as ``"{execution}/{task}"``, or what the sender said.
+    """
+
+    offset: int | None
+    key: str
+    value: str
+    namespace: str
+    sender: str | None
+    create_time: datetime
+    context: str | None = None
+    execution: int | None = None

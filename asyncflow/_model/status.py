@@ -1,0 +1,75 @@
+"""The statuses and actions, as their users write them; which may follow which is decided above.
+
+The members and values are those of the AIFlow documents. `StrEnum` and not ``(str, Enum)``: an
+f-string of the latter prints the member's path.
+"""
+
+from enum import StrEnum
+
+
+class TaskStatus(StrEnum):
+    """Where a task execution is in its life.
+
+    INIT: it has not run yet. QUEUED: its start is on disk. RUNNING: its body works.
+    SUCCESS, FAILED, STOPPED: its body has ended so. STOPPING: it was told to stop and has not
+    ended yet. RETRYING: an attempt failed, the next one is due.
+    """
+
+    INIT = "INIT"
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    SUCCESS = "SUCCESS"
+    FAILED = "FAILED"
+    STOPPING = "STOPPING"
+    STOPPED = "STOPPED"
+    RETRYING = "RETRYING"
+
+    @property
+    def alive(self) -> bool:
+        """Whether something of it is still to come without a new start."""
+        return self in _ALIVE
+
+    @property
+    def ended(self) -> bool:
+        """Whether it ran and is over."""
+        return self in _ENDED
+
+
+_ALIVE = frozenset(
+    {TaskStatus.QUEUED, TaskStatus.RUNNING, TaskStatus.STOPPING, TaskStatus.RETRYING}
+)
+_ENDED = frozenset({TaskStatus.SUCCESS, TaskStatus.FAILED, TaskStatus.STOPPED})
+
+
+class WorkflowStatus(StrEnum):
+    """Where a workflow execution is in its life: INIT and RUNNING go on, the others are final."""
+
+    INIT = "INIT"
+    RUNNING = "RUNNING"
+    SUCCESS = "SUCCESS"
+    FAILED = "FAILED"
+    STOPPED = "STOPPED"
+
+    @property
+    def final(self) -> bool:
+        """Whether it has ended; final is final."""
+        return self in _FINAL
+
+
+_FINAL = frozenset({WorkflowStatus.SUCCESS, WorkflowStatus.FAILED, WorkflowStatus.STOPPED})
+
+
+class TaskAction(StrEnum):
+    """What a rule asks of a task."""
+
+    START = "START"
+    STOP = "STOP"
+    RESTART = "RESTART"
+
+
+class ExecutionType(StrEnum):
+    """Why an execution started: by a call, by an event or rule, or by a schedule."""
+
+    MANUAL = "MANUAL"
+    EVENT = "EVENT"
+    PERIODIC = "PERIODIC"

@@ -1,0 +1,1 @@
+"""RUNS: appends facts, has them decided, commits, dispatches. It holds no policy."""

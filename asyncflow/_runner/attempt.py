@@ -1,0 +1,112 @@
+"""One attempt of one task: what it was given, and how what came of it is told as a fact."""
+
+import asyncio
+import random
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from asyncflow._clock import Timer
+from asyncflow._core.commands import StartTask
+from asyncflow._core.facts import TaskEnded, TaskStarted
+from asyncflow._core.state import Outcome
+from asyncflow._model.context import Context
+from asyncflow._model.operator import Operator
+from asyncflow._model.port import TaskScope
+from asyncflow._model.status import TaskStatus
+from asyncflow._model.value import SizeLimits, byte_size, to_json_text
+from asyncflow._runner.live import LiveExecution
+
+LONGEST: Final = 64 * 1024
+"""Characters of a traceback that are kept: its end, where the error is."""
+
+
+@dataclass(slots=True, eq=False)
+class Attempt:
+    """A body at work.
+
+    Attributes:
+        stopping: it was told to stop.
+        dropped: its runner shuts down; its end is nobody's to tell, the next owner starts it anew.
+    """
+
+    live: LiveExecution
+    command: StartTask
+    operator: Operator
+    context: Context
+    scope: TaskScope
+    body: asyncio.Task[None] | None = None
+    patience: Timer | None = None
+    stopping: bool = False
+    dropped: bool = False
+    base: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def began(self, at: datetime) -> TaskStarted:
+        """Tell that the body began."""
+        command = self.command
+        return TaskStarted(at, command.task, command.sequence_number, command.try_number)
+
+    def stopped(self, at: datetime) -> TaskEnded:
+        """Tell that it ended because it was told to."""
+        return self._ended(at, Outcome(TaskStatus.STOPPED, abandoned=self.scope.stop_sign.abandoned))
+
+    def failed(self, at: datetime, error: BaseException, *, retryable: bool = True) -> TaskEnded:
+        """Tell that it ended with an error."""
+        outcome = Outcome(
+            TaskStatus.FAILED,
+            error=describe(error),
+            traceback=_printable("".join(traceback.format_exception(error)))[-LONGEST:],
+            abandoned=self.scope.stop_sign.abandoned,
+        )
+        return self._ended(at, outcome, retryable=retryable)
+
+    def succeeded(self, at: datetime, value: object, limits: SizeLimits) -> TaskEnded:
+        """Tell that it ended well, or, if what it leaves cannot be stored, that it failed."""
+        name = self.command.task
+        try:
+            changes = self.context.changes()
+            if changes:
+                left = {**self.base, **changes}
+                size = sum(byte_size(text) for text in left.values() if text is not None)
+                limits.check(f"the context that task {name!r} leaves", size)
+            result = None
+            if value is not None and not isinstance(value, Context):
+                result = to_json_text(value, "result")
+                limits.check(f"the result of task {name!r}", byte_size(result))
+        except (TypeError, ValueError) as error:
+            return self.failed(at, error, retryable=False)
+        return self._ended(at, Outcome(TaskStatus.SUCCESS, result=result), changes)
+
+    def _ended(
+        self,
+        at: datetime,
+        outcome: Outcome,
+        context: Mapping[str, str | None] | None = None,
+        *,
+        retryable: bool = True,
+    ) -> TaskEnded:
+        command = self.command
+        return TaskEnded(
+            at=at,
+            task=command.task,
+            sequence_number=command.sequence_number,
+            try_number=command.try_number,
+            outcome=outcome,
+            context=context or {},
+            dice=random.random(),
+            retryable=retryable,
+        )
+
+
+def describe(error: BaseException) -> str:
+    """Return the type and the text of an error."""
+    text = str(error)
+    name = type(error).__name__
+    return _printable(f"{name}: {text}" if text else name)
+
+
+def _printable(text: str) -> str:
+    """Return the text without what a store cannot hold: lone surrogates, as in some file names."""
+    return text.encode("utf-8", "backslashreplace").decode()

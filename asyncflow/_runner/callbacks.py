@@ -1,0 +1,40 @@
+"""Calls users' ``on_success`` and ``on_failure``: isolated, limited, logged. They change nothing.
+
+They are called after the body and before its end is on disk, so at least once.
+"""
+
+import logging
+from datetime import timedelta
+from typing import Final
+
+from asyncflow._clock import Clock
+from asyncflow._core.facts import TaskEnded
+from asyncflow._model.status import TaskStatus
+from asyncflow._operators.hooks import call
+from asyncflow._runner.attempt import Attempt
+from asyncflow._runner.views import callback_context
+
+logger = logging.getLogger("asyncflow.callbacks")
+
+PATIENCE: Final = timedelta(seconds=30)
+
+
+async def call_back(clock: Clock, attempt: Attempt, ended: TaskEnded) -> None:
+    """Tell the task's callbacks of its end; of a failure only if no attempt follows."""
+    operator = attempt.operator
+    name, execution = attempt.command.task, attempt.live.name
+    try:
+        async with clock.deadline(PATIENCE):
+            if ended.outcome.status is TaskStatus.SUCCESS and operator.on_success is not None:
+                context = callback_context(attempt.live, attempt.scope, ended.context)
+                await call(operator.on_success, name, context)
+            elif _final_failure(attempt, ended) and operator.on_failure is not None:
+                context = callback_context(attempt.live, attempt.scope, {})
+                await call(operator.on_failure, name, ended.outcome.error or "", context)
+    except Exception:  # user code: the task's end stays what it is
+        logger.exception("a callback of task %r of %r raised", name, execution)
+
+
+def _final_failure(attempt: Attempt, ended: TaskEnded) -> bool:
+    failed = ended.outcome.status is TaskStatus.FAILED
+    return failed and (attempt.command.last or not ended.retryable)

@@ -1,0 +1,371 @@
+"""Append, decide, commit, dispatch: the one loop that turns facts into what follows from them.
+
+Only the driver decides and only it commits. While one transaction is on its way new facts gather,
+and the next takes them: group commit without a timer. It calls no user code but conditions,
+through the judge.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final, Protocol
+
+from asyncflow._clock import Clock, Timer
+from asyncflow._core.commands import Command
+from asyncflow._core.decide import NO_VERDICTS, decide
+from asyncflow._core.execution import ExecutionState
+from asyncflow._core.facts import EventSent
+from asyncflow._failpoint import hit
+from asyncflow._runner.judge import Judge
+from asyncflow._runner.live import (
+    Entry,
+    LiveExecution,
+    Publication,
+    Receivers,
+    Told,
+    Undeliverable,
+    Wanted,
+)
+from asyncflow._runner.work import Answer, Work
+from asyncflow._store.batch import Fence, Receipt
+from asyncflow._store.protocol import Store
+from asyncflow._store.queries import StoredExecutions
+from asyncflow.errors import ExecutionExistsError, FencedError, StoreError, UsageError
+
+logger = logging.getLogger(__name__)
+
+MOST_AT_ONCE: Final = 512
+"""Facts for one transaction: more gain nothing, and those first in line would wait for them."""
+
+DECIDING: Final = 0.005
+"""Seconds of deciding without giving the loop to others."""
+
+RIDE: Final = timedelta(milliseconds=10)
+"""How long a start that nobody listens for waits for a commit to ride with."""
+
+AFTER_ERROR: Final = (timedelta(milliseconds=50), timedelta(seconds=5))
+"""Pause after a commit that failed: the first, doubled each time up to the second."""
+
+
+class Dispatch(Protocol):
+    """Carries commands out, once they are on disk."""
+
+    def __call__(self, live: LiveExecution, command: Command) -> None:
+        """Carry out one command."""
+        ...
+
+
+class Driver:
+    """Holds the executions that this runner owns, and answers what they are told.
+
+    Everything is called on the home loop.
+    """
+
+    def __init__(
+        self, store: Store, clock: Clock, fence: Fence, judge: Judge, dispatch: Dispatch
+    ) -> None:
+        """Begin with no executions; `run` must be started in the runner's task group."""
+        self.lives: dict[int, LiveExecution] = {}
+        self.names: dict[str, LiveExecution] = {}
+        self._store = store
+        self._clock = clock
+        self._fence = fence
+        self._judge = judge
+        self._dispatch = dispatch
+        self._receivers = Receivers()
+        self._inbox: deque[Entry] = deque()
+        self._riding: deque[Told] = deque()
+        self._ride: Timer | None = None
+        self._wake: asyncio.Future[None] | None = None
+        self._idle: list[asyncio.Future[None]] = []
+        self._judging = 0
+        self._busy = False
+        self._closing = False
+        self._pause = AFTER_ERROR[0]
+        self._failure: BaseException | None = None
+
+    def put(self, entry: Entry) -> None:
+        """Append: the entry is answered in the order of coming, in one of the next transactions."""
+        if self._failure is not None:
+            text = f"the runner has failed and answers nothing more: {self._failure!r}"
+            raise UsageError(text) from self._failure
+        self._inbox.append(entry)
+        self._stir()
+
+    def ride(self, told: Told) -> None:
+        """Append a start that nobody waits for: it goes with the next transaction."""
+        self._riding.append(told)
+        if self._ride is None:
+            self._ride = self._clock.call_later(RIDE, self._set_off)
+
+    def adopt(self, live: LiveExecution) -> None:
+        """Come to work on an execution that has a row."""
+        self.lives[live.id] = live
+        self.names[live.name] = live
+        self._receivers.add(live)
+
+    def close(self) -> None:
+        """End `run` once everything that was appended is answered."""
+        self._closing = True
+        self._stir()
+
+    async def settled(self) -> None:
+        """Return when nothing is left to answer."""
+        while self._busy or self._inbox or self._riding or self._judging:
+            waiter = asyncio.get_running_loop().create_future()
+            self._idle.append(waiter)
+            await waiter
+
+    async def run(self) -> None:
+        """Answer until closed. An error here is the end of the runner, and told to all who wait."""
+        try:
+            await self._run()
+        except BaseException as error:
+            self._failure = error
+            for live in self.lives.values():
+                live.wake()
+            raise
+
+    async def _run(self) -> None:
+        while True:
+            self._busy = False
+            if not self._ready:
+                if self._closing:
+                    return
+                await self._something()
+            self._busy = True
+            work = self._take()
+            if work.empty:
+                self._finish(work, Receipt())
+            else:
+                await self._commit(work)
+
+    @property
+    def _ready(self) -> bool:
+        rides = self._riding and (self._ride is None or self._closing)
+        return bool(self._inbox or rides)
+
+    def _set_off(self) -> None:
+        self._ride = None
+        self._stir()
+
+    def _stir(self) -> None:
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+
+    async def _something(self) -> None:
+        """Wait until there is something to do, telling those who wait for the opposite."""
+        if not (self._riding or self._judging):
+            idle, self._idle = self._idle, []
+            for waiter in idle:
+                if not waiter.done():
+                    waiter.set_result(None)
+        self._wake = asyncio.get_running_loop().create_future()
+        await self._wake
+        self._wake = None
+
+    def _take(self) -> Work:
+        """Decide on what has gathered, on committed state plus what this very batch changes."""
+        work = Work()
+        # Starts first: the end of the same attempt may be in the inbox already.
+        while self._riding:
+            self._answer(work, self._riding.popleft())
+        if self._ride is not None:
+            self._ride.cancel()
+            self._ride = None
+        until = self._clock.monotonic() + DECIDING
+        while self._inbox and len(work) < MOST_AT_ONCE:
+            match self._inbox.popleft():
+                case Told() as told:
+                    self._tell(work, told)
+                case Wanted() as wanted:
+                    self._begin(work, wanted)
+                case Publication() as publication:
+                    self._publish(work, publication)
+                case Undeliverable(letter):
+                    work.taken.append(letter)
+            if self._clock.monotonic() > until:
+                break
+        hit("driver.decide.after")
+        return work
+
+    def _begin(self, work: Work, wanted: Wanted) -> None:
+        live = wanted.live
+        work.entries.append(wanted)
+        decision = decide(live.plan, live.state, wanted.fact)
+        live.state.apply(decision)
+        answer = work.answers[live] = Answer(new=wanted.row)
+        answer.context.update(live.state.context)
+        work.answer(live, wanted.fact, decision)
+
+    def _publish(self, work: Work, publication: Publication) -> None:
+        """Store an event, and tell it to everybody who hears it."""
+        work.publications.append(publication)
+        if publication.offset is None:
+            work.storing.append(publication)
+        event = publication.event
+        if publication.confined is not None:
+            lives: tuple[LiveExecution, ...] = (publication.confined,)
+        else:
+            lives = self._receivers.of(event.namespace, event.key)
+        fact = EventSent(event.create_time, event.key)
+        for live in lives:
+            if event.key in live.plan.by_key:
+                publication.open += 1
+                self._tell(work, Told(live, fact, publication))
+        if publication.letter is not None and not publication.open:
+            work.taken.append(publication.letter)
+
+    def _tell(self, work: Work, told: Told) -> None:
+        """Answer a fact, unless the execution waits for a condition to be judged."""
+        if told.live.held is not None and told.verdicts is None:
+            told.live.held.append(told)
+            return
+        if told.publication is not None and told.verdicts is None:
+            verdicts = self._judge.verdicts(told.live, told.publication.event)
+            if not isinstance(verdicts, frozenset):
+                told.live.held = deque()
+                self._judging += 1
+                self._judge.later(verdicts, lambda met: self._judged(told, met))
+                return
+            told.verdicts = verdicts
+        self._answer(work, told)
+
+    def _judged(self, told: Told, met: frozenset[int]) -> None:
+        """Answer the event that was judged, then what its execution was told meanwhile."""
+        self._judging -= 1
+        told.verdicts = met
+        held, told.live.held = told.live.held or deque[Told](), None
+        self._inbox.extendleft(reversed([told, *held]))
+        self._stir()
+
+    def _answer(self, work: Work, told: Told) -> None:
+        live = told.live
+        work.entries.append(told)
+        decision = decide(live.plan, live.state, told.fact, told.verdicts or NO_VERDICTS)
+        live.state.apply(decision)
+        work.answer(live, told.fact, decision)
+        if told.letter is not None:
+            work.taken.append(told.letter)
+        publication = told.publication
+        if publication is not None:
+            publication.open -= 1
+            if publication.letter is not None and not publication.open:
+                work.taken.append(publication.letter)
+
+    async def _commit(self, work: Work) -> None:
+        try:
+            receipt = await self._store.commit(work.batch(self._fence))
+        except FencedError:
+            raise
+        except StoreError as error:
+            await self._undo(work, error)
+        else:
+            self._pause = AFTER_ERROR[0]
+            self._finish(work, receipt)
+
+    def _finish(self, work: Work, receipt: Receipt) -> None:
+        """It is on disk: act on it, and tell those who wait for that."""
+        for publication, offset in zip(work.storing, receipt.offsets, strict=True):
+            publication.offset = offset
+        refused = self._number(work, receipt)
+        hit("driver.dispatch.before")
+        for live, command in work.commands:
+            if live not in refused:
+                self._dispatch(live, command)
+        for live in work.answers:
+            if live.state.head.status.final:
+                self._let_go(live)
+            elif live.state.head.parked_reason is not None:
+                live.wake()
+        for entry in work.entries:
+            self._acknowledge(entry, refused)
+        for publication in work.publications:
+            _confirm(publication)
+        hit("driver.dispatch.after")
+
+    def _number(self, work: Work, receipt: Receipt) -> set[LiveExecution]:
+        """Give new executions the ids of their rows; return those whose names were taken."""
+        refused = set[LiveExecution]()
+        for (live, answer), row in zip(work.answers.items(), receipt.ids, strict=True):
+            if answer.new is None:
+                continue
+            if row is None:
+                refused.add(live)
+            else:
+                live.id = row
+                self.adopt(live)
+        return refused
+
+    def _acknowledge(self, entry: Told | Wanted, refused: set[LiveExecution]) -> None:
+        if isinstance(entry, Told) and entry.publication is not None:
+            _confirm(entry.publication)
+        if entry.done is None or entry.done.done():
+            return
+        if entry.live in refused:
+            entry.done.set_exception(ExecutionExistsError(entry.live.name))
+        else:
+            entry.done.set_result(None)
+
+    def _let_go(self, live: LiveExecution) -> None:
+        self.lives.pop(live.id, None)
+        self.names.pop(live.name, None)
+        self._receivers.remove(live)
+        live.wake()
+
+    async def _undo(self, work: Work, error: StoreError) -> None:
+        """Forget what could not be stored: tell callers, read states again, try the rest again."""
+        logger.error("a transaction failed, %d facts wait: %s", len(work), error)
+        again: list[Told | Publication] = []
+        for entry in work.entries:
+            if isinstance(entry, Told) and _returns(entry):
+                again.append(entry)
+            elif entry.done is not None and not entry.done.done():
+                entry.done.set_exception(error)
+        for publication in work.publications:
+            if publication.letter is not None and publication.offset is not None:
+                again.append(replace(publication, open=0))
+            elif publication.done is not None and not publication.done.done():
+                publication.done.set_exception(error)
+        lives = [live for live, answer in work.answers.items() if answer.new is None]
+        while True:
+            await self._clock.pause(self._pause)
+            self._pause = min(self._pause * 2, AFTER_ERROR[1])
+            if await self._reload(lives):
+                break
+        self._inbox.extendleft(reversed(again))
+
+    async def _reload(self, lives: list[LiveExecution]) -> bool:
+        """Read states again; say whether the store could."""
+        by_id = {live.id: live for live in lives}
+        try:
+            found = await self._store.read(StoredExecutions(tuple(by_id)))
+        except StoreError as error:
+            logger.error("the store cannot be read: %s", error)  # noqa: TRY400  no traceback: it repeats
+            return False
+        for stored in found:
+            live = by_id[stored.record.id]
+            live.state = ExecutionState.restore(
+                live.plan, stored.head, stored.tasks, stored.context
+            )
+        return True
+
+
+def _returns(told: Told) -> bool:
+    """Say whether a fact whose answer was not stored is to be answered again.
+
+    A caller who waits gets the error instead; so does the one who published an event that this
+    very transaction should have stored, and a letter's event is published again as a whole.
+    """
+    if told.publication is None:
+        return told.done is None
+    return told.publication.offset is not None and told.publication.letter is None
+
+
+def _confirm(publication: Publication) -> None:
+    """Tell the sender, once everybody who heard the event has answered."""
+    done, offset = publication.done, publication.offset
+    if done is not None and not done.done() and offset is not None and not publication.open:
+        done.set_result(offset)

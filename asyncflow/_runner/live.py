@@ -1,0 +1,134 @@
+"""An execution that this runner owns, and what it has been told. Nothing here decides."""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from asyncflow._core.execution import ExecutionState
+from asyncflow._core.facts import Fact
+from asyncflow._core.plan import Plan
+from asyncflow._model.record import EventRecord
+from asyncflow._model.workflow import Workflow
+from asyncflow._store.batch import NewExecution
+
+
+@dataclass(slots=True, eq=False)
+class LiveExecution:
+    """An unfinished execution in its owner's memory.
+
+    Attributes:
+        workflow: None if it is not declared here; then the execution is parked.
+        id: its row, 0 until the transaction that makes it has committed.
+        held: facts that wait until a condition has been judged; None if none is being judged.
+        waiters: resolved when there is something new to see about its end.
+    """
+
+    name: str
+    plan: Plan
+    workflow: Workflow | None
+    state: ExecutionState
+    id: int = 0
+    held: "deque[Told] | None" = None
+    waiters: list[asyncio.Future[None]] = field(default_factory=list[asyncio.Future[None]])
+
+    def wake(self) -> None:
+        """Let everybody who waits for it look again."""
+        waiters, self.waiters = self.waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+
+class Receivers:
+    """Who hears of a broadcast event: found by its key, never by a scan of what is running."""
+
+    def __init__(self) -> None:
+        """Begin with nobody."""
+        self._plans: dict[tuple[str, str], dict[Plan, None]] = {}
+        self._lives: dict[Plan, dict[LiveExecution, None]] = {}
+
+    def add(self, live: LiveExecution) -> None:
+        """Let an execution hear the keys of its plan."""
+        lives = self._lives.setdefault(live.plan, {})
+        if not lives:
+            for key in live.plan.by_key:
+                self._plans.setdefault((live.plan.namespace, key), {})[live.plan] = None
+        lives[live] = None
+
+    def remove(self, live: LiveExecution) -> None:
+        """Let it hear nothing more."""
+        lives = self._lives.get(live.plan, {})
+        lives.pop(live, None)
+        if lives:
+            return
+        self._lives.pop(live.plan, None)
+        for key in live.plan.by_key:
+            plans = self._plans.get((live.plan.namespace, key), {})
+            plans.pop(live.plan, None)
+            if not plans:
+                self._plans.pop((live.plan.namespace, key), None)
+
+    def of(self, namespace: str, key: str) -> tuple[LiveExecution, ...]:
+        """Return the executions of a namespace with a rule for this key."""
+        plans = self._plans.get((namespace, key), {})
+        return tuple(live for plan in plans for live in self._lives.get(plan, {}))
+
+
+@dataclass(slots=True)
+class Publication:
+    """An event on its way to everybody who hears it.
+
+    Attributes:
+        event: its offset is None until it is stored.
+        confined: hears it alone; None: everybody in the namespace.
+        done: resolved with the offset when all who hear it have answered, on disk.
+        letter: the inbox item that brought it, already stored.
+        open: answers that are still to be written.
+    """
+
+    event: EventRecord
+    confined: LiveExecution | None = None
+    done: asyncio.Future[int] | None = None
+    letter: int | None = None
+    offset: int | None = None
+    open: int = 0
+
+
+@dataclass(slots=True)
+class Told:
+    """A fact for one execution.
+
+    Attributes:
+        publication: the event that the fact is about.
+        verdicts: of the conditions that the event met; None: not judged yet.
+        done: resolved when the answer is on disk; takes the error if it could not be stored.
+        letter: the inbox item that brought it.
+    """
+
+    live: LiveExecution
+    fact: Fact
+    publication: Publication | None = None
+    verdicts: frozenset[int] | None = None
+    done: asyncio.Future[None] | None = None
+    letter: int | None = None
+
+
+@dataclass(slots=True)
+class Wanted:
+    """A new execution, all but stored; ``done`` takes `ExecutionExistsError` if its name is taken."""
+
+    live: LiveExecution
+    row: NewExecution
+    fact: Fact
+    done: asyncio.Future[None]
+
+
+@dataclass(frozen=True, slots=True)
+class Undeliverable:
+    """A letter to an execution that has ended: it is taken from the store, nothing else."""
+
+    letter: int
+
+
+Entry: TypeAlias = Told | Wanted | Publication | Undeliverable

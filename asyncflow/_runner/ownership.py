@@ -1,0 +1,144 @@
+"""Which executions this runner works on: those it takes over, and what others have put before it.
+
+It looks once a second. A look reads; it writes only when there is something to take.
+"""
+
+import logging
+from datetime import timedelta
+from typing import Final
+
+from asyncflow._client.plans import Plans
+from asyncflow._clock import Clock
+from asyncflow._core.execution import ExecutionState
+from asyncflow._core.facts import ExecutionRecovered, ExecutionStarted
+from asyncflow._core.plan import Plan
+from asyncflow._model.registry import Registry
+from asyncflow._model.status import WorkflowStatus
+from asyncflow._runner.driver import Driver
+from asyncflow._runner.live import LiveExecution, Publication, Told, Undeliverable
+from asyncflow._runner.process import is_gone
+from asyncflow._store.batch import Fence, InboxItem, RunnerRow, StoredExecution
+from asyncflow._store.codec import request
+from asyncflow._store.protocol import Store
+from asyncflow._store.queries import Inbox, Runners, StoredExecutions
+from asyncflow.errors import FencedError, StoreError
+
+logger = logging.getLogger(__name__)
+
+LOOK: Final = timedelta(seconds=1)
+"""Pause between looks."""
+
+AT_ONCE: Final = 500
+"""Executions that one claim takes."""
+
+
+class Ownership:
+    """Takes over executions and letters for one runner."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        fence: Fence,
+        driver: Driver,
+        registry: Registry,
+        plans: Plans,
+    ) -> None:
+        """Take over for the runner with this fence."""
+        self._store = store
+        self._clock = clock
+        self._fence = fence
+        self._driver = driver
+        self._registry = registry
+        self._plans = plans
+        self._seen: frozenset[int] = frozenset()
+        self.others = False
+
+    async def recover(self) -> None:
+        """Take over all that no live owner holds, also what is declared nowhere here.
+
+        The latter is parked, so that those who wait for it learn why it does not go on; another
+        runner, which may know it, leaves it to that one.
+        """
+        await self.look()
+        if not self.others:
+            await self._claim((), None)
+
+    async def watch(self) -> None:
+        """Look again and again. Ends by cancellation."""
+        while True:
+            await self._clock.pause(LOOK)
+            try:
+                await self.look()
+            except FencedError:
+                raise
+            except StoreError as error:
+                logger.warning("the store could not be looked at: %s", error)
+
+    async def look(self) -> None:
+        """Take over what is nobody's, and read what others have put before this runner."""
+        rows = [row for row in await self._store.read(Runners()) if row.id != self._fence.runner]
+        dead = tuple(row.id for row in rows if is_gone(row))
+        self.others = len(dead) < len(rows)
+        _log_dead(rows, dead)
+        pairs = tuple((each.namespace, each.name) for each in self._registry.workflows())
+        await self._claim(dead, pairs)
+        await self._read_letters()
+
+    async def _claim(
+        self, dead: tuple[str, ...], workflows: tuple[tuple[str, str], ...] | None
+    ) -> None:
+        if not (dead or workflows is None or workflows):
+            return
+        while True:
+            ids = await self._store.claim(self._fence, dead, workflows, AT_ONCE)
+            dead = ()
+            for stored in await self._store.read(StoredExecutions(ids)) if ids else ():
+                self._adopt(stored)
+            if len(ids) < AT_ONCE:
+                return
+
+    def _adopt(self, stored: StoredExecution) -> None:
+        record = stored.record
+        workflow = self._registry.find(record.workflow, record.namespace)
+        if workflow is None:
+            plan = Plan.gone(record.workflow, record.namespace)
+        else:
+            plan = self._plans.of(workflow)
+        if plan.fingerprint != record.fingerprint:
+            text = "workflow execution %r goes on under another definition: %s, it was %s"
+            logger.info(text, record.name, plan.fingerprint or "none", record.fingerprint)
+        state = ExecutionState.restore(plan, stored.head, stored.tasks, stored.context)
+        live = LiveExecution(record.name, plan, workflow, state, record.id)
+        self._driver.adopt(live)
+        now = self._clock.now()
+        begun = record.status is not WorkflowStatus.INIT
+        fact = ExecutionRecovered(now) if begun else ExecutionStarted(now)
+        self._driver.put(Told(live, fact))
+
+    async def _read_letters(self) -> None:
+        items = await self._store.read(Inbox(self._fence.runner))
+        for item in items:
+            if item.id not in self._seen:
+                self._deliver(item)
+        # What was answered meanwhile is not there any more; what is there was delivered.
+        self._seen = frozenset(item.id for item in items)
+
+    def _deliver(self, item: InboxItem) -> None:
+        letter, event = item.letter, item.letter.event
+        live = None if letter.execution is None else self._driver.lives.get(letter.execution)
+        if live is None and letter.execution is not None:
+            self._driver.put(Undeliverable(item.id))
+        elif event is not None:
+            heard = Publication(event, live, letter=item.id, offset=event.offset)
+            self._driver.put(heard)
+        elif live is not None:
+            fact = request(letter.kind, letter.body, letter.at)
+            self._driver.put(Told(live, fact, letter=item.id))
+
+
+def _log_dead(rows: list[RunnerRow], dead: tuple[str, ...]) -> None:
+    for row in rows:
+        if row.id in dead:
+            text = "runner %s (process %d) is gone, its executions are taken over"
+            logger.warning(text, row.id, row.pid)

@@ -1,0 +1,229 @@
+"""The runner: a client that also works. It opens the store, starts every coroutine, and drains.
+
+All coroutines of the engine are started here, in one task group, which lives in the root task of
+the runner's home.
+"""
+
+import asyncio
+import logging
+import os
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from os import PathLike
+from typing import Final
+
+from asyncflow._client.client import Client, event_letter
+from asyncflow._clock import Clock
+from asyncflow._core.execution import ExecutionState
+from asyncflow._core.facts import ExecutionStarted, StopRequested
+from asyncflow._model.duration import parse_duration
+from asyncflow._model.record import EventRecord, ExecutionRecord
+from asyncflow._model.registry import Registry
+from asyncflow._model.value import SizeLimits
+from asyncflow._model.workflow import Workflow
+from asyncflow._runner.dispatcher import Dispatcher
+from asyncflow._runner.driver import Driver
+from asyncflow._runner.judge import Judge
+from asyncflow._runner.live import LiveExecution, Publication, Told, Wanted
+from asyncflow._runner.ownership import Ownership
+from asyncflow._runner.process import HERE, enter, identity, leave
+from asyncflow._runner.task_runner import TaskRunner
+from asyncflow._store.batch import Fence, RunnerRow
+from asyncflow.errors import UsageError
+
+logger = logging.getLogger(__name__)
+
+GRACE: Final = timedelta(seconds=5)
+"""How long running tasks may go on once their runner shuts down."""
+
+THREADS: Final = 40
+"""Threads for blocking tasks."""
+
+
+@dataclass(slots=True)
+class Engine:
+    """What an open runner consists of."""
+
+    driver: Driver
+    tasks: TaskRunner
+    dispatcher: Dispatcher
+    ownership: Ownership
+
+
+class Runner(Client):
+    """Works: starts workflows, runs their tasks, and takes over what a dead runner left.
+
+    Everything that `Client` says holds here too.
+
+    Args:
+        url: as for `Client`.
+        registry: the workflows that it runs; None: the registry that is current now.
+        clock: tells the time; a virtual one in tests.
+        limits: sizes of values, in bytes of JSON, that are warned of and refused.
+        threads: how many blocking tasks work at once.
+        grace: how long `shutdown` lets running tasks go on; then they are cancelled, and the next
+            runner starts them anew.
+    """
+
+    def __init__(
+        self,
+        url: str | PathLike[str] = "sqlite:///asyncflow.db",
+        *,
+        registry: Registry | None = None,
+        clock: Clock | None = None,
+        limits: SizeLimits | None = None,
+        threads: int = THREADS,
+        grace: str | float | timedelta = GRACE,
+    ) -> None:
+        """Note what is wanted; nothing is opened yet."""
+        if threads < 1:
+            text = f"threads must be at least 1, not {threads}"
+            raise UsageError(text)
+        super().__init__(url, registry=registry, clock=clock, limits=limits)
+        self._threads = threads
+        self._grace = parse_duration(grace, "grace", zero=True)
+        self._engine: Engine | None = None
+
+    @asynccontextmanager
+    async def _session(self) -> AsyncIterator[None]:
+        """Be open and work: entered and left in the root task of its home."""
+        async with super()._session():
+            row = RunnerRow(
+                id=uuid.uuid4().hex,
+                pid=os.getpid(),
+                process=identity(os.getpid()),
+                host=HERE,
+                since=self._clock.now(),
+            )
+            enter(row.id)
+            try:
+                fence = await self._store.register(row)
+                async with self._working(fence):
+                    yield
+                await self._store.release(fence)
+            finally:
+                leave(row.id)
+
+    @asynccontextmanager
+    async def _working(self, fence: Fence) -> AsyncIterator[None]:
+        """Run the engine's coroutines, and drain them at the end."""
+        async with asyncio.TaskGroup() as group:
+            engine = self._engine = self._build(group, fence)
+            driving = group.create_task(engine.driver.run(), name="asyncflow driver")
+            await engine.ownership.recover()
+            watching = group.create_task(engine.ownership.watch(), name="asyncflow ownership")
+            try:
+                yield
+            finally:
+                self._engine = None
+                watching.cancel()
+                await self._drain(engine, driving)
+
+    def _build(self, group: asyncio.TaskGroup, fence: Fence) -> Engine:
+        tasks = TaskRunner(group, self._clock, self, self._limits, self._threads)
+        dispatcher = Dispatcher(self._clock, tasks)
+        judge = Judge(self._clock, group.create_task)
+        driver = Driver(self._store, self._clock, fence, judge, dispatcher)
+        dispatcher.driver = driver
+        ownership = Ownership(
+            self._store, self._clock, fence, driver, self._registry, self._plans
+        )
+        return Engine(driver, tasks, dispatcher, ownership)
+
+    async def _drain(self, engine: Engine, driving: asyncio.Task[None]) -> None:
+        """Start nothing more, let what runs end within the grace, and store its ends."""
+        engine.tasks.close()
+        engine.dispatcher.close()
+        try:
+            async with self._clock.deadline(self._grace):
+                await engine.tasks.drained()
+        except TimeoutError:
+            logger.warning("tasks still run after %s: the next runner starts them anew", self._grace)
+            engine.tasks.drop()
+        engine.driver.close()
+        try:
+            async with self._clock.deadline(self._grace or GRACE):
+                await asyncio.shield(driving)
+        except TimeoutError:
+            logger.error("the store did not take the last facts: they are lost, tasks run again")  # noqa: TRY400  the traceback would say nothing more
+            driving.cancel()
+
+    @property
+    def _working_engine(self) -> Engine:
+        if self._engine is None:
+            text = f"{self.label} is not open, or shuts down: open it with `async with` or `with`"
+            raise UsageError(text)
+        return self._engine
+
+    # --- what a runner does itself, where a client writes a letter ---
+
+    async def _create(
+        self, workflow: Workflow, texts: Mapping[str, str], name: str | None
+    ) -> ExecutionRecord:
+        """Store an execution that this runner owns, and begin it in the same transaction."""
+        driver = self._working_engine.driver
+        plan = self._plans.of(workflow)
+        row = self._row(plan, name)
+        live = LiveExecution(row.name, plan, workflow, ExecutionState.new(plan, texts))
+        done = asyncio.get_running_loop().create_future()
+        driver.put(Wanted(live, row, ExecutionStarted(row.created), done))
+        await done
+        head = live.state.head
+        return ExecutionRecord(
+            id=live.id,
+            name=row.name,
+            workflow=row.workflow,
+            namespace=row.namespace,
+            execution_type=row.execution_type,
+            status=head.status,
+            created=row.created,
+            begin=head.begin,
+            end=head.end,
+            error=head.error,
+            parked_reason=head.parked_reason,
+            stopping=head.stopping,
+            fingerprint=row.fingerprint,
+            owner=None,
+        )
+
+    async def _pause(self, name: str, pause: timedelta) -> None:
+        """Wait for news of an execution that this runner owns; look again after a while else."""
+        engine = self._engine
+        live = None if engine is None else engine.driver.names.get(name)
+        if live is None:
+            await super()._pause(name, pause)
+            return
+        news = asyncio.get_running_loop().create_future()
+        live.waiters.append(news)
+        try:
+            await news
+        finally:
+            if news in live.waiters:
+                live.waiters.remove(news)
+
+    async def request_stop(self, name: str) -> None:
+        """Return once the wish to stop an execution is on disk."""
+        driver = self._working_engine.driver
+        live = driver.names.get(name)
+        if live is None:
+            await super().request_stop(name)
+            return
+        done = asyncio.get_running_loop().create_future()
+        driver.put(Told(live, StopRequested(self._clock.now()), done=done))
+        await done
+
+    async def publish(self, event: EventRecord) -> EventRecord:
+        """Store an event for those who hear it, and return it with its offset."""
+        engine = self._working_engine
+        live = None if event.execution is None else engine.driver.lives.get(event.execution)
+        if engine.ownership.others or (live is None and event.execution is not None):
+            # Others hear it too, or nobody here: it goes by letter, also to ourselves.
+            (offset,) = await self._store.append([event_letter(event)])
+            await engine.ownership.look()
+            return replace(event, offset=offset)
+        done = asyncio.get_running_loop().create_future()
+        engine.driver.put(Publication(event, live, done))
+        return replace(event, offset=await done)

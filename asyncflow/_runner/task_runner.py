@@ -1,0 +1,230 @@
+"""The life of operators: started, stopped, watched, and their ends told as facts. No policy.
+
+Every body is a task of the runner's one task group. An end that is not told was not recorded, and
+the next owner of the execution starts the task again.
+"""
+
+import asyncio
+import logging
+from datetime import timedelta
+from typing import Final
+
+import anyio
+
+from asyncflow._clock import Clock
+from asyncflow._core.commands import StartTask, StopTask
+from asyncflow._core.facts import TaskEnded
+from asyncflow._core.state import Outcome
+from asyncflow._failpoint import hit
+from asyncflow._model.operator import Operator
+from asyncflow._model.port import CURRENT_TASK, Port, StopSign, TaskScope
+from asyncflow._model.status import TaskStatus
+from asyncflow._model.value import SizeLimits
+from asyncflow._operators.hooks import call
+from asyncflow._operators.threads import SLOTS
+from asyncflow._runner.attempt import Attempt
+from asyncflow._runner.callbacks import call_back
+from asyncflow._runner.driver import Driver
+from asyncflow._runner.live import LiveExecution, Told
+from asyncflow._runner.views import task_context
+from asyncflow.errors import StoreError, TaskStopped
+
+logger = logging.getLogger(__name__)
+
+STOP_GRACE: Final = timedelta(seconds=10)
+"""How long a thread that was told to stop may take, before it is left to itself."""
+
+
+class TaskRunner:
+    """Runs the bodies that the dispatcher asks for. Everything is called on the home loop."""
+
+    def __init__(
+        self,
+        group: asyncio.TaskGroup,
+        clock: Clock,
+        port: Port,
+        limits: SizeLimits,
+        threads: int,
+    ) -> None:
+        """Run bodies in ``group``, blocking ones in at most so many threads."""
+        self._group = group
+        self._clock = clock
+        self._port = port
+        self._limits = limits
+        self._slots = anyio.CapacityLimiter(threads)
+        self._attempts: dict[tuple[int, str], Attempt] = {}
+        self._closed = False
+        self._empty: asyncio.Future[None] | None = None
+
+    def start(self, driver: Driver, live: LiveExecution, command: StartTask) -> None:
+        """Start a body, unless it runs already or this runner is closing."""
+        key = (live.id, command.task)
+        if self._closed or key in self._attempts or live.workflow is None:
+            return
+        operator = live.workflow.tasks[command.task]
+        attempt = self._attempt(live, command, operator)
+        self._attempts[key] = attempt
+        attempt.body = self._group.create_task(self._run(driver, attempt), name=command.task)
+
+    def stop(self, driver: Driver, live: LiveExecution, command: StopTask) -> None:
+        """End a body: at once if it runs on the loop, within a grace if in a thread."""
+        attempt = self._attempts.get((live.id, command.task))
+        if attempt is None or attempt.command.sequence_number != command.sequence_number:
+            driver.put(Told(live, _never_began(command, self._clock)))
+            return
+        if attempt.stopping:
+            return
+        attempt.stopping = True
+        attempt.scope.stop_sign.raised = True
+        if type(attempt.operator).stop is not Operator.stop:
+            self._group.create_task(self._call_stop(attempt))
+        elif attempt.scope.stop_sign.threads:
+            attempt.patience = self._clock.call_later(STOP_GRACE, lambda: _abandon(attempt))
+        elif attempt.body is not None:
+            attempt.body.cancel()
+
+    def close(self) -> None:
+        """Start nothing more."""
+        self._closed = True
+
+    async def drained(self) -> None:
+        """Return when no body runs."""
+        if self._attempts:
+            self._empty = asyncio.get_running_loop().create_future()
+            await self._empty
+
+    def drop(self) -> None:
+        """Cancel what runs, without an end to tell."""
+        for attempt in list(self._attempts.values()):
+            attempt.dropped = True
+            attempt.scope.stop_sign.raised = True
+            if attempt.body is not None:
+                attempt.body.cancel()
+
+    def _attempt(self, live: LiveExecution, command: StartTask, operator: Operator) -> Attempt:
+        scope = TaskScope(
+            port=self._port,
+            execution=live.id,
+            execution_name=live.name,
+            namespace=live.plan.namespace,
+            task_name=command.task,
+            sequence_number=command.sequence_number,
+            try_number=command.try_number,
+            stop_sign=StopSign(),
+        )
+        context = task_context(live, scope)
+        base = live.state.context
+        return Attempt(live, command, operator, context, scope, base=base)
+
+    async def _run(self, driver: Driver, attempt: Attempt) -> None:
+        """See one attempt through. It must not raise: it would take all others with it."""
+        CURRENT_TASK.set(attempt.scope)
+        SLOTS.set(self._slots)
+        try:
+            hit("task.start.before")
+            await self._tell_start(driver, attempt)
+            ended = await self._work(attempt)
+            hit("task.result.before")
+        except asyncio.CancelledError:
+            if not attempt.stopping:
+                raise
+            ended = attempt.stopped(self._clock.now())
+        finally:
+            self._forget(attempt)
+        if not attempt.dropped:
+            driver.put(Told(attempt.live, ended))
+
+    def _forget(self, attempt: Attempt) -> None:
+        del self._attempts[attempt.live.id, attempt.command.task]
+        if attempt.patience is not None:
+            attempt.patience.cancel()
+        if not self._attempts and self._empty is not None and not self._empty.done():
+            self._empty.set_result(None)
+
+    async def _tell_start(self, driver: Driver, attempt: Attempt) -> None:
+        """Tell that the body begins; wait until that is on disk if it must not begin twice."""
+        live, name = attempt.live, attempt.command.task
+        told = Told(live, attempt.began(self._clock.now()))
+        if live.plan.tasks[name].idempotent:
+            if (name, TaskStatus.RUNNING) in live.plan.by_status:
+                driver.put(told)
+            else:
+                driver.ride(told)
+            return
+        while True:
+            told.done = asyncio.get_running_loop().create_future()
+            driver.put(told)
+            try:
+                await told.done
+            except StoreError:
+                logger.warning("task %r of %r waits for the store", name, live.name)
+            else:
+                return
+
+    async def _work(self, attempt: Attempt) -> TaskEnded:
+        """Return how the body ended, its callbacks called."""
+        ended = await self._body(attempt)
+        hit("task.body.after")
+        if attempt.stopping or attempt.dropped:
+            return ended
+        await call_back(self._clock, attempt, ended)
+        return ended
+
+    async def _body(self, attempt: Attempt) -> TaskEnded:
+        operator, context = attempt.operator, attempt.context
+        limit = operator.timeout
+        seconds = None if limit is None else limit.total_seconds()
+        try:
+            async with self._clock.deadline(limit) as deadline:
+                value = await call(operator.start, context)
+                if type(operator).await_termination is not Operator.await_termination:
+                    last = await call(operator.await_termination, context, seconds)
+                    value = last if value is None else value
+        except asyncio.CancelledError as error:
+            current = asyncio.current_task()
+            if current is not None and current.cancelling():
+                raise
+            return attempt.failed(self._clock.now(), error)
+        except TaskStopped:
+            return attempt.stopped(self._clock.now())
+        except BaseException as error:  # user code: even SystemExit ends the task, not the loop  # noqa: BLE001
+            if isinstance(error, TimeoutError) and deadline.expired:
+                attempt.scope.stop_sign.raised = True
+                error = TimeoutError(f"the attempt took longer than {limit}")
+            return self._fail(attempt, error)
+        return attempt.succeeded(self._clock.now(), value, self._limits)
+
+    def _fail(self, attempt: Attempt, error: BaseException) -> TaskEnded:
+        name, execution = attempt.command.task, attempt.live.name
+        again = "" if attempt.command.last else ", it is tried again"
+        logger.warning("task %r of %r failed%s: %r", name, execution, again, error)
+        return attempt.failed(self._clock.now(), error)
+
+    async def _call_stop(self, attempt: Attempt) -> None:
+        """Let a user's operator stop its work its own way, then end its body."""
+        try:
+            async with self._clock.deadline(STOP_GRACE):
+                await call(attempt.operator.stop, attempt.context)
+        except Exception:  # user code: the body is ended all the same
+            name, execution = attempt.command.task, attempt.live.name
+            logger.exception("stop() of task %r of %r raised", name, execution)
+        if attempt.body is not None:
+            attempt.body.cancel()
+
+
+def _abandon(attempt: Attempt) -> None:
+    """Leave a thread to itself that did not end."""
+    if attempt.body is not None:
+        attempt.body.cancel()
+
+
+def _never_began(command: StopTask, clock: Clock) -> TaskEnded:
+    return TaskEnded(
+        at=clock.now(),
+        task=command.task,
+        sequence_number=command.sequence_number,
+        try_number=command.try_number,
+        outcome=Outcome(TaskStatus.STOPPED),
+    )
+
+

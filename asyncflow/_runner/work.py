@@ -1,0 +1,109 @@
+"""One transaction in the making: answers gathered until they are committed together.
+
+It also holds what must wait for the commit: commands, and callers who are to be told.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from asyncflow._core.commands import Command
+from asyncflow._core.execution import Decision
+from asyncflow._core.facts import Fact
+from asyncflow._core.state import Head
+from asyncflow._model.record import EventRecord
+from asyncflow._runner.live import LiveExecution, Publication, Told, Wanted
+from asyncflow._store.batch import (
+    Batch,
+    ExecutionWrite,
+    FactWrite,
+    Fence,
+    NewExecution,
+    TaskWrite,
+)
+from asyncflow._store.codec import fact_body
+
+
+@dataclass(slots=True)
+class Answer:
+    """What changes in one execution, several decisions laid over each other."""
+
+    new: NewExecution | None = None
+    head: Head | None = None
+    fingerprint: str | None = None
+    tasks: dict[tuple[str, int], TaskWrite] = field(
+        default_factory=dict[tuple[str, int], TaskWrite]
+    )
+    context: dict[str, str | None] = field(default_factory=dict[str, str | None])
+    facts: list[FactWrite] = field(default_factory=list[FactWrite])
+
+    def add(self, fact: Fact, decision: Decision) -> None:
+        """Lay one more decision over those before it."""
+        if decision.head is not None:
+            self.head = decision.head
+        self.context.update(decision.context)
+        for change in decision.tasks:
+            key = (change.state.name, change.state.sequence_number)
+            earlier = self.tasks.pop(key, None)
+            outcome = change.outcome or (earlier.outcome if earlier else None)
+            self.tasks[key] = TaskWrite(change.state, outcome)
+        self.facts.append(FactWrite(type(fact).__name__, fact_body(fact), fact.at))
+
+    def write(self, row: int) -> ExecutionWrite:
+        """Return it as a store wants it."""
+        return ExecutionWrite(
+            target=self.new or row,
+            head=self.head,
+            tasks=tuple(self.tasks.values()),
+            context=self.context,
+            facts=tuple(self.facts),
+            fingerprint=self.fingerprint,
+        )
+
+
+@dataclass(slots=True)
+class Work:
+    """Everything that one transaction answers.
+
+    Attributes:
+        entries: what was taken from the inbox, in order, for the case that it must be put back.
+        storing: publications whose events this transaction stores, in order of their offsets.
+    """
+
+    answers: dict[LiveExecution, Answer] = field(default_factory=dict[LiveExecution, Answer])
+    storing: list[Publication] = field(default_factory=list[Publication])
+    taken: list[int] = field(default_factory=list[int])
+    commands: list[tuple[LiveExecution, Command]] = field(
+        default_factory=list[tuple[LiveExecution, Command]]
+    )
+    entries: list[Told | Wanted] = field(default_factory=list[Told | Wanted])
+    publications: list[Publication] = field(default_factory=list[Publication])
+
+    def __len__(self) -> int:
+        """Return how much was taken from the inbox."""
+        return len(self.entries) + len(self.publications)
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to store."""
+        return not (self.answers or self.storing or self.taken)
+
+    def answer(self, live: LiveExecution, fact: Fact, decision: Decision) -> None:
+        """Add what follows from a fact, if anything does."""
+        if decision.head is None and not decision.tasks:
+            return
+        self.answers.setdefault(live, Answer()).add(fact, decision)
+        self.commands.extend((live, command) for command in decision.commands)
+
+    def batch(self, fence: Fence) -> Batch:
+        """Return it as a store wants it."""
+        return Batch(
+            fence=fence,
+            executions=tuple(answer.write(live.id) for live, answer in self.answers.items()),
+            events=tuple(self._events()),
+            taken=tuple(self.taken),
+        )
+
+    def _events(self) -> Iterator[EventRecord]:
+        for publication in self.storing:
+            live = publication.confined
+            yield replace(publication.event, execution=None if live is None else live.id)

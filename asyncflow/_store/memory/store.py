@@ -1,0 +1,92 @@
+"""The store in dicts: a verb checks everything first and never awaits, which makes it atomic."""
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+from asyncflow._failpoint import hit
+from asyncflow._store.batch import Batch, Fence, Letter, Receipt, RunnerRow
+from asyncflow._store.memory import reads, writes
+from asyncflow._store.memory.tables import Tables
+from asyncflow._store.queries import Query
+from asyncflow._store.refusal import not_open
+
+T = TypeVar("T")
+
+
+class MemoryStore:
+    """A `Store` without a disk: it keeps until it is closed."""
+
+    def __init__(self) -> None:
+        """Keep nothing yet."""
+        self._tables: Tables | None = None
+
+    @property
+    def location(self) -> str:
+        """Its address."""
+        return ":memory:"
+
+    async def open(self) -> None:
+        """Begin with nothing; no effect when it is open."""
+        if self._tables is None:
+            self._tables = Tables()
+
+    async def close(self) -> None:
+        """Forget everything; idempotent."""
+        self._tables = None
+
+    async def register(self, runner: RunnerRow) -> Fence:
+        """Add a runner's row under a fresh epoch."""
+        tables = self._opened()
+        with _transaction("store.register"):
+            return writes.register(tables, runner)
+
+    async def release(self, fence: Fence) -> None:
+        """Remove a runner's row, if the fence holds."""
+        tables = self._opened()
+        with _transaction("store.release"):
+            writes.release(tables, fence)
+
+    async def commit(self, batch: Batch) -> Receipt:
+        """Write a batch."""
+        tables = self._opened()
+        writes.check_batch(tables, batch)
+        with _transaction("store.commit"):
+            return writes.commit(tables, batch)
+
+    async def append(self, letters: Sequence[Letter]) -> tuple[int | None, ...]:
+        """Put letters into the inbox, those to a namespace once for each runner."""
+        tables = self._opened()
+        writes.check_letters(tables, letters)
+        with _transaction("store.append"):
+            return writes.append(tables, letters)
+
+    async def claim(
+        self,
+        fence: Fence,
+        dead: Sequence[str],
+        workflows: Sequence[tuple[str, str]] | None,
+        limit: int,
+    ) -> tuple[int, ...]:
+        """Come to own unfinished executions that nobody owns."""
+        tables = self._opened()
+        writes.check_claim(tables, fence, dead)
+        with _transaction("store.claim"):
+            return writes.claim(tables, fence, dead, workflows, limit)
+
+    async def read(self, query: Query[T]) -> T:
+        """Answer a question."""
+        return reads.answer(self._opened(), query)
+
+    def _opened(self) -> Tables:
+        if self._tables is None:
+            raise not_open(self.location)
+        return self._tables
+
+
+@contextmanager
+def _transaction(point: str) -> Generator[None, None, None]:
+    # The point before a commit comes before the first change: nothing could be undone later.
+    hit(f"{point}.before")
+    yield
+    hit(f"{point}.after")

@@ -1,0 +1,215 @@
+"""What each verb changes. The `check_` functions raise; after them nothing does."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from heapq import nsmallest
+
+from asyncflow._core.state import Head, Outcome
+from asyncflow._model.record import EventRecord
+from asyncflow._store.batch import (
+    Batch,
+    ExecutionWrite,
+    FactRecord,
+    Fence,
+    InboxItem,
+    Letter,
+    NewExecution,
+    Receipt,
+    RunnerRow,
+)
+from asyncflow._store.codec import utf8
+from asyncflow._store.memory.tables import Execution, Tables
+from asyncflow._store.refusal import fenced, unknown_executions
+
+
+def check_batch(tables: Tables, batch: Batch) -> None:
+    """Raise unless the batch can be written."""
+    if batch.fence is not None:
+        check_claim(tables, batch.fence, ())
+    _check_executions(tables, [w.target for w in batch.executions if isinstance(w.target, int)])
+    _check_confined(tables, batch.events)
+
+
+def check_letters(tables: Tables, letters: Sequence[Letter]) -> None:
+    """Raise unless the letters can be put."""
+    _check_executions(tables, [x.execution for x in letters if x.execution is not None])
+    _check_confined(tables, [letter.event for letter in letters if letter.event is not None])
+
+
+def check_claim(tables: Tables, fence: Fence, dead: Sequence[str]) -> None:
+    """Raise `FencedError` unless the runner's row has this epoch, and is not among the dead."""
+    if fence.runner in dead or not _holds(tables, fence):
+        raise fenced(fence)
+
+
+def register(tables: Tables, runner: RunnerRow) -> Fence:
+    """Add a runner and put before it the letters to namespaces that wait for the first."""
+    row = replace(runner, epoch=next(tables.epochs))
+    tables.runners.pop(runner.id, None)
+    tables.runners[runner.id] = row
+    _readdress(tables, None, runner.id)
+    return Fence(row.id, row.epoch)
+
+
+def release(tables: Tables, fence: Fence) -> None:
+    """Remove a runner, unless it was replaced."""
+    if _holds(tables, fence):
+        _remove_runner(tables, fence.runner)
+
+
+def commit(tables: Tables, batch: Batch) -> Receipt:
+    """Write a batch."""
+    owner = batch.fence.runner if batch.fence else None
+    ids = tuple(_write(tables, write, owner) for write in batch.executions)
+    offsets = tuple(_store_event(tables, event) for event in batch.events)
+    for id_ in batch.taken:
+        tables.inbox.pop(id_, None)
+    return Receipt(ids, offsets)
+
+
+def append(tables: Tables, letters: Sequence[Letter]) -> tuple[int | None, ...]:
+    """Put letters into the inbox."""
+    return tuple(_post(tables, letter) for letter in letters)
+
+
+def claim(
+    tables: Tables,
+    fence: Fence,
+    dead: Sequence[str],
+    workflows: Sequence[tuple[str, str]] | None,
+    limit: int,
+) -> tuple[int, ...]:
+    """Remove the dead, then own what nobody does."""
+    for runner in dead:
+        _remove_runner(tables, runner)
+    wanted = None if workflows is None else frozenset(workflows)
+    unowned = (tables.executions[id_] for id_ in tables.owned.get(None, ()))
+    matching = (x.id for x in unowned if wanted is None or _workflow(x) in wanted)
+    ids = nsmallest(limit, matching)
+    for id_ in ids:
+        _own(tables, tables.executions[id_], fence.runner)
+    return tuple(ids)
+
+
+def _holds(tables: Tables, fence: Fence) -> bool:
+    row = tables.runners.get(fence.runner)
+    return row is not None and row.epoch == fence.epoch
+
+
+def _check_executions(tables: Tables, ids: Iterable[int]) -> None:
+    unknown = {id_ for id_ in ids if id_ not in tables.executions}
+    if unknown:
+        raise unknown_executions(unknown)
+
+
+def _check_confined(tables: Tables, events: Iterable[EventRecord]) -> None:
+    _check_executions(tables, [e.execution for e in events if e.execution is not None])
+
+
+def _workflow(execution: Execution) -> tuple[str, str]:
+    return (execution.new.namespace, execution.new.workflow)
+
+
+def _own(tables: Tables, execution: Execution, owner: str | None) -> None:
+    """Put it among what the runner has to do; a finished one is nobody's and among nothing."""
+    tables.owned.setdefault(execution.owner, set()).discard(execution.id)
+    final = execution.head.status.final
+    execution.owner = None if final else owner
+    if not final:
+        tables.owned.setdefault(owner, set()).add(execution.id)
+
+
+def _remove_runner(tables: Tables, runner: str) -> None:
+    tables.runners.pop(runner, None)
+    for id_ in tables.owned.pop(runner, set()):
+        execution = tables.executions[id_]
+        execution.owner = None
+        tables.owned.setdefault(None, set()).add(id_)
+    _readdress(tables, runner, None)
+
+
+def _readdress(tables: Tables, before: str | None, after: str | None) -> None:
+    for id_, (item, runner) in tables.inbox.items():
+        if runner == before and item.letter.execution is None:
+            tables.inbox[id_] = (item, after)
+
+
+def _write(tables: Tables, write: ExecutionWrite, owner: str | None) -> int | None:
+    execution = _find_or_make(tables, write.target)
+    if execution is None:
+        return None
+    if write.head is not None:
+        execution.head = _stored_head(write.head)
+    if write.fingerprint is not None:
+        execution.fingerprint = write.fingerprint
+    made = isinstance(write.target, NewExecution)
+    _own(tables, execution, owner if made else execution.owner)
+    _write_tasks(execution, write)
+    _write_context(execution, write)
+    execution.facts.extend(
+        FactRecord(next(tables.fact_ids), execution.id, fact.kind, fact.body, fact.at)
+        for fact in write.facts
+    )
+    return execution.id
+
+
+def _find_or_make(tables: Tables, target: int | NewExecution) -> Execution | None:
+    if isinstance(target, int):
+        return tables.executions[target]
+    if target.name in tables.names:
+        return None
+    execution = Execution(len(tables.executions) + 1, target, target.fingerprint)
+    tables.executions[execution.id] = execution
+    tables.names[target.name] = execution.id
+    return execution
+
+
+def _write_tasks(execution: Execution, write: ExecutionWrite) -> None:
+    for task in write.tasks:
+        name, number = task.state.name, task.state.sequence_number
+        _, kept = execution.tasks.get((name, number), (None, None))
+        outcome = kept if task.outcome is None else _stored_outcome(task.outcome)
+        execution.tasks[name, number] = (task.state, outcome)
+        if number > execution.latest.get(name, -1):
+            execution.latest.pop(name, None)
+            execution.latest[name] = number
+
+
+def _write_context(execution: Execution, write: ExecutionWrite) -> None:
+    for key, text in write.context.items():
+        if text is None:
+            execution.context.pop(key, None)
+        else:
+            execution.context[key] = text
+
+
+def _stored_head(head: Head) -> Head:
+    if head.error is None and head.parked_reason is None:
+        return head
+    return replace(head, error=utf8(head.error), parked_reason=utf8(head.parked_reason))
+
+
+def _stored_outcome(outcome: Outcome) -> Outcome:
+    if outcome.error is None and outcome.traceback is None:
+        return outcome
+    return replace(outcome, error=utf8(outcome.error), traceback=utf8(outcome.traceback))
+
+
+def _store_event(tables: Tables, event: EventRecord) -> int:
+    offset = len(tables.events) + 1
+    tables.events.append(replace(event, offset=offset))
+    return offset
+
+
+def _post(tables: Tables, letter: Letter) -> int | None:
+    offset = None
+    if letter.event is not None:
+        offset = _store_event(tables, letter.event)
+        letter = replace(letter, event=tables.events[-1])
+    readers: Iterable[str | None] = (None,)
+    if letter.execution is None and tables.runners:
+        readers = tables.runners
+    for runner in readers:
+        id_ = next(tables.letter_ids)
+        tables.inbox[id_] = (InboxItem(id_, letter), runner)
+    return offset

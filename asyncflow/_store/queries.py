@@ -1,0 +1,94 @@
+"""What can be asked of a store: one frozen class per question, typed by its answer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from asyncflow._model.record import EventRecord, ExecutionRecord, TaskExecutionRecord
+from asyncflow._model.status import WorkflowStatus
+from asyncflow._store.batch import FactRecord, InboxItem, RunnerRow, StoredExecution
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Query(Generic[T_co]):
+    """A question; its type parameter is the type of the answer."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionByName(Query[ExecutionRecord | None]):
+    """The execution of that name, or None."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Executions(Query[tuple[ExecutionRecord, ...]]):
+    """Executions, newest first; ``before`` is the id that the last page ended with."""
+
+    namespace: str | None = None
+    workflow: str | None = None
+    statuses: frozenset[WorkflowStatus] | None = None
+    before: int | None = None
+    limit: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class TaskExecutions(Query[tuple[TaskExecutionRecord, ...]]):
+    """All task executions of one execution, in the order in which they were first stored."""
+
+    execution: int
+
+
+@dataclass(frozen=True, slots=True)
+class ContextOf(Query[Mapping[str, str]]):
+    """The merged context of one execution, each value as JSON text; empty for an unknown id."""
+
+    execution: int
+
+
+@dataclass(frozen=True, slots=True)
+class Events(Query[tuple[EventRecord, ...]]):
+    """Events in order of offset: ``begin`` exclusive, ``end`` inclusive."""
+
+    namespace: str | None = None
+    execution: int | None = None
+    keys: frozenset[str] | None = None
+    begin: int = 0
+    end: int | None = None
+    limit: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Inbox(Query[tuple[InboxItem, ...]]):
+    """What waits for a runner, oldest first.
+
+    Letters to executions that it owns or that have ended, and letters to a namespace that are
+    addressed to it or to nobody.
+    """
+
+    runner: str
+    limit: int = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Runners(Query[tuple[RunnerRow, ...]]):
+    """Every registered runner, the dead included, oldest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredExecutions(Query[tuple[StoredExecution, ...]]):
+    """All that is needed to go on with these executions, in the order of their ids."""
+
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts(Query[tuple[FactRecord, ...]]):
+    """The log of facts of one execution, in order; ``after`` is the last id seen."""
+
+    execution: int
+    after: int = 0
+    limit: int = 1000

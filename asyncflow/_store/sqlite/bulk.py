@@ -1,0 +1,36 @@
+"""One statement for many rows.
+
+Python lets go of its interpreter lock in every step of SQLite, and gets it back from a busy event
+loop only after up to 5 ms. `executemany` steps once for each row: 512 rows beside a busy loop
+took 317 ms, in statements of many rows 10 ms.
+"""
+
+import sqlite3
+from collections.abc import Collection, Sequence
+
+Value = str | int | None
+
+# Fixed, so that the statements stay prepared; SQLite takes 32,766 values, a row has up to 16.
+_SIZES = (512, 128, 32, 8, 2, 1)
+
+
+class Bulk:
+    """A statement with a list of rows in it, ``head VALUES-LIST tail``."""
+
+    __slots__ = ("_sql",)
+
+    def __init__(self, head: str, width: int, tail: str = "") -> None:
+        """Give the text on both sides of the list, and how many values a row has."""
+        row = f"({', '.join('?' * width)})"
+        self._sql = {size: f"{head} {', '.join([row] * size)} {tail}" for size in _SIZES}
+
+    def run(self, db: sqlite3.Connection, rows: Collection[Sequence[Value]]) -> None:
+        """Execute for these rows, in order."""
+        if not rows:
+            return
+        ordered, done = list(rows), 0
+        for size in _SIZES:
+            sql = self._sql[size]
+            while len(ordered) - done >= size:
+                db.execute(sql, [value for row in ordered[done : done + size] for value in row])
+                done += size

@@ -1,0 +1,108 @@
+"""One connection and its thread: whatever is done on it is one round trip to that thread.
+
+It never leaves a transaction open: cancelling the await does not reach the thread.
+"""
+
+import sqlite3
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
+
+import aiosqlite
+
+from asyncflow._failpoint import hit
+from asyncflow.errors import StoreError
+
+T = TypeVar("T")
+
+BUSY_SECONDS = 10.0
+_CACHED_STATEMENTS = 256
+
+
+class Connection(aiosqlite.Connection):
+    """A connection that runs functions of the plain `sqlite3.Connection` on its thread."""
+
+    def __init__(self, make: Callable[[], sqlite3.Connection]) -> None:
+        """Make nothing yet; ``make`` is called on the thread and raises StoreErrors."""
+        super().__init__(partial(self._keep, make), iter_chunk_size=64)
+        self._made: sqlite3.Connection | None = None
+        self._abandoned = False
+
+    async def open(self) -> None:
+        """Start the thread and connect; after an error the thread has ended."""
+        try:
+            await self
+        except StoreError:
+            self._thread.join()
+            raise
+        finally:
+            if self._connection is None:
+                self._abandon()
+
+    async def close(self) -> None:
+        """Finish what was queued, disconnect and end the thread."""
+        await super().close()
+        self._thread.join()  # it has nothing left to do: microseconds
+
+    async def transact(self, work: Callable[[sqlite3.Connection], T], point: str) -> T:
+        """Run ``work`` from BEGIN IMMEDIATE to COMMIT, or ROLLBACK if it raises.
+
+        The failpoints ``{point}.before`` and ``{point}.after`` are around the COMMIT.
+        """
+        return await self._call(partial(in_transaction, self._conn, work, point))
+
+    async def query(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run ``work`` on one snapshot of what is committed."""
+        return await self._call(partial(_on_snapshot, self._conn, work))
+
+    async def _call(self, function: Callable[[], T]) -> T:
+        untyped: Any = self
+        result: T = await untyped._execute(function)  # noqa: SLF001  inherited, without types
+        return result
+
+    def _keep(self, make: Callable[[], sqlite3.Connection]) -> sqlite3.Connection:
+        self._made = made = make()
+        if self._abandoned:
+            made.close()
+        return made
+
+    def _abandon(self) -> None:
+        # Nobody waits any more for the connection, which the thread may still be making.
+        self._abandoned = True
+        if self._made is not None:
+            self._made.close()
+
+
+def connect(path: str) -> sqlite3.Connection:
+    """Connect to a file, made if there is none; transactions are begun and ended by hand."""
+    return sqlite3.connect(
+        path,
+        timeout=BUSY_SECONDS,
+        isolation_level=None,
+        cached_statements=_CACHED_STATEMENTS,
+        check_same_thread=False,  # only `Connection._abandon` closes it from another one
+    )
+
+
+def in_transaction(
+    db: sqlite3.Connection, work: Callable[[sqlite3.Connection], T], point: str
+) -> T:
+    """Run ``work`` in a transaction; call it on the connection's thread."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        result = work(db)
+        hit(f"{point}.before")
+        db.execute("COMMIT")
+    finally:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+    hit(f"{point}.after")
+    return result
+
+
+def _on_snapshot(db: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+    db.execute("BEGIN")
+    try:
+        return work(db)
+    finally:
+        db.execute("COMMIT")

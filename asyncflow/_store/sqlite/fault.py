@@ -1,0 +1,51 @@
+"""What SQLite's errors mean to the people who read them."""
+
+import sqlite3
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from asyncflow.errors import StoreError, StoreLocationError, StoreReadOnlyError
+
+_Fault = tuple[type[StoreError], str]
+
+_FAULTS: dict[int, _Fault] = {
+    sqlite3.SQLITE_FULL: (StoreError, "cannot grow, the disk is full: free some space"),
+    sqlite3.SQLITE_BUSY: (
+        StoreError,
+        "stayed locked by another process: end the transaction that it holds open",
+    ),
+    sqlite3.SQLITE_LOCKED: (StoreError, "is locked inside this process: close its other users"),
+    sqlite3.SQLITE_CORRUPT: (StoreError, "is damaged: restore it from a backup"),
+    sqlite3.SQLITE_IOERR: (StoreError, "could not be read or written: check the disk"),
+    sqlite3.SQLITE_NOTADB: (StoreLocationError, "is not a database: name another file"),
+    sqlite3.SQLITE_CANTOPEN: (
+        StoreLocationError,
+        "cannot be opened: its directory must exist and be writable",
+    ),
+    sqlite3.SQLITE_READONLY: (
+        StoreReadOnlyError,
+        "is read-only: make the file and its directory writable",
+    ),
+}
+_PRIMARY = 0xFF
+
+
+def as_store_error(error: sqlite3.Error, location: str) -> StoreError:
+    """Return the StoreError for what SQLite raised; it names the location."""
+    code: int = getattr(error, "sqlite_errorcode", 0)
+    kind, meaning = _FAULTS.get(
+        code & _PRIMARY, (StoreError, "refused the operation, nothing of it is stored")
+    )
+    return kind(f"{location} {meaning} (SQLite: {error})")
+
+
+@contextmanager
+def translated(location: str) -> Generator[None, None, None]:
+    """Raise what SQLite raises inside as StoreErrors."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise as_store_error(error, location) from error
+    except UnicodeEncodeError as error:
+        message = f"{location} keeps UTF-8 only, this text is not: {error}"
+        raise StoreError(message) from error

@@ -1,0 +1,125 @@
+"""What is at the path, found out before SQLite is let near it: it would create files.
+
+Raises one clear error for what cannot become a database of ours and leaves it as it was. A new
+database gets its application id in the transaction that makes its tables, before WAL mode is on,
+so the header of the file tells ours from others.
+"""
+
+import os
+import sqlite3
+import stat
+from contextlib import closing
+from pathlib import Path
+
+from asyncflow._store.sqlite.fault import translated
+from asyncflow.errors import StoreLocationError, StoreReadOnlyError, StoreVersionError
+
+APPLICATION_ID = 0x61666C77  # "aflw"
+_MAGIC = b"SQLite format 3\0"
+_HEADER_BYTES = 100
+_VERSION_AT = 60
+_APPLICATION_AT = 68
+_EFFECTIVE_USER = os.access in os.supports_effective_ids
+
+
+def inspect(path: str, newest: int) -> None:
+    """Raise a StoreError unless the path can be opened, or made, as a database of ours.
+
+    Args:
+        path: absolute.
+        newest: the newest schema version that can be read.
+    """
+    try:
+        _inspect_directory(path)
+        if _exists(path):
+            _inspect_file(path, newest)
+    except PermissionError as error:
+        if isinstance(error, StoreReadOnlyError):
+            raise
+        message = f"{path} cannot be read and written by this user: {error.strerror}"
+        raise StoreReadOnlyError(message) from error
+
+
+def _inspect_directory(path: str) -> None:
+    parent = os.path.dirname(path)
+    if not _exists(parent):
+        message = f"there is no directory {parent} for {path}: create it, or name another file"
+        raise StoreLocationError(message)
+    if not os.path.isdir(parent):
+        message = f"{parent} is not a directory, so there can be no {path}: name another file"
+        raise StoreLocationError(message)
+    if not _may(parent, os.W_OK | os.X_OK):
+        message = (
+            f"the directory {parent} is read-only and the database {path} needs files beside it: "
+            "make it writable, or name another file"
+        )
+        raise StoreReadOnlyError(message)
+
+
+def _may(path: str, mode: int) -> bool:
+    return os.access(path, mode, effective_ids=_EFFECTIVE_USER)
+
+
+def _exists(path: str) -> bool:
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        return False
+    except PermissionError:
+        raise
+    except (OSError, ValueError) as error:  # too long, a loop of links, a NUL inside
+        message = f"{path!r} cannot be a file: {error}"
+        raise StoreLocationError(message) from error
+    return True
+
+
+def _inspect_file(path: str, newest: int) -> None:
+    found = os.stat(path)
+    if stat.S_ISDIR(found.st_mode):
+        message = f"{path} is a directory: name a file in it, for example {path}/flows.db"
+        raise StoreLocationError(message)
+    if not stat.S_ISREG(found.st_mode):
+        message = f"{path} is not a regular file: name another one"
+        raise StoreLocationError(message)
+    if not _may(path, os.R_OK | os.W_OK):
+        message = f"{path} is read-only: make it writable, or name another file"
+        raise StoreReadOnlyError(message)
+    if found.st_size:
+        _inspect_header(path, newest)
+
+
+def _inspect_header(path: str, newest: int) -> None:
+    with open(path, "rb") as file:
+        header = file.read(_HEADER_BYTES)
+    if len(header) < _HEADER_BYTES or not header.startswith(_MAGIC):
+        message = f"{path} is not an SQLite database: name another file, or a new one"
+        raise StoreLocationError(message)
+    application = _integer(header, _APPLICATION_AT)
+    if application == APPLICATION_ID:
+        refuse_newer(path, _integer(header, _VERSION_AT), newest)
+    elif application or not _is_empty(path):
+        message = (
+            f"{path} is the database of another program (application id {application:#x}): "
+            "name another file, or a new one"
+        )
+        raise StoreLocationError(message)
+
+
+def refuse_newer(path: str, found: int, newest: int) -> None:
+    """Raise `StoreVersionError` if the schema is newer than what is known."""
+    if found > newest:
+        raise StoreVersionError(path, found, newest)
+
+
+def _integer(header: bytes, at: int) -> int:
+    return int.from_bytes(header[at : at + 4], "big")
+
+
+def _is_empty(path: str) -> bool:
+    # Read-only, a database in WAL mode would still get its two files, unless it is declared
+    # immutable; that hides what is in a WAL, so it is not if there is one.
+    how = "mode=ro" if _exists(f"{path}-wal") else "mode=ro&immutable=1"
+    address = f"{Path(path).as_uri()}?{how}"
+    with translated(path), closing(sqlite3.connect(address, uri=True)) as db:
+        tables: tuple[int] = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    return tables == (0,)

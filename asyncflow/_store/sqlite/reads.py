@@ -1,0 +1,260 @@
+"""How each query is answered, on one snapshot of what is committed; runs on the reader's thread."""
+
+import json
+import sqlite3
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+from asyncflow._core.state import Head, TaskState
+from asyncflow._model.record import EventRecord, ExecutionRecord, TaskExecutionRecord
+from asyncflow._model.status import ExecutionType, TaskStatus, WorkflowStatus
+from asyncflow._store.batch import FactRecord, InboxItem, Letter, RunnerRow, StoredExecution
+from asyncflow._store.codec import moment, moment_or_none
+from asyncflow._store.queries import (
+    ContextOf,
+    Events,
+    ExecutionByName,
+    Executions,
+    Facts,
+    Inbox,
+    Query,
+    Runners,
+    StoredExecutions,
+    TaskExecutions,
+)
+from asyncflow._store.sqlite.bulk import Value
+from asyncflow._store.sqlite.writes import UNFINISHED
+
+T = TypeVar("T")
+
+_EXECUTION = (
+    "SELECT id, name, workflow, namespace, execution_type, status, created, "
+    '"begin", "end", error, parked_reason, stopping, fingerprint, owner FROM execution'
+)
+_EVENT = '"offset", key, value, namespace, sender, create_time, context, execution'
+_AMONG = "IN (SELECT value FROM json_each(?))"
+
+_Row = tuple[Any, ...]
+_Clause = tuple[str, Value]
+
+
+def answer(db: sqlite3.Connection, query: Query[T]) -> T:
+    """Return what the store says; the type of the query tells the type."""
+    result: T = _ANSWERS[type(query)](db, query)
+    return result
+
+
+def _execution_by_name(db: sqlite3.Connection, query: ExecutionByName) -> ExecutionRecord | None:
+    row = db.execute(f"{_EXECUTION} WHERE name = ?", (query.name,)).fetchone()
+    return None if row is None else _execution(row)
+
+
+def _executions(db: sqlite3.Connection, query: Executions) -> tuple[ExecutionRecord, ...]:
+    clauses: list[_Clause] = []
+    if query.namespace is not None:
+        clauses.append(("namespace = ?", query.namespace))
+    if query.workflow is not None:
+        clauses.append(("workflow = ?", query.workflow))
+    if query.statuses is not None:
+        clauses.append((f"status {_AMONG}", json.dumps(sorted(query.statuses))))
+    if query.before is not None:
+        clauses.append(("id < ?", query.before))
+    where, values = _where(clauses)
+    sql = f"{_EXECUTION} {where} ORDER BY id DESC LIMIT ?"
+    return tuple(map(_execution, db.execute(sql, (*values, query.limit)).fetchall()))
+
+
+def _task_executions(
+    db: sqlite3.Connection, query: TaskExecutions
+) -> tuple[TaskExecutionRecord, ...]:
+    rows = db.execute(
+        'SELECT execution, task, seq, try_number, status, execution_type, "begin", "end", result, '
+        "error, traceback, abandoned FROM task_execution WHERE execution = ? AND seq > 0 "
+        "ORDER BY id",
+        (query.execution,),
+    )
+    return tuple(map(_task_execution, rows.fetchall()))
+
+
+def _context_of(db: sqlite3.Connection, query: ContextOf) -> Mapping[str, str]:
+    return dict(
+        db.execute("SELECT key, value FROM context WHERE execution = ?", (query.execution,))
+    )
+
+
+def _events(db: sqlite3.Connection, query: Events) -> tuple[EventRecord, ...]:
+    clauses: list[_Clause] = [('"offset" > ?', query.begin)]
+    if query.end is not None:
+        clauses.append(('"offset" <= ?', query.end))
+    if query.namespace is not None:
+        clauses.append(("namespace = ?", query.namespace))
+    if query.execution is not None:
+        clauses.append(("execution = ?", query.execution))
+    if query.keys is not None:
+        clauses.append((f"key {_AMONG}", json.dumps(sorted(query.keys))))
+    where, values = _where(clauses)
+    sql = f'SELECT {_EVENT} FROM event {where} ORDER BY "offset" LIMIT ?'
+    return tuple(map(_event, db.execute(sql, (*values, query.limit)).fetchall()))
+
+
+def _inbox(db: sqlite3.Connection, query: Inbox) -> tuple[InboxItem, ...]:
+    columns = ", ".join(f"e.{column}" for column in _EVENT.split(", "))
+    rows = db.execute(
+        f"SELECT i.id, i.namespace, i.kind, i.body, i.at, i.execution, {columns} FROM inbox i "
+        'LEFT JOIN event e ON e."offset" = i.event_offset '
+        "WHERE CASE WHEN i.execution IS NULL THEN i.runner IS NULL OR i.runner = ?1 "
+        "ELSE NOT EXISTS (SELECT 1 FROM execution x WHERE x.id = i.execution "
+        f"AND {UNFINISHED} AND x.owner IS NOT ?1) END ORDER BY i.id LIMIT ?2",
+        (query.runner, query.limit),
+    )
+    return tuple(map(_item, rows.fetchall()))
+
+
+def _runners(db: sqlite3.Connection, _: Runners) -> tuple[RunnerRow, ...]:
+    rows = db.execute("SELECT id, pid, process, host, since, epoch FROM runner ORDER BY epoch")
+    return tuple(
+        RunnerRow(id_, pid, process, host, moment(since), epoch)
+        for id_, pid, process, host, since, epoch in rows.fetchall()
+    )
+
+
+def _stored_executions(
+    db: sqlite3.Connection, query: StoredExecutions
+) -> tuple[StoredExecution, ...]:
+    ids = (json.dumps(query.ids),)
+    records = db.execute(f"{_EXECUTION} WHERE id {_AMONG} ORDER BY id", ids).fetchall()
+    latest = db.execute(
+        "SELECT execution, task, seq, try_number, status, execution_type, failures, again, "
+        f'"begin", "end", due FROM task_execution t WHERE execution {_AMONG} AND seq = '
+        "(SELECT max(seq) FROM task_execution WHERE execution = t.execution AND task = t.task) "
+        "ORDER BY id",
+        ids,
+    )
+    tasks: defaultdict[int, list[TaskState]] = defaultdict(list)
+    for execution, *state in latest.fetchall():
+        tasks[execution].append(_task_state(tuple(state)))
+    contexts: defaultdict[int, dict[str, str]] = defaultdict(dict)
+    pairs = db.execute(f"SELECT execution, key, value FROM context WHERE execution {_AMONG}", ids)
+    for execution, key, value in pairs.fetchall():
+        contexts[execution][key] = value
+    return tuple(
+        StoredExecution(record, _head(record), tuple(tasks[record.id]), contexts[record.id])
+        for record in map(_execution, records)
+    )
+
+
+def _facts(db: sqlite3.Connection, query: Facts) -> tuple[FactRecord, ...]:
+    rows = db.execute(
+        "SELECT id, execution, kind, body, at FROM fact WHERE execution = ? AND id > ? "
+        "ORDER BY id LIMIT ?",
+        (query.execution, query.after, query.limit),
+    )
+    return tuple(
+        FactRecord(id_, execution, kind, body, moment(at))
+        for id_, execution, kind, body, at in rows.fetchall()
+    )
+
+
+_ANSWERS: dict[type[Query[Any]], Callable[[sqlite3.Connection, Any], Any]] = {
+    ExecutionByName: _execution_by_name,
+    Executions: _executions,
+    TaskExecutions: _task_executions,
+    ContextOf: _context_of,
+    Events: _events,
+    Inbox: _inbox,
+    Runners: _runners,
+    StoredExecutions: _stored_executions,
+    Facts: _facts,
+}
+
+
+def _where(clauses: Iterable[_Clause]) -> tuple[str, tuple[Value, ...]]:
+    listed = list(clauses)
+    if not listed:
+        return "", ()
+    return (
+        "WHERE " + " AND ".join(sql for sql, _ in listed),
+        tuple(value for _, value in listed),
+    )
+
+
+def _execution(row: _Row) -> ExecutionRecord:
+    return ExecutionRecord(
+        id=row[0],
+        name=row[1],
+        workflow=row[2],
+        namespace=row[3],
+        execution_type=ExecutionType(row[4]),
+        status=WorkflowStatus(row[5]),
+        created=moment(row[6]),
+        begin=moment_or_none(row[7]),
+        end=moment_or_none(row[8]),
+        error=row[9],
+        parked_reason=row[10],
+        stopping=bool(row[11]),
+        fingerprint=row[12],
+        owner=row[13],
+    )
+
+
+def _head(record: ExecutionRecord) -> Head:
+    return Head(
+        status=record.status,
+        stopping=record.stopping,
+        begin=record.begin,
+        end=record.end,
+        error=record.error,
+        parked_reason=record.parked_reason,
+    )
+
+
+def _task_execution(row: _Row) -> TaskExecutionRecord:
+    return TaskExecutionRecord(
+        execution=row[0],
+        task_name=row[1],
+        sequence_number=row[2],
+        try_number=row[3],
+        status=TaskStatus(row[4]),
+        execution_type=ExecutionType(row[5]),
+        begin=moment_or_none(row[6]),
+        end=moment_or_none(row[7]),
+        result=row[8],
+        error=row[9],
+        traceback=row[10],
+        abandoned=bool(row[11]),
+    )
+
+
+def _task_state(row: _Row) -> TaskState:
+    return TaskState(
+        name=row[0],
+        sequence_number=row[1],
+        try_number=row[2],
+        status=TaskStatus(row[3]),
+        execution_type=ExecutionType(row[4]),
+        failures=row[5],
+        again=None if row[6] is None else ExecutionType(row[6]),
+        begin=moment_or_none(row[7]),
+        end=moment_or_none(row[8]),
+        due=moment_or_none(row[9]),
+    )
+
+
+def _event(row: _Row) -> EventRecord:
+    return EventRecord(
+        offset=row[0],
+        key=row[1],
+        value=row[2],
+        namespace=row[3],
+        sender=row[4],
+        create_time=moment(row[5]),
+        context=row[6],
+        execution=row[7],
+    )
+
+
+def _item(row: _Row) -> InboxItem:
+    id_, namespace, kind, body, at, execution, *event = row
+    sent = None if event[0] is None else _event(tuple(event))
+    return InboxItem(id_, Letter(namespace, kind, body, moment(at), execution, sent))

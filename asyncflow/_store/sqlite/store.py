@@ -1,0 +1,154 @@
+"""The store over one SQLite file: one connection writes, one reads, each on its own thread."""
+
+import os
+import sqlite3
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
+
+from asyncflow._store.batch import Batch, Fence, Letter, Receipt, RunnerRow
+from asyncflow._store.queries import Query
+from asyncflow._store.refusal import not_open
+from asyncflow._store.sqlite import reads, writes
+from asyncflow._store.sqlite.connection import Connection, connect
+from asyncflow._store.sqlite.fault import translated
+from asyncflow._store.sqlite.file import inspect
+from asyncflow._store.sqlite.migrate import migrate, migrations
+from asyncflow.errors import StoreError
+
+T = TypeVar("T")
+
+_WAL_TRIES = 100
+_OLDEST_SQLITE = (3, 33)  # UPDATE ... FROM, and more than 999 values in a statement
+
+
+class SqliteStore:
+    """A `Store` in a file, which several processes of one machine may have open.
+
+    A commit is on the disk when it returns: WAL with ``synchronous=FULL``.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Take a path; a relative one is looked up now. Nothing is opened."""
+        self._path = os.path.abspath(path)
+        self._writer: Connection | None = None
+        self._reader: Connection | None = None
+
+    @property
+    def location(self) -> str:
+        """The absolute path."""
+        return self._path
+
+    async def open(self) -> None:
+        """Make the file or upgrade its schema; no effect when it is open.
+
+        Raises:
+            StoreLocationError: there is something else at the path, or no directory for it.
+            StoreVersionError: a newer asyncflow wrote it.
+            StoreReadOnlyError: the file or its directory cannot be written.
+        """
+        if self._writer is not None:
+            return
+        writer = Connection(partial(_make_writer, self._path))
+        await writer.open()
+        reader = Connection(partial(_make_reader, self._path))
+        try:
+            await reader.open()
+        except BaseException:  # a cancelled open, too, leaves no thread
+            await writer.close()
+            raise
+        self._writer, self._reader = writer, reader
+
+    async def close(self) -> None:
+        """Finish what was begun and end both threads; idempotent."""
+        writer, reader = self._writer, self._reader
+        self._writer = self._reader = None
+        try:
+            if reader is not None:
+                await reader.close()
+        finally:
+            if writer is not None:
+                await writer.close()  # the last: it takes the WAL into the file
+
+    async def register(self, runner: RunnerRow) -> Fence:
+        """Add a runner's row under a fresh epoch."""
+        return await self._write(partial(writes.register, runner=runner), "store.register")
+
+    async def release(self, fence: Fence) -> None:
+        """Remove a runner's row, if the fence holds."""
+        await self._write(partial(writes.release, fence=fence), "store.release")
+
+    async def commit(self, batch: Batch) -> Receipt:
+        """Write a batch; cancelling the call does not cancel the transaction."""
+        return await self._write(partial(writes.commit, batch=batch), "store.commit")
+
+    async def append(self, letters: Sequence[Letter]) -> tuple[int | None, ...]:
+        """Put letters into the inbox."""
+        return await self._write(partial(writes.append, letters=letters), "store.append")
+
+    async def claim(
+        self,
+        fence: Fence,
+        dead: Sequence[str],
+        workflows: Sequence[tuple[str, str]] | None,
+        limit: int,
+    ) -> tuple[int, ...]:
+        """Come to own unfinished executions that nobody owns."""
+        work = partial(writes.claim, fence=fence, dead=dead, workflows=workflows, limit=limit)
+        return await self._write(work, "store.claim")
+
+    async def read(self, query: Query[T]) -> T:
+        """Answer a question from what is committed; writers do not hold it up."""
+        with translated(self._path):
+            return await self._opened(self._reader).query(partial(reads.answer, query=query))
+
+    async def _write(self, work: Callable[[sqlite3.Connection], T], point: str) -> T:
+        with translated(self._path):
+            return await self._opened(self._writer).transact(work, point)
+
+    def _opened(self, connection: Connection | None) -> Connection:
+        if connection is None:
+            raise not_open(self._path)
+        return connection
+
+
+def _make_writer(path: str) -> sqlite3.Connection:
+    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+        message = (
+            f"SQLite {sqlite3.sqlite_version} cannot keep {path}: use a Python with 3.33 or later"
+        )
+        raise StoreError(message)
+    steps = migrations()
+    inspect(path, steps[-1].number)
+    with translated(path):
+        db = connect(path)
+        try:
+            migrate(db, path, steps)
+            _switch_to_wal(db)
+            db.execute("PRAGMA synchronous = FULL")
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+
+def _make_reader(path: str) -> sqlite3.Connection:
+    with translated(path):
+        db = connect(path)
+        db.execute("PRAGMA query_only = ON")
+        return db
+
+
+def _switch_to_wal(db: sqlite3.Connection) -> None:
+    # The switch does not wait for other connections, a transaction does.
+    for _ in range(_WAL_TRIES):
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise
+            db.execute("BEGIN EXCLUSIVE")
+            db.execute("COMMIT")
+        else:
+            return
+    db.execute("PRAGMA journal_mode = WAL")

@@ -1,0 +1,337 @@
+"""What each verb writes, inside the transaction of its caller; runs on the database thread.
+
+A transaction takes few statements, however many rows: see `bulk`. Enums and flags are turned
+into plain str and int: Python's module asks its adapters about everything else. Ids are counted
+here and not by SQLite, which would want one statement for each to tell them; its AUTOINCREMENT
+tables remember the greatest one, so that none comes back.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+from asyncflow._core.state import Head, TaskState
+from asyncflow._model.record import EventRecord
+from asyncflow._store.batch import (
+    Batch,
+    ExecutionWrite,
+    Fence,
+    Letter,
+    NewExecution,
+    Receipt,
+    RunnerRow,
+    TaskWrite,
+)
+from asyncflow._store.codec import micros, micros_or_none, utf8
+from asyncflow._store.refusal import fenced, unknown_executions
+from asyncflow._store.sqlite.bulk import Bulk, Value
+
+UNFINISHED = "status IN ('INIT', 'RUNNING')"  # word for word that of the partial index
+_INITIAL = Head()
+
+_INSERT_EXECUTIONS = Bulk(
+    "INSERT INTO execution (id, name, workflow, namespace, execution_type, created, fingerprint, "
+    'owner, status, stopping, "begin", "end", error, parked_reason) VALUES',
+    14,
+)
+_UPDATE_HEADS = Bulk(
+    "UPDATE execution SET owner = CASE WHEN v.column2 THEN NULL ELSE owner END, "
+    'status = v.column3, stopping = v.column4, "begin" = v.column5, "end" = v.column6, '
+    "error = v.column7, parked_reason = v.column8 FROM (VALUES",
+    8,
+    ") AS v WHERE execution.id = v.column1",
+)
+_UPDATE_FINGERPRINTS = Bulk(
+    "UPDATE execution SET fingerprint = v.column2 FROM (VALUES",
+    2,
+    ") AS v WHERE execution.id = v.column1",
+)
+_UPSERT_TASKS = Bulk(
+    "INSERT INTO task_execution (execution, task, seq, try_number, status, execution_type, "
+    'failures, again, "begin", "end", due, outcome, abandoned, result, error, traceback) VALUES',
+    16,
+    "ON CONFLICT (execution, task, seq) DO UPDATE SET try_number = excluded.try_number, "
+    "status = excluded.status, execution_type = excluded.execution_type, "
+    'failures = excluded.failures, again = excluded.again, "begin" = excluded."begin", '
+    '"end" = excluded."end", due = excluded.due, '
+    + ", ".join(
+        f"{column} = CASE WHEN excluded.outcome IS NULL THEN {column} ELSE excluded.{column} END"
+        for column in ("abandoned", "result", "error", "traceback")
+    )
+    + ", outcome = coalesce(excluded.outcome, outcome)",
+)
+_UPSERT_CONTEXT = Bulk(
+    "INSERT INTO context (execution, key, value) VALUES",
+    3,
+    "ON CONFLICT (execution, key) DO UPDATE SET value = excluded.value",
+)
+_DELETE_CONTEXT = Bulk(
+    "DELETE FROM context WHERE (execution, key) IN (VALUES",
+    2,
+    ")",
+)
+_INSERT_FACTS = Bulk("INSERT INTO fact (execution, kind, body, at) VALUES", 4)
+_INSERT_EVENTS = Bulk(
+    'INSERT INTO event ("offset", key, value, namespace, execution, sender, create_time, context) '
+    "VALUES",
+    8,
+)
+_INSERT_LETTERS = Bulk(
+    "INSERT INTO inbox (execution, namespace, runner, kind, body, at, event_offset) VALUES", 7
+)
+
+_Written = list[tuple[int, ExecutionWrite]]
+
+
+def commit(db: sqlite3.Connection, batch: Batch) -> Receipt:
+    """Write a batch."""
+    if batch.fence is not None:
+        check_fence(db, batch.fence)
+    targets = [w.target for w in batch.executions if isinstance(w.target, int)]
+    _check_executions(db, [*targets, *_confined(batch.events)])
+    ids = _insert_executions(db, batch)
+    written = [(id_, w) for id_, w in zip(ids, batch.executions, strict=True) if id_ is not None]
+    _update_executions(db, written)
+    _UPSERT_TASKS.run(db, [_task_row(id_, task) for id_, w in written for task in w.tasks])
+    _write_contexts(db, written)
+    _INSERT_FACTS.run(
+        db, [(id_, f.kind, f.body, micros(f.at)) for id_, w in written for f in w.facts]
+    )
+    offsets = _insert_events(db, batch.events)
+    if batch.taken:
+        db.execute(
+            "DELETE FROM inbox WHERE id IN (SELECT value FROM json_each(?))",
+            (json.dumps(batch.taken),),
+        )
+    return Receipt(ids, offsets)
+
+
+def append(db: sqlite3.Connection, letters: Sequence[Letter]) -> tuple[int | None, ...]:
+    """Put letters into the inbox, those to a namespace once for each runner."""
+    with_event = [letter.event for letter in letters if letter.event is not None]
+    targets = [letter.execution for letter in letters if letter.execution is not None]
+    _check_executions(db, [*targets, *_confined(with_event)])
+    given = iter(_insert_events(db, with_event))
+    offsets = tuple(next(given) if letter.event else None for letter in letters)
+    runners: list[str | None] = [row[0] for row in db.execute("SELECT id FROM runner")] or [None]
+    _INSERT_LETTERS.run(
+        db,
+        [
+            (x.execution, x.namespace, runner, x.kind, x.body, micros(x.at), offset)
+            for x, offset in zip(letters, offsets, strict=True)
+            for runner in ((None,) if x.execution is not None else runners)
+        ],
+    )
+    return offsets
+
+
+def register(db: sqlite3.Connection, runner: RunnerRow) -> Fence:
+    """Add a runner and put before it the letters to namespaces that wait for the first."""
+    db.execute("DELETE FROM runner WHERE id = ?", (runner.id,))
+    cursor = db.execute(
+        "INSERT INTO runner (id, pid, process, host, since) VALUES (?, ?, ?, ?, ?)",
+        (runner.id, runner.pid, runner.process, runner.host, micros(runner.since)),
+    )
+    db.execute(
+        "UPDATE inbox SET runner = ? WHERE runner IS NULL AND execution IS NULL", (runner.id,)
+    )
+    epoch = cursor.lastrowid
+    assert epoch is not None  # it is of an INSERT
+    return Fence(runner.id, epoch)
+
+
+def release(db: sqlite3.Connection, fence: Fence) -> None:
+    """Remove a runner, unless it was replaced."""
+    gone = db.execute("DELETE FROM runner WHERE id = ? AND epoch = ?", (fence.runner, fence.epoch))
+    if gone.rowcount:
+        _disown(db, fence.runner)
+
+
+def claim(
+    db: sqlite3.Connection,
+    fence: Fence,
+    dead: Sequence[str],
+    workflows: Sequence[tuple[str, str]] | None,
+    limit: int,
+) -> tuple[int, ...]:
+    """Remove the dead, then own what nobody does."""
+    for runner in dead:
+        db.execute("DELETE FROM runner WHERE id = ?", (runner,))
+        _disown(db, runner)
+    check_fence(db, fence)
+    ids = _unowned(db, None if workflows is None else frozenset(workflows), limit)
+    db.execute(
+        "UPDATE execution SET owner = ? WHERE id IN (SELECT value FROM json_each(?))",
+        (fence.runner, json.dumps(ids)),
+    )
+    return tuple(ids)
+
+
+def check_fence(db: sqlite3.Connection, fence: Fence) -> None:
+    """Raise `FencedError` unless the runner's row has this epoch."""
+    found: tuple[int] | None = db.execute(
+        "SELECT epoch FROM runner WHERE id = ?", (fence.runner,)
+    ).fetchone()
+    if found != (fence.epoch,):
+        raise fenced(fence)
+
+
+def _confined(events: Iterable[EventRecord]) -> Iterable[int]:
+    return (event.execution for event in events if event.execution is not None)
+
+
+def _check_executions(db: sqlite3.Connection, ids: Sequence[int]) -> None:
+    wanted = frozenset(ids)
+    if not wanted:
+        return
+    sql = "SELECT count(*) FROM execution WHERE id IN (SELECT value FROM json_each(?))"
+    if db.execute(sql, (json.dumps(list(wanted)),)).fetchone() != (len(wanted),):
+        rows = db.execute(
+            "SELECT id FROM execution WHERE id IN (SELECT value FROM json_each(?))",
+            (json.dumps(list(wanted)),),
+        ).fetchall()
+        raise unknown_executions(wanted.difference(row[0] for row in rows))
+
+
+def _last_id(db: sqlite3.Connection, table: str) -> int:
+    found: tuple[int] | None = db.execute(
+        "SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)
+    ).fetchone()
+    return found[0] if found else 0
+
+
+def _insert_executions(db: sqlite3.Connection, batch: Batch) -> tuple[int | None, ...]:
+    """Insert the new ones; return the ids of all, None where the name was taken."""
+    names = [w.target.name for w in batch.executions if isinstance(w.target, NewExecution)]
+    if not names:
+        return tuple(w.target for w in batch.executions if isinstance(w.target, int))
+    sql = "SELECT name FROM execution WHERE name IN (SELECT value FROM json_each(?))"
+    taken: set[str] = {row[0] for row in db.execute(sql, (json.dumps(names),))}
+    owner = batch.fence.runner if batch.fence else None
+    last = _last_id(db, "execution")
+    ids: list[int | None] = []
+    rows: list[tuple[Value, ...]] = []
+    for write in batch.executions:
+        if isinstance(write.target, int):
+            ids.append(write.target)
+        elif write.target.name in taken:
+            ids.append(None)
+        else:
+            taken.add(write.target.name)
+            ids.append(last + len(rows) + 1)
+            rows.append(_execution_row(last + len(rows) + 1, write.target, write, owner))
+    _INSERT_EXECUTIONS.run(db, rows)
+    return tuple(ids)
+
+
+def _execution_row(
+    id_: int, new: NewExecution, write: ExecutionWrite, owner: str | None
+) -> tuple[Value, ...]:
+    head = write.head or _INITIAL
+    return (
+        id_,
+        new.name,
+        new.workflow,
+        new.namespace,
+        new.execution_type.value,
+        micros(new.created),
+        write.fingerprint or new.fingerprint,
+        None if head.status.final else owner,
+        *_head_row(head),
+    )
+
+
+def _head_row(head: Head) -> tuple[Value, ...]:
+    return (
+        head.status.value,
+        int(head.stopping),
+        micros_or_none(head.begin),
+        micros_or_none(head.end),
+        utf8(head.error),
+        utf8(head.parked_reason),
+    )
+
+
+def _update_executions(db: sqlite3.Connection, written: _Written) -> None:
+    # Of two writes to one execution the last one counts: UPDATE ... FROM takes any.
+    stored = [(id_, write) for id_, write in written if isinstance(write.target, int)]
+    heads = {id_: write.head for id_, write in stored if write.head is not None}
+    rows = [(id_, int(head.status.final), *_head_row(head)) for id_, head in heads.items()]
+    _UPDATE_HEADS.run(db, rows)
+    prints = {id_: write.fingerprint for id_, write in stored if write.fingerprint is not None}
+    _UPDATE_FINGERPRINTS.run(db, list(prints.items()))
+
+
+def _task_row(execution: int, write: TaskWrite) -> tuple[Value, ...]:
+    outcome = write.outcome
+    attempt: tuple[Value, ...] = (None, 0, None, None, None)
+    if outcome is not None:
+        attempt = (
+            outcome.status.value,
+            int(outcome.abandoned),
+            outcome.result,
+            utf8(outcome.error),
+            utf8(outcome.traceback),
+        )
+    return (execution, *_state_row(write.state), *attempt)
+
+
+def _state_row(task: TaskState) -> tuple[Value, ...]:
+    return (
+        task.name,
+        task.sequence_number,
+        task.try_number,
+        task.status.value,
+        task.execution_type.value,
+        task.failures,
+        None if task.again is None else task.again.value,
+        micros_or_none(task.begin),
+        micros_or_none(task.end),
+        micros_or_none(task.due),
+    )
+
+
+def _write_contexts(db: sqlite3.Connection, written: _Written) -> None:
+    last = {(id_, key): text for id_, write in written for key, text in write.context.items()}
+    _UPSERT_CONTEXT.run(db, [(*key, text) for key, text in last.items() if text is not None])
+    _DELETE_CONTEXT.run(db, [key for key, text in last.items() if text is None])
+
+
+def _insert_events(db: sqlite3.Connection, events: Sequence[EventRecord]) -> tuple[int, ...]:
+    if not events:
+        return ()
+    first = _last_id(db, "event") + 1
+    _INSERT_EVENTS.run(
+        db,
+        [
+            (
+                offset,
+                event.key,
+                event.value,
+                event.namespace,
+                event.execution,
+                event.sender,
+                micros(event.create_time),
+                event.context,
+            )
+            for offset, event in enumerate(events, first)
+        ],
+    )
+    return tuple(range(first, first + len(events)))
+
+
+def _disown(db: sqlite3.Connection, runner: str) -> None:
+    db.execute(f"UPDATE execution SET owner = NULL WHERE owner = ? AND {UNFINISHED}", (runner,))
+    db.execute("UPDATE inbox SET runner = NULL WHERE runner = ?", (runner,))
+
+
+def _unowned(
+    db: sqlite3.Connection, workflows: frozenset[tuple[str, str]] | None, limit: int
+) -> list[int]:
+    sql = (
+        "SELECT id, namespace, workflow FROM execution "
+        f"WHERE owner IS NULL AND {UNFINISHED} ORDER BY id LIMIT ?"
+    )
+    rows = db.execute(sql, (limit if workflows is None else -1,)).fetchall()
+    ids = [row[0] for row in rows if workflows is None or row[1:] in workflows]
+    return ids[:limit]

@@ -1,0 +1,192 @@
+"""Every error that asyncflow raises on purpose; never a bare builtin, never a message without a way out.
+
+AsyncflowError
+├── DefinitionError              (ValueError) a workflow is declared wrongly; nothing is registered
+│   └── DuplicateTaskError       two tasks of one workflow have one name
+├── UsageError                   (RuntimeError) a call that cannot work where it is made
+│   └── SyncInLoopError          a blocking form on a thread that runs an event loop
+├── NotFoundError                (LookupError)
+│   ├── WorkflowNotFoundError    no workflow of that name is declared
+│   ├── TaskNotFoundError        the workflow has no task of that name
+│   └── ExecutionNotFoundError   the store has no workflow execution of that name
+├── ExecutionExistsError         (ValueError) an execution of that name is stored already
+├── ExecutionParkedError         the execution waits for a definition that is gone
+├── ExecutionFailedError         a task's error, raised where its result was asked for
+├── EventTypeError               (TypeError) a value is not of the type that its event takes
+├── TooLargeError                (ValueError) a value is over the size that a store accepts
+├── WaitTimeoutError             (TimeoutError) the thing waited for did not come in time
+└── StoreError                   (OSError) the store cannot keep what it should
+    ├── StoreLocationError       (ValueError) the address names no database that can be opened
+    ├── StoreVersionError        the database was written by a newer asyncflow
+    ├── StoreReadOnlyError       (PermissionError) the database cannot be written
+    └── FencedError              this runner was replaced; another one owns what it wrote to
+
+`TaskStopped` stands outside the tree: it is a `BaseException`, because it ends a task that was
+told to stop and must pass through the task's own ``except Exception``.
+"""
+
+
+class AsyncflowError(Exception):
+    """The root of all errors that asyncflow raises on purpose."""
+
+
+class DefinitionError(AsyncflowError, ValueError):
+    """A workflow, a task or a rule is declared wrongly; nothing was registered."""
+
+
+class DuplicateTaskError(DefinitionError):
+    """Two tasks of one workflow have the same name."""
+
+    def __init__(self, task: str, workflow: str) -> None:
+        """Name the task and its workflow."""
+        self.task = task
+        self.workflow = workflow
+        super().__init__(
+            f"workflow {workflow!r} has a task {task!r} already: give the second one another name"
+        )
+
+
+class UsageError(AsyncflowError, RuntimeError):
+    """A call that cannot work where, or when, it is made."""
+
+
+class SyncInLoopError(UsageError):
+    """A blocking form was called on a thread that runs an event loop."""
+
+    def __init__(self, name: str) -> None:
+        """Name the call; the message says what to await instead."""
+        self.name = name
+        super().__init__(f"{name}() would block the running event loop: await {name}.aio() instead")
+
+
+class NotFoundError(AsyncflowError, LookupError):
+    """Something was asked for by a name that nothing has."""
+
+
+class WorkflowNotFoundError(NotFoundError):
+    """No workflow of that name is declared in the registry."""
+
+    def __init__(self, workflow: str, namespace: str, known: tuple[str, ...] = ()) -> None:
+        """Name what was asked for, and what there is."""
+        self.workflow = workflow
+        self.namespace = namespace
+        there = ", ".join(map(repr, known)) or "none"
+        super().__init__(
+            f"no workflow {workflow!r} in namespace {namespace!r} (declared there: {there}): "
+            "import the module that declares it, before it is started"
+        )
+
+
+class TaskNotFoundError(NotFoundError):
+    """The workflow has no task of that name."""
+
+    def __init__(self, task: str, workflow: str, known: tuple[str, ...] = ()) -> None:
+        """Name what was asked for, and what there is."""
+        self.task = task
+        self.workflow = workflow
+        there = ", ".join(map(repr, known)) or "none"
+        super().__init__(f"workflow {workflow!r} has no task {task!r}; its tasks are: {there}")
+
+
+class ExecutionNotFoundError(NotFoundError):
+    """The store has no workflow execution of that name."""
+
+    def __init__(self, execution: str) -> None:
+        """Name what was asked for."""
+        self.execution = execution
+        super().__init__(
+            f"no workflow execution {execution!r} in this store: "
+            "WorkflowExecution.listall() shows those that it has"
+        )
+
+
+class ExecutionExistsError(AsyncflowError, ValueError):
+    """A workflow execution of that name is stored already."""
+
+    def __init__(self, execution: str) -> None:
+        """Name the execution."""
+        self.execution = execution
+        super().__init__(
+            f"there is a workflow execution {execution!r} already: "
+            "give another name, or none to have one made"
+        )
+
+
+class ExecutionParkedError(AsyncflowError):
+    """The execution cannot go on until its definition is back."""
+
+    def __init__(self, execution: str, reason: str) -> None:
+        """Name the execution and what it waits for."""
+        self.execution = execution
+        self.reason = reason
+        super().__init__(
+            f"workflow execution {execution!r} is parked: {reason}; "
+            "declare what is missing and start the runner again, or stop the execution"
+        )
+
+
+class ExecutionFailedError(AsyncflowError):
+    """A workflow execution did not succeed, and its result was asked for."""
+
+    def __init__(self, execution: str, status: str, error: str | None) -> None:
+        """Name the execution, its status and its first error."""
+        self.execution = execution
+        self.status = status
+        self.error = error
+        super().__init__(f"workflow execution {execution!r} ended {status}: {error or 'no error'}")
+
+
+class EventTypeError(AsyncflowError, TypeError):
+    """A value is not of the type that its event takes."""
+
+
+class TooLargeError(AsyncflowError, ValueError):
+    """A value is over the size that a store accepts; nothing was stored."""
+
+    def __init__(self, what: str, size: int, limit: int) -> None:
+        """Name the value, its size and the limit, both in bytes."""
+        self.what = what
+        self.size = size
+        self.limit = limit
+        super().__init__(
+            f"{what} has {size:,} bytes of JSON, the limit is {limit:,}: "
+            "store the data elsewhere and pass a reference to it"
+        )
+
+
+class WaitTimeoutError(AsyncflowError, TimeoutError):
+    """What was waited for did not come in time; it may still come later."""
+
+
+class StoreError(AsyncflowError, OSError):
+    """The store cannot keep what it should; what was being written is not stored."""
+
+
+class StoreLocationError(StoreError, ValueError):
+    """The address of the store names nothing that can be opened as a database."""
+
+
+class StoreVersionError(StoreError):
+    """The database was written by a newer asyncflow."""
+
+    def __init__(self, location: str, found: int, known: int) -> None:
+        """Name the database, the version it has and the newest that is known here."""
+        self.location = location
+        self.found = found
+        self.known = known
+        super().__init__(
+            f"{location} has schema version {found}, this asyncflow knows up to {known}: "
+            "install the asyncflow that wrote it, or a newer one"
+        )
+
+
+class StoreReadOnlyError(StoreError, PermissionError):
+    """The database cannot be written by this process."""
+
+
+class FencedError(StoreError):
+    """This runner's row has another epoch: it was replaced, and must stop writing."""
+
+
+class TaskStopped(BaseException):  # noqa: N818  it is no error, like asyncio's CancelledError
+    """Raised inside a task in a thread, at its next call into asyncflow after it was stopped."""

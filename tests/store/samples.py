@@ -1,0 +1,60 @@
+"""Values that the tests of the stores write."""
+
+from datetime import UTC, datetime, timedelta
+
+from asyncflow._core.state import Head, TaskState
+from asyncflow._model.record import EventRecord
+from asyncflow._model.status import ExecutionType, TaskStatus, WorkflowStatus
+from asyncflow._store.batch import (
+    Batch,
+    ExecutionWrite,
+    FactWrite,
+    Fence,
+    Letter,
+    NewExecution,
+    RunnerRow,
+    TaskWrite,
+)
+from asyncflow._store.protocol import Store
+
+NOON = datetime(2026, 3, 1, 12, 0, 0, 123_456, tzinfo=UTC)
+LATER = NOON + timedelta(hours=1, microseconds=1)
+RUNNING = Head(WorkflowStatus.RUNNING, begin=NOON)
+ENDED = Head(WorkflowStatus.SUCCESS, begin=NOON, end=LATER)
+
+
+def runner(name: str) -> RunnerRow:
+    return RunnerRow(name, 4711, "boot-1", "localhost", NOON)
+
+
+def new(name: str, workflow: str = "release", namespace: str = "default") -> NewExecution:
+    return NewExecution(name, workflow, namespace, ExecutionType.MANUAL, NOON, "print-1")
+
+
+def event(key: str, namespace: str = "default", execution: int | None = None) -> EventRecord:
+    return EventRecord(None, key, '"v"', namespace, "cli", NOON, '{"a": 1}', execution)
+
+
+def letter(kind: str, execution: int | None = None, sent: EventRecord | None = None) -> Letter:
+    return Letter("default", kind, "{}", NOON, execution, sent)
+
+
+def fact(kind: str) -> FactWrite:
+    return FactWrite(kind, '{"n": 1}', NOON)
+
+
+def task(name: str, number: int = 1, status: TaskStatus = TaskStatus.QUEUED) -> TaskWrite:
+    return TaskWrite(TaskState(name, number, 1, status, begin=NOON))
+
+
+async def start(
+    store: Store,
+    *names: str,
+    fence: Fence | None = None,
+    head: Head = RUNNING,
+    workflow: str = "release",
+) -> tuple[int, ...]:
+    """Store executions of these names and return their ids."""
+    writes = tuple(ExecutionWrite(new(name, workflow), head) for name in names)
+    receipt = await store.commit(Batch(fence, writes))
+    return tuple(id_ for id_ in receipt.ids if id_ is not None)
