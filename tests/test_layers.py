@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 LAYERS = {
-    **dict.fromkeys(("errors", "_dual", "_clock", "_failpoint"), 0),
+    **dict.fromkeys(("errors", "_root", "_home", "_dual", "_clock", "_failpoint"), 0),
     "_model": 1,
     "_core": 2,
     **dict.fromkeys(("_store", "_operators"), 3),
@@ -69,7 +69,7 @@ TIMER_HEAP = "asyncflow/_clock.py"
 ALLOWED_SLEEPS: Mapping[tuple[str, str], str] = {}
 
 BARE_TASKS = {"asyncio.create_task", "asyncio.ensure_future"}
-ROOT_TASK = "asyncflow/_dual.py"
+ROOT_TASK = "asyncflow/_home.py"
 
 MAX_FILE, MAX_FUNCTION = 450, 60
 

@@ -16,7 +16,8 @@ from asyncflow._clock import Clock, SystemClock
 from asyncflow._core.execution import ExecutionState
 from asyncflow._core.facts import StopRequested
 from asyncflow._core.plan import Plan
-from asyncflow._dual import DualContext, Home, Page, dual_iterator, dual_method
+from asyncflow._dual import DualContext, Page, dual_iterator, dual_method
+from asyncflow._home import Home
 from asyncflow._model.context import Context
 from asyncflow._model.duration import parse_duration
 from asyncflow._model.event import Event
@@ -75,7 +76,11 @@ class Client(DualContext):
         self._clock: Clock = clock if clock is not None else SystemClock()
         self._limits = limits if limits is not None else SizeLimits()
         self._plans = Plans()
-        super().__init__(Home(self._session, type(self).__name__))
+        self._home = Home(self._session, type(self).__name__)
+
+    def __home__(self) -> Home:
+        """Return where its coroutines run."""
+        return self._home
 
     def __repr__(self) -> str:
         """Name it and its store."""

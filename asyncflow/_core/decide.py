@@ -23,7 +23,7 @@ from asyncflow._core.facts import (
 )
 from asyncflow._core.plan import Plan
 from asyncflow._core.state import Outcome, TaskState
-from asyncflow._model.status import ExecutionType, TaskStatus, WorkflowStatus
+from asyncflow._model.status import ExecutionType, TaskAction, TaskStatus, WorkflowStatus
 
 NO_VERDICTS: Final = frozenset[int]()
 

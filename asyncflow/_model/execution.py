@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from asyncflow._dual import Home, Page, dual_classmethod, dual_iterator_classmethod, dual_method
+from asyncflow._dual import Page, dual_classmethod, dual_iterator_classmethod, dual_method
+from asyncflow._home import Home
 from asyncflow._model.duration import parse_duration
 from asyncflow._model.port import Port, current_port
 from asyncflow._model.record import ExecutionRecord, TaskExecutionRecord
@@ -97,6 +98,11 @@ class WorkflowExecution:
         """Return where its coroutines run."""
         return self._port.__home__()
 
+    @classmethod
+    def __class_home__(cls) -> Home:
+        """Return where its classmethods run: with the client that is found for the call."""
+        return current_port("WorkflowExecution").__home__()
+
     def __repr__(self) -> str:
         """Name it and its status."""
         return f"<WorkflowExecution {self.name!r} of {self.workflow_name!r}: {self.status}>"
@@ -166,6 +172,7 @@ class WorkflowExecution:
         return self._context
 
     @dual_classmethod
+    @classmethod
     async def get(cls, name: str) -> "WorkflowExecution | None":
         """Return the execution of that name, None if there is none."""
         port = current_port("WorkflowExecution.get")
@@ -173,6 +180,7 @@ class WorkflowExecution:
         return None if record is None else await snapshot(port, record)
 
     @dual_iterator_classmethod
+    @classmethod
     async def listall(
         cls,
         cursor: int | None,

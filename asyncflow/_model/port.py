@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final, Protocol
 
-from asyncflow._dual import Home
+from asyncflow._home import Home
 from asyncflow._model.record import EventRecord, ExecutionRecord, TaskExecutionRecord
 from asyncflow._model.status import WorkflowStatus
 from asyncflow.errors import TaskStopped, UsageError

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import aiosqlite
 
 from asyncflow._failpoint import hit
-from asyncflow.errors import StoreError
+from asyncflow.errors import AsyncflowError
 
 T = TypeVar("T")
 
@@ -25,6 +25,7 @@ class Connection(aiosqlite.Connection):
     def __init__(self, make: Callable[[], sqlite3.Connection]) -> None:
         """Make nothing yet; ``make`` is called on the thread and raises StoreErrors."""
         super().__init__(partial(self._keep, make), iter_chunk_size=64)
+        self._thread.daemon = True  # a forgotten close must not keep the process from ending
         self._made: sqlite3.Connection | None = None
         self._abandoned = False
 
@@ -32,7 +33,7 @@ class Connection(aiosqlite.Connection):
         """Start the thread and connect; after an error the thread has ended."""
         try:
             await self
-        except StoreError:
+        except AsyncflowError:
             self._thread.join()
             raise
         finally:

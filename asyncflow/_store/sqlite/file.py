@@ -12,32 +12,28 @@ from contextlib import closing
 from pathlib import Path
 
 from asyncflow._store.sqlite.fault import translated
-from asyncflow.errors import StoreLocationError, StoreReadOnlyError, StoreVersionError
+from asyncflow.errors import StoreError, StoreLocationError, StoreReadOnlyError
 
 APPLICATION_ID = 0x61666C77  # "aflw"
 _MAGIC = b"SQLite format 3\0"
 _HEADER_BYTES = 100
-_VERSION_AT = 60
-_APPLICATION_AT = 68
+_APPLICATION_AT = slice(68, 72)
 _EFFECTIVE_USER = os.access in os.supports_effective_ids
 
 
-def inspect(path: str, newest: int) -> None:
-    """Raise a StoreError unless the path can be opened, or made, as a database of ours.
-
-    Args:
-        path: absolute.
-        newest: the newest schema version that can be read.
-    """
+def inspect(path: str) -> None:
+    """Raise a StoreError unless the absolute path can be opened, or made, as a database of ours."""
     try:
         _inspect_directory(path)
         if _exists(path):
-            _inspect_file(path, newest)
-    except PermissionError as error:
-        if isinstance(error, StoreReadOnlyError):
-            raise
-        message = f"{path} cannot be read and written by this user: {error.strerror}"
-        raise StoreReadOnlyError(message) from error
+            _inspect_file(path)
+    except StoreError:
+        raise
+    except OSError as error:
+        denied = isinstance(error, PermissionError)
+        kind = StoreReadOnlyError if denied else StoreLocationError
+        message = f"{path} cannot be read and written: {error.strerror}; name another file"
+        raise kind(message) from error
 
 
 def _inspect_directory(path: str) -> None:
@@ -65,15 +61,13 @@ def _exists(path: str) -> bool:
         os.stat(path)
     except FileNotFoundError:
         return False
-    except PermissionError:
-        raise
-    except (OSError, ValueError) as error:  # too long, a loop of links, a NUL inside
-        message = f"{path!r} cannot be a file: {error}"
+    except ValueError as error:
+        message = f"{path!r} cannot be a file, {error}: name another one"
         raise StoreLocationError(message) from error
     return True
 
 
-def _inspect_file(path: str, newest: int) -> None:
+def _inspect_file(path: str) -> None:
     found = os.stat(path)
     if stat.S_ISDIR(found.st_mode):
         message = f"{path} is a directory: name a file in it, for example {path}/flows.db"
@@ -82,37 +76,25 @@ def _inspect_file(path: str, newest: int) -> None:
         message = f"{path} is not a regular file: name another one"
         raise StoreLocationError(message)
     if not _may(path, os.R_OK | os.W_OK):
-        message = f"{path} is read-only: make it writable, or name another file"
+        message = f"{path} is read-only for this user: make it writable, or name another file"
         raise StoreReadOnlyError(message)
     if found.st_size:
-        _inspect_header(path, newest)
+        _inspect_header(path)
 
 
-def _inspect_header(path: str, newest: int) -> None:
+def _inspect_header(path: str) -> None:
     with open(path, "rb") as file:
         header = file.read(_HEADER_BYTES)
     if len(header) < _HEADER_BYTES or not header.startswith(_MAGIC):
         message = f"{path} is not an SQLite database: name another file, or a new one"
         raise StoreLocationError(message)
-    application = _integer(header, _APPLICATION_AT)
-    if application == APPLICATION_ID:
-        refuse_newer(path, _integer(header, _VERSION_AT), newest)
-    elif application or not _is_empty(path):
+    application = int.from_bytes(header[_APPLICATION_AT], "big")
+    if application != APPLICATION_ID and (application or not _is_empty(path)):
         message = (
             f"{path} is the database of another program (application id {application:#x}): "
             "name another file, or a new one"
         )
         raise StoreLocationError(message)
-
-
-def refuse_newer(path: str, found: int, newest: int) -> None:
-    """Raise `StoreVersionError` if the schema is newer than what is known."""
-    if found > newest:
-        raise StoreVersionError(path, found, newest)
-
-
-def _integer(header: bytes, at: int) -> int:
-    return int.from_bytes(header[at : at + 4], "big")
 
 
 def _is_empty(path: str) -> bool:

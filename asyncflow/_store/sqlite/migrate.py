@@ -11,7 +11,8 @@ from functools import cache, partial
 from importlib.resources import files
 
 from asyncflow._store.sqlite.connection import in_transaction
-from asyncflow._store.sqlite.file import APPLICATION_ID, refuse_newer
+from asyncflow._store.sqlite.file import APPLICATION_ID
+from asyncflow.errors import StoreVersionError
 
 _FILE_NAME = re.compile(r"(\d{4})_\w+\.sql")
 
@@ -35,9 +36,9 @@ def migrations() -> tuple[Migration, ...]:
 
 def migrate(db: sqlite3.Connection, path: str, steps: Sequence[Migration]) -> None:
     """Apply the steps that the database lacks; several processes may do it at once."""
-    newest = steps[-1].number
-    found = version(db)
-    refuse_newer(path, found, newest)
+    found, newest = version(db), steps[-1].number
+    if found > newest:
+        raise StoreVersionError(path, found, newest)
     for step in steps:
         if step.number > found:
             in_transaction(db, partial(_apply, step=step), "migration")

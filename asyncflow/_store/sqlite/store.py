@@ -118,12 +118,11 @@ def _make_writer(path: str) -> sqlite3.Connection:
             f"SQLite {sqlite3.sqlite_version} cannot keep {path}: use a Python with 3.33 or later"
         )
         raise StoreError(message)
-    steps = migrations()
-    inspect(path, steps[-1].number)
+    inspect(path)
     with translated(path):
         db = connect(path)
         try:
-            migrate(db, path, steps)
+            migrate(db, path, migrations())
             _switch_to_wal(db)
             db.execute("PRAGMA synchronous = FULL")
         except BaseException:

@@ -1,0 +1,106 @@
+"""Predicates on an event and a context: when a rule acts. Users write their own."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import cast
+
+from asyncflow._model.context import Context
+from asyncflow._model.event import Event
+from asyncflow._model.naming import checked_name
+from asyncflow._model.status import TaskStatus
+from asyncflow.errors import DefinitionError
+
+
+class Condition(ABC):
+    """Says of an event whether it is met. It is asked about every event of its keys.
+
+    Args:
+        expect_event_keys: the keys of the events that it is asked about; they match exactly.
+
+    Raises:
+        DefinitionError: there are no keys, or one is no non-empty string.
+    """
+
+    expect_event_keys: Sequence[str]
+
+    def __init__(self, expect_event_keys: Sequence[str]) -> None:
+        self.expect_event_keys = _checked_keys(expect_event_keys, type(self).__qualname__)
+
+    @abstractmethod
+    def is_met(self, event: Event, context: Context) -> bool | Awaitable[bool]:
+        """Return whether the condition is met. One that raises counts as not met.
+
+        It may be ``async def``, and then take 30 s. As ``def`` it runs on the runner's loop, and
+        must not wait.
+
+        Args:
+            event: has one of the expected keys; its offset is not known yet.
+            context: of the workflow execution, to be read only.
+        """
+
+
+class SingleEventCondition(Condition):
+    """Met by any event of one key."""
+
+    def __init__(self, expect_event_key: str) -> None:
+        super().__init__([checked_name(expect_event_key, "expect_event_key")])
+
+    def is_met(self, event: Event, context: Context) -> bool:  # noqa: ARG002
+        """Return whether the event has the key."""
+        return event.key in self.expect_event_keys
+
+
+class TaskStatusCondition(Condition):
+    """Met when tasks have the statuses that are given for them, all at once.
+
+    No event sets it off but the changes of these tasks' statuses, so it expects no keys. A task
+    that never ran is INIT.
+
+    Args:
+        statuses: the expected status by the name of the task, at least one.
+    """
+
+    def __init__(self, statuses: Mapping[str, TaskStatus]) -> None:
+        if not statuses:
+            text = "a condition on task statuses needs at least one task"
+            raise DefinitionError(text)
+        self.statuses = dict(statuses)
+        self.expect_event_keys = ()
+
+    def is_met(self, event: Event, context: Context) -> bool:  # noqa: ARG002
+        """Return whether all tasks have their statuses now."""
+        return all(
+            (context.get_task_status(task) or TaskStatus.INIT) is status
+            for task, status in self.statuses.items()
+        )
+
+
+def checked_condition(condition: object) -> Condition:
+    """Return a condition that a rule can use.
+
+    Raises:
+        DefinitionError: it is no condition, or one without keys.
+    """
+    if not isinstance(condition, Condition):
+        hint = ": make an instance of it" if isinstance(condition, type) else ""
+        text = f"condition is an instance of Condition, not {condition!r}{hint}"
+        raise DefinitionError(text)
+    if not isinstance(condition, TaskStatusCondition):
+        name = type(condition).__qualname__
+        keys: object = getattr(condition, "expect_event_keys", None)
+        if keys is None:
+            text = (
+                f"{name} has no expect_event_keys: "
+                "call super().__init__(expect_event_keys=[...]) in its __init__"
+            )
+            raise DefinitionError(text)
+        condition.expect_event_keys = _checked_keys(keys, name)
+    return condition
+
+
+def _checked_keys(keys: object, condition: str) -> tuple[str, ...]:
+    if not isinstance(keys, (list, tuple, set, frozenset)) or not keys:
+        text = f"{condition}: expect_event_keys is a list of at least one event key, not {keys!r}"
+        raise DefinitionError(text)
+    found = cast("Sequence[object]", keys)
+    return tuple(checked_name(key, f"{condition}: an event key") for key in found)

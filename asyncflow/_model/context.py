@@ -1,0 +1,262 @@
+"""What a task, a condition and a callback see: the data of their execution, and their place in it.
+
+It computes and remembers; it never waits, and what is changed in it is stored by others.
+"""
+
+import reprlib
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from asyncflow._model.status import TaskStatus
+from asyncflow._model.value import from_json_text, to_json_text
+from asyncflow.errors import UsageError
+
+_NO_TEXTS: Final[Mapping[str, str]] = {}
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class RunningTask:
+    """The task execution that a context was given to.
+
+    Attributes:
+        stop_requested: asks whether it was told to stop.
+    """
+
+    execution_name: str
+    task_name: str
+    sequence_number: int
+    try_number: int
+    stop_requested: Callable[[], bool] = _never
+
+
+class Context(MutableMapping[str, Any]):
+    """The data of a workflow execution, as a mapping of names to JSON values.
+
+    A task has its own copy. What it changes, also inside the values, is merged into the
+    execution's when the task succeeds; what a failed attempt changed is dropped. Pydantic models
+    and dataclasses may be set: until the task ends they read back as they are, later as JSON.
+
+    Args:
+        data: what it holds at first.
+
+    Raises:
+        TypeError, ValueError: a value has no JSON form; names the place, as ``context['a'][0]``.
+    """
+
+    def __init__(self, data: Mapping[str, object] | None = None, /) -> None:
+        self._base = _NO_TEXTS
+        self._values: dict[str, Any] = {}
+        self._gone: dict[str, None] = {}
+        self._task: RunningTask | None = None
+        self._status_of: Callable[[str], TaskStatus | None] | None = None
+        self._frozen = False
+        for key, value in _items(data):
+            self[key] = value
+
+    @classmethod
+    def of(
+        cls,
+        texts: Mapping[str, str],
+        *,
+        task: RunningTask | None = None,
+        status_of: Callable[[str], TaskStatus | None] | None = None,
+        frozen: bool = False,
+    ) -> "Context":
+        """Return a context on stored data. For the engine.
+
+        Args:
+            texts: JSON text by key. It is shared and must not change; values are decoded when
+                they are read.
+            task: the task that it is for.
+            status_of: tells the latest status of a task; raises `TaskNotFoundError`.
+            frozen: whether it can only be read, as in conditions and callbacks.
+        """
+        context = cls()
+        context._base = texts
+        context._task = task
+        context._status_of = status_of
+        context._frozen = frozen
+        return context
+
+    def __getitem__(self, key: str) -> Any:  # noqa: ANN401  JSON: only its reader knows its shape
+        if key in self._values:
+            return self._values[key]
+        if key in self._gone or key not in self._base:
+            raise KeyError(key)
+        value = self._values[key] = from_json_text(self._base[key])
+        return value
+
+    def __setitem__(self, key: str, value: object) -> None:
+        self._check_writable(key)
+        if type(key) is not str:
+            key = _plain_key(key)
+        to_json_text(value, _place(key))
+        self._values[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        self._check_writable(key)
+        if key not in self:
+            raise KeyError(key)
+        self._values.pop(key, None)
+        if key in self._base:
+            self._gone[key] = None
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._values or (key in self._base and key not in self._gone)
+
+    def __iter__(self) -> Iterator[str]:
+        yield from [key for key in self._base if key not in self._gone]
+        yield from [key for key in self._values if self._added(key)]
+
+    def __len__(self) -> int:
+        return len(self._base) - len(self._gone) + sum(map(self._added, self._values))
+
+    def __repr__(self) -> str:
+        return f"Context({dict(self)!r})"
+
+    def __copy__(self) -> "Context":
+        return self.copy()
+
+    def __deepcopy__(self, memo: dict[int, object]) -> "Context":
+        return self.copy()
+
+    def set(self, key: str, value: object) -> None:
+        """Set ``context[key]``.
+
+        Raises:
+            TypeError, ValueError: the value has no JSON form; names the place.
+            UsageError: the context can only be read.
+        """
+        self[key] = value
+
+    def clear(self) -> None:
+        """Delete all of it."""
+        for key in tuple(self):
+            del self[key]
+
+    def copy(self) -> "Context":
+        """Return a copy that shares nothing and may be changed; nothing in it counts as changed."""
+        return Context.of(self.to_texts(), task=self._task, status_of=self._status_of)
+
+    def get_task_status(self, task_name: str) -> TaskStatus | None:
+        """Return the latest status of a task of this workflow execution, None if it never ran.
+
+        Raises:
+            TaskNotFoundError: the workflow has no such task.
+            UsageError: the context belongs to no workflow execution.
+        """
+        if self._status_of is None:
+            text = (
+                "this context belongs to no workflow execution: get_task_status() works in the one "
+                "that a task, a condition or a callback was given"
+            )
+            raise UsageError(text)
+        return self._status_of(task_name)
+
+    # --- in a task ---
+
+    @property
+    def execution_name(self) -> str:
+        """The name of the workflow execution."""
+        return self._in_task("execution_name").execution_name
+
+    @property
+    def task_name(self) -> str:
+        """The name of the task."""
+        return self._in_task("task_name").task_name
+
+    @property
+    def sequence_number(self) -> int:
+        """Which run of the task in its workflow execution this is, from 1; retries are one run."""
+        return self._in_task("sequence_number").sequence_number
+
+    @property
+    def try_number(self) -> int:
+        """Which attempt of this run this is, from 1."""
+        return self._in_task("try_number").try_number
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same for all attempts of this run, and no other's: hand it to what must act once."""
+        task = self._in_task("idempotency_key")
+        return f"{task.execution_name}/{task.task_name}/{task.sequence_number}"
+
+    @property
+    def stop_requested(self) -> bool:
+        """Whether the task was told to stop: one in a thread should look, and return soon."""
+        return self._in_task("stop_requested").stop_requested()
+
+    # --- for the engine ---
+
+    def changes(self) -> dict[str, str | None]:
+        """Return what differs from the data it was made of: JSON text by key, None if deleted.
+
+        Raises:
+            TypeError, ValueError: a value was changed into one that has no JSON form.
+        """
+        changed: dict[str, str | None] = {
+            key: None for key in self._gone if key not in self._values
+        }
+        for key, value in self._values.items():
+            text = to_json_text(value, _place(key))
+            if not _is_same(text, self._base.get(key)):
+                changed[key] = text
+        return changed
+
+    def to_texts(self) -> dict[str, str]:
+        """Return all of it, as JSON text by key.
+
+        Raises:
+            TypeError, ValueError: as `changes`.
+        """
+        values, base = self._values, self._base
+        return {
+            key: to_json_text(values[key], _place(key)) if key in values else base[key]
+            for key in self
+        }
+
+    def _added(self, key: str) -> bool:
+        return key not in self._base or key in self._gone
+
+    def _check_writable(self, key: object) -> None:
+        if self._frozen:
+            text = f"context[{key!r}] cannot be changed here: conditions and callbacks only read it"
+            raise UsageError(text)
+
+    def _in_task(self, name: str) -> RunningTask:
+        if self._task is None:
+            text = f"context.{name} is known only in the context that a task was given"
+            raise UsageError(text)
+        return self._task
+
+
+def _items(data: Mapping[str, object] | None) -> Iterator[tuple[str, object]]:
+    if data is None:
+        return
+    if not isinstance(data, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  users without a type checker
+        text = f"a context is made of a mapping of names to JSON values, not {data!r}"
+        raise TypeError(text)
+    yield from data.items()
+
+
+def _plain_key(key: object) -> str:
+    if isinstance(key, str):
+        return str.__str__(key)
+    text = f"a context has the key {key!r} of type {type(key).__qualname__}; its keys are strings"
+    raise TypeError(text)
+
+
+def _place(key: str) -> str:
+    return f"context[{reprlib.repr(key)}]"
+
+
+def _is_same(text: str, base: str | None) -> bool:
+    if text == base:
+        return True
+    # The stored text may have been written with other spaces or escapes.
+    return base is not None and text == to_json_text(from_json_text(base))

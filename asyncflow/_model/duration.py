@@ -1,0 +1,78 @@
+"""Durations as people write them, parsed once, at the edge: inside, they are timedeltas."""
+
+import re
+from datetime import timedelta
+from typing import Final, TypeAlias
+
+Duration: TypeAlias = str | float | timedelta
+"""``"1h30m"``, a number of seconds, or a timedelta."""
+
+MAX_DURATION: Final = timedelta(days=36_525)
+"""A hundred years."""
+
+_GRAMMAR: Final = (
+    'a duration is text like "100ms", "5s", "1m", "1h", "2d" or "1h30m" (largest unit first), '
+    "a number of seconds, or a timedelta; {least}, and at most 100 years"
+)
+_TEXT: Final = re.compile(
+    # Thirteen digits are a hundred years of milliseconds.
+    r"(?:([0-9]{1,13})d)?(?:([0-9]{1,13})h)?(?:([0-9]{1,13})m)?"
+    r"(?:([0-9]{1,13})s)?(?:([0-9]{1,13})ms)?"
+)
+_LONGEST_TEXT: Final = 80
+_UNITS: Final = ("days", "hours", "minutes", "seconds", "milliseconds")
+
+
+def parse_duration(value: Duration, what: str, *, zero: bool = False) -> timedelta:
+    """Return a duration as a timedelta.
+
+    Args:
+        value: how it was written.
+        what: how errors call it.
+        zero: whether it may be zero; an interval may not.
+
+    Raises:
+        ValueError: it is no duration, negative, zero where that means nothing, or too long.
+    """
+    found = _read(value)
+    least = timedelta(0) if zero else timedelta.resolution
+    if found is None or not least <= found <= MAX_DURATION:
+        grammar = _GRAMMAR.format(least="not negative" if zero else "more than zero")
+        text = f"{what} is {_shown(value)}, but {grammar}"
+        raise ValueError(text)
+    return found
+
+
+def _read(value: object) -> timedelta | None:
+    if isinstance(value, timedelta):
+        return value
+    if isinstance(value, str):
+        return _read_text(value)
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        # The comparison comes first: it is right for NaN and for any number of digits.
+        fits = 0 <= value <= MAX_DURATION.total_seconds()
+        return timedelta(seconds=value) if fits else None
+    return None
+
+
+def _read_text(text: str) -> timedelta | None:
+    if not text or len(text) > _LONGEST_TEXT:
+        return None
+    match = _TEXT.fullmatch(text)
+    if match is None:
+        return None
+    total = timedelta(0)
+    for unit, digits in zip(_UNITS, match.groups(), strict=True):
+        if digits is not None:
+            try:
+                total += timedelta(**{unit: int(digits)})
+            except OverflowError:
+                return None
+    return total
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 10**_LONGEST_TEXT:
+        return "a number of more than 80 digits"  # its repr may be refused by the interpreter
+    shown = repr(value)
+    return shown if len(shown) <= _LONGEST_TEXT else f"{shown[:_LONGEST_TEXT]}..."

@@ -1,0 +1,298 @@
+"""The root task of an open home: the session in it, and calls from other threads and loops.
+
+It must never let the end of one call, however bad, be the end of the loop or of another call, and
+never leave anybody waiting for a call that can no longer run.
+"""
+
+import asyncio
+import logging
+import os
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager, suppress
+from contextvars import Context, copy_context
+from datetime import timedelta
+from typing import Any, Generic, TypeVar
+
+import anyio
+
+from asyncflow.errors import UsageError
+
+try:
+    import uvloop
+except ImportError:  # no wheel for this platform
+    _new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
+else:
+    _new_loop = uvloop.new_event_loop
+
+R = TypeVar("R")
+
+PATIENCE = timedelta(seconds=10)  # for what was cancelled, before an interrupted thread goes on
+
+_log = logging.getLogger("asyncflow")
+
+
+def block(done: Future[None], cancel: Callable[[], None]) -> None:
+    try:
+        done.result()
+    except BaseException:  # only a signal handler raises here, above all KeyboardInterrupt
+        cancel()
+        with suppress(TimeoutError):
+            done.result(PATIENCE.total_seconds())
+        raise
+
+
+async def settle(done: Future[None], cancel: Callable[[], object]) -> None:
+    """Wait for it; if the caller is cancelled, cancel it and wait on."""
+    try:
+        await asyncio.wait({asyncio.wrap_future(done)})
+    except asyncio.CancelledError:
+        cancel()
+        await outlast(done)
+        raise
+
+
+async def outlast(done: Future[None]) -> None:
+    """Wait for it, however often the caller is cancelled; then the caller hears of that."""
+    waiter = asyncio.wrap_future(done)
+    cancelled: asyncio.CancelledError | None = None
+    with anyio.CancelScope(shield=True):  # an anyio scope would cancel again in every turn
+        while not waiter.done():
+            try:
+                await asyncio.wait({waiter})
+            except asyncio.CancelledError as error:
+                cancelled = error
+    if cancelled is not None:
+        raise cancelled
+
+
+def closed_error(label: str, root: "Root | None", name: str) -> UsageError:
+    error = UsageError(f"{label} is closed: {name}() needs another {label}(...)")
+    error.__cause__ = root.error if root is not None else None
+    return error
+
+
+class Call(Generic[R]):
+    """One coroutine on its way to the home loop, and its outcome on the way back."""
+
+    __slots__ = ("_error", "_make", "_root", "_value", "context", "cut", "done", "name", "task")
+
+    _value: R
+
+    def __init__(self, make: Callable[[], Coroutine[Any, Any, R]], name: str, root: "Root") -> None:
+        self.name = name
+        self.context = copy_context()
+        self.done: Future[None] = Future()
+        self.task: asyncio.Task[None] | None = None
+        self.cut = False  # ended by the home's closing
+        self._make = make
+        self._root = root
+        self._error: BaseException | None = None
+
+    async def main(self, ready: asyncio.Event) -> None:
+        try:
+            await ready.wait()
+            self._value = await self._make()
+        except BaseException as error:  # the caller's: raised here, it could end the loop
+            self._error = error
+
+    def finish(self) -> None:
+        if self.task is None or self.task.cancelled():
+            self._error = asyncio.CancelledError()
+        self.done.set_result(None)
+
+    @property
+    def cancelled(self) -> bool:
+        return isinstance(self._error, asyncio.CancelledError)
+
+    def cancel(self) -> None:
+        self._root.tell(self.cancel_task)
+
+    def cancel_task(self) -> None:
+        if self.task is not None:
+            self.task.cancel()
+
+    def result(self) -> R:
+        error = self._error
+        if error is None:
+            return self._value
+        if self.cut and self.cancelled:
+            raise UsageError(f"{self._root.label} was closed while {self.name}() waited")
+        self._error = None
+        try:
+            raise error
+        finally:
+            del error  # or it would hold itself through its traceback
+
+
+class Root:
+    """The root task of a home that is open: its session, and the calls from other threads."""
+
+    def __init__(
+        self, session: Callable[[], AbstractAsyncContextManager[None]], label: str
+    ) -> None:
+        self.label = label
+        self.pid = os.getpid()
+        self.loop: asyncio.AbstractEventLoop | None = None  # None before and after its life
+        self.ready = asyncio.Event()
+        self.opened: Future[None] = Future()  # whether it worked: `ready`
+        self.ended: Future[None] = Future()
+        self.error: BaseException | None = None
+        self._session = session
+        self._closing = asyncio.Event()
+        self._task: asyncio.Task[Any] | None = None
+        self._group: asyncio.TaskGroup | None = None
+        self._thread = threading.get_ident()
+        self._calls: set[Call[Any]] = set()
+        self._lock = threading.RLock()  # for all of the above; a signal handler may come in again
+
+    @property
+    def admits(self) -> bool:
+        return self._group is not None
+
+    async def live(self) -> None:
+        """Be the root task; raises nothing, `error` has what it was."""
+        try:
+            # around the session, which may be asked by its own tasks' threads while it closes
+            async with asyncio.TaskGroup() as group:
+                with self._lock:
+                    self._thread = threading.get_ident()
+                    self._task = asyncio.current_task()
+                    self.loop = asyncio.get_running_loop()
+                    self._group = group
+                try:
+                    await self._serve()
+                except BaseException as error:  # for who opens or closes; the group would wrap it
+                    self.error = error
+                self._end_calls()
+        except asyncio.CancelledError as error:  # while the last calls ended
+            self.error = self.error or error
+
+    async def _serve(self) -> None:
+        async with self._session():
+            self.ready.set()
+            self.opened.set_result(None)
+            await self._closing.wait()
+
+    def live_in_thread(self, context: Context) -> None:
+        try:
+            with asyncio.Runner(loop_factory=_new_loop) as runner:
+                runner.run(self.live(), context=context)
+        finally:
+            exit_watch.discard(self)
+            self.finish()
+
+    def finish(self) -> None:
+        """Say that the root task ended; the opener is told even if it never began."""
+        if not self.opened.done():
+            self.error = self.error or asyncio.CancelledError()
+            self.opened.set_result(None)
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+    def raise_failure(self, *, cancelled: bool = False) -> None:
+        """Raise what entering or leaving the session raised."""
+        error = self.error
+        if error is not None and (cancelled or not isinstance(error, asyncio.CancelledError)):
+            raise error
+
+    def check_thread(self, name: str) -> None:
+        """Refuse to wait for a loop that only this thread could run."""
+        if self._thread == threading.get_ident() and not self.ended.done():
+            raise UsageError(
+                f"{name}() would wait for the event loop that {self.label} was opened in, "
+                f"and this thread, which runs it, waits here: await {name}.aio() in that loop"
+            )
+
+    def post(self, call: Call[Any]) -> None:
+        with self._lock:
+            if self._group is None or not self.tell(lambda: self._start(call)):
+                raise closed_error(self.label, self, call.name)
+            self._calls.add(call)
+
+    def tell(self, callback: Callable[[], object]) -> bool:
+        """Have the loop call it, from any thread; whether there is a loop that will."""
+        with self._lock, suppress(RuntimeError):  # its owner closed the loop under us
+            if self.loop is not None:
+                self.loop.call_soon_threadsafe(callback)
+                return True
+        return False
+
+    def close(self) -> None:
+        with self._lock:
+            if self.loop is None:
+                self._closing.set()  # nobody waits for it yet, or any more
+            elif not self.tell(self._closing.set):
+                self.loop = self._group = None
+                self.finish()
+
+    def cancel(self) -> None:
+        task = self._task
+        if task is not None:
+            self.tell(task.cancel)
+
+    def _start(self, call: Call[Any]) -> None:
+        group = self._group
+        if group is not None:  # else it was ended with the others
+            main = call.main(self.ready)
+            call.task = group.create_task(main, name=call.name, context=call.context)
+            call.task.add_done_callback(lambda _: self._finish_call(call))
+
+    def _finish_call(self, call: Call[Any]) -> None:
+        with self._lock:
+            self._calls.discard(call)
+        call.finish()
+
+    def _end_calls(self) -> None:
+        with self._lock:
+            self.loop = self._group = None
+            calls = tuple(self._calls)
+        for call in calls:
+            call.cut = True
+            if call.task is None:
+                self._finish_call(call)
+            else:
+                call.task.cancel()
+
+
+class ExitWatch:
+    """Ends the homes in threads that a program forgot, as soon as its main thread ends.
+
+    `atexit` is too late: it comes after all non-daemon threads have ended, and those of a session
+    (of a database, of anyio) end only with it. So one more such thread waits for the main thread.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._roots: set[Root] = set()
+        self._thread: threading.Thread | None = None
+
+    def add(self, root: Root) -> None:
+        with self._lock:
+            self._roots.add(root)
+            if self._thread is None or not self._thread.is_alive():  # it does not survive a fork
+                self._thread = threading.Thread(
+                    target=self._wait, name="asyncflow exit", daemon=False
+                )
+                self._thread.start()
+
+    def discard(self, root: Root) -> None:
+        with self._lock:
+            self._roots.discard(root)
+
+    def _wait(self) -> None:
+        threading.main_thread().join()
+        with self._lock:
+            roots = [root for root in self._roots if root.pid == os.getpid()]
+        for root in roots:
+            root.close()
+            root.cancel()
+        for root in roots:
+            with suppress(TimeoutError):
+                root.ended.result(PATIENCE.total_seconds())
+            if root.error is not None and not isinstance(root.error, asyncio.CancelledError):
+                _log.error("%s failed while it was closed", root.label, exc_info=root.error)
+
+
+exit_watch = ExitWatch()

@@ -1,0 +1,116 @@
+"""A worker that carries commands out as badly as it may: late, crossed, crashing, but honest."""
+
+from dataclasses import dataclass, field
+from random import Random
+from typing import TypeAlias, assert_never
+
+from asyncflow._core.commands import (
+    CancelTimer,
+    Command,
+    EndExecution,
+    SetTimer,
+    StartTask,
+    StopTask,
+)
+from asyncflow._core.facts import EventSent, Fact, RetryFellDue, TaskEnded, TaskStarted
+from asyncflow._core.state import Outcome
+from asyncflow._model.status import TaskStatus, WorkflowStatus
+from tests.core.play import Play
+
+Attempt: TypeAlias = tuple[str, int, int]
+ENDS = (TaskStatus.SUCCESS, TaskStatus.SUCCESS, TaskStatus.FAILED, TaskStatus.STOPPED)
+
+
+@dataclass(slots=True)
+class Worker:
+    """Bodies and timers of one execution, ended and fired in an order that chance chooses."""
+
+    play: Play
+    chance: Random
+    bodies: dict[str, StartTask] = field(default_factory=dict)
+    begun: set[str] = field(default_factory=set)
+    stopping: set[str] = field(default_factory=set)
+    timers: dict[str, SetTimer] = field(default_factory=dict)
+    started: set[Attempt] = field(default_factory=set)
+    ends: list[WorkflowStatus] = field(default_factory=list)
+
+    @property
+    def idle(self) -> bool:
+        return not (self.bodies or self.timers)
+
+    def carry_out(self, commands: tuple[Command, ...]) -> None:
+        for command in commands:
+            self._carry_out(command)
+
+    def _carry_out(self, command: Command) -> None:
+        assert not self.ends
+        match command:
+            case StartTask(task=task):
+                assert task not in self.bodies
+                assert task not in self.timers
+                self.bodies[task] = command
+            case StopTask(task=task):
+                body = self.bodies[task]
+                asked = (command.sequence_number, command.try_number)
+                assert asked == (body.sequence_number, body.try_number)
+                self.stopping.add(task)
+            case SetTimer(task=task):
+                assert task not in self.bodies
+                self.timers[task] = command
+            case CancelTimer(task=task):
+                del self.timers[task]
+            case EndExecution(status=status):
+                assert self.idle
+                self.ends.append(status)
+            case _:
+                assert_never(command)
+
+    def step(self) -> None:
+        """Let one body begin or end, or one timer fire."""
+        task = self.chance.choice([*self.bodies, *self.timers])
+        if task in self.timers:
+            timer = self.timers.pop(task)
+            self.play.at = max(self.play.at, timer.due)
+            self._tell(RetryFellDue(timer.due, task, timer.sequence_number, timer.try_number))
+        elif task not in self.begun and self.chance.random() < 0.7:
+            self.begun.add(task)
+            body = self.bodies[task]
+            self._tell(TaskStarted(self.play.at, task, body.sequence_number, body.try_number))
+        else:
+            self._end(task)
+
+    def _end(self, task: str) -> None:
+        body = self.bodies.pop(task)
+        self.begun.discard(task)
+        obeys = task in self.stopping and self.chance.random() < 0.7
+        self.stopping.discard(task)
+        status = TaskStatus.STOPPED if obeys else self.chance.choice(ENDS)
+        attempt = (body.sequence_number, body.try_number)
+        retries = self.play.plan.tasks[task].retry.retries
+        failed = status is TaskStatus.FAILED
+        self._tell(
+            TaskEnded(self.play.at, task, *attempt, Outcome(status), dice=self.chance.random())
+        )
+        if failed and body.last:
+            assert self.play.status(task) is not TaskStatus.RETRYING
+        assert self.play.task(task).failures <= retries + 1
+
+    def send(self, key: str) -> None:
+        self._tell(EventSent(self.play.at, key))
+
+    def crash(self) -> None:
+        """Lose all that works and all that is in memory; the next owner goes on from the rows."""
+        self.bodies.clear()
+        self.timers.clear()
+        self.begun.clear()
+        self.stopping.clear()
+        self.play = self.play.taken_over()
+        self.carry_out(self.play.recover())
+
+    def stop(self) -> None:
+        self.carry_out(self.play.stop())
+
+    def _tell(self, fact: Fact) -> None:
+        self.carry_out(self.play.tell(fact).commands)
+        if self.chance.random() < 0.1:  # whoever told it is not sure, and tells it again
+            self.carry_out(() if isinstance(fact, EventSent) else self.play.tell(fact).commands)

@@ -1,0 +1,427 @@
+"""What holds of the store in a file, beside what holds of every store."""
+
+import asyncio
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from asyncflow._core.state import Outcome
+from asyncflow._model.status import TaskStatus
+from asyncflow._store.batch import Batch, ExecutionWrite, TaskWrite
+from asyncflow._store.queries import Events, Executions, Facts, Inbox, Runners, TaskExecutions
+from asyncflow._store.sqlite.connection import Connection
+from asyncflow._store.sqlite.file import APPLICATION_ID
+from asyncflow._store.sqlite.store import SqliteStore
+from asyncflow._store.sqlite.writes import UNFINISHED
+from asyncflow.errors import (
+    StoreError,
+)
+from tests.store.samples import ENDED, RUNNING, event, fact, letter, new, runner, start, task
+
+T = TypeVar("T")
+
+ROOT = Path(__file__).parents[2]
+
+MANY_WRITERS = """
+import asyncio, sys
+from asyncflow._core.state import Outcome
+from asyncflow._model.status import TaskStatus
+from asyncflow._store.batch import Batch, ExecutionWrite, TaskWrite
+from asyncflow._store.sqlite.store import SqliteStore
+from tests.store.samples import event, new, runner
+
+async def main(path, me):
+    store = SqliteStore(path)
+    await store.open()
+    fence = await store.register(runner(me))
+    for n in range(25):
+        write = ExecutionWrite(new(f"{me}-{n}"))
+        await store.commit(Batch(fence, (write,), (event(me),)))
+    await store.close()
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+async def on_writer(store: SqliteStore, work: Callable[[sqlite3.Connection], T]) -> T:
+    assert store._writer is not None
+    return await store._writer.transact(work, "store.commit")
+
+
+async def pragma(connection: Connection | None, name: str) -> object:
+    assert connection is not None
+    (value,) = await connection.query(lambda db: db.execute(f"PRAGMA {name}").fetchone())
+    return value
+
+
+def contents(folder: Path) -> dict[str, bytes | None]:
+    return {p.name: p.read_bytes() if p.is_file() else None for p in folder.iterdir()}
+
+
+async def make(path: Path) -> None:
+    store = SqliteStore(path)
+    await store.open()
+    await start(store, "kept")
+    await store.close()
+
+
+# ---- durability
+
+
+async def test_what_is_committed_is_on_the_disk(sqlite: SqliteStore) -> None:
+    assert await pragma(sqlite._writer, "journal_mode") == "wal"
+    assert await pragma(sqlite._writer, "synchronous") == 2  # FULL
+    assert await pragma(sqlite._writer, "busy_timeout") == 10_000
+    assert await pragma(sqlite._writer, "application_id") == APPLICATION_ID
+
+
+async def test_the_reader_cannot_write(sqlite: SqliteStore) -> None:
+    assert await pragma(sqlite._reader, "query_only") == 1
+    assert await pragma(sqlite._reader, "busy_timeout") == 10_000
+
+
+async def test_what_was_stored_is_there_after_closing(tmp_path: Path) -> None:
+    path = tmp_path / "flows.db"
+    await make(path)
+
+    store = SqliteStore(path)
+    await store.open()
+    found = await store.read(Executions())
+    await store.close()
+
+    assert [record.name for record in found] == ["kept"]
+    assert list(contents(tmp_path)) == ["flows.db"]
+
+
+async def test_offsets_and_ids_are_not_used_again_after_their_rows_are_gone(
+    sqlite: SqliteStore,
+) -> None:
+    await start(sqlite, "a", "b")
+    await sqlite.commit(Batch(events=(event("x"), event("y"))))
+    await on_writer(sqlite, lambda db: db.execute("DELETE FROM execution"))
+    await on_writer(sqlite, lambda db: db.execute("DELETE FROM event"))
+
+    receipt = await sqlite.commit(Batch(None, (ExecutionWrite(new("c")),), (event("z"),)))
+
+    assert (receipt.ids, receipt.offsets) == ((3,), (3,))
+
+
+async def test_every_reference_holds(sqlite: SqliteStore) -> None:
+    fence = await sqlite.register(runner("r1"))
+    (a,) = await start(sqlite, "a", fence=fence)
+    write = ExecutionWrite(a, ENDED, (task("t"),), {"k": "1"}, (fact("F"),))
+    await sqlite.commit(Batch(fence, (write,), (event("x", execution=a),)))
+    await sqlite.append([letter("L", a, event("y", execution=a)), letter("M")])
+
+    broken = await on_writer(sqlite, lambda db: db.execute("PRAGMA foreign_key_check").fetchall())
+    whole = await on_writer(sqlite, lambda db: db.execute("PRAGMA integrity_check").fetchall())
+
+    assert (broken, whole) == ([], [("ok",)])
+
+
+async def test_the_status_of_the_last_attempt_that_ended_is_kept(sqlite: SqliteStore) -> None:
+    (a,) = await start(sqlite, "a")
+    failed = TaskWrite(task("t").state, Outcome(TaskStatus.FAILED))
+    for write in (failed, task("t")):
+        await sqlite.commit(Batch(None, (ExecutionWrite(a, None, (write,)),)))
+
+    sql = "SELECT outcome FROM task_execution"
+    assert await on_writer(sqlite, lambda db: db.execute(sql).fetchall()) == [("FAILED",)]
+
+
+# ---- one round trip
+
+
+async def test_each_verb_and_each_query_is_one_round_trip(
+    sqlite: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trips: list[object] = []
+    untyped: Any = Connection
+    original = untyped._execute
+
+    async def counting(self: Connection, work: Callable[[], object]) -> object:
+        trips.append(work)
+        return await original(self, work)
+
+    monkeypatch.setattr(Connection, "_execute", counting)
+
+    fence = await sqlite.register(runner("r1"))
+    (a,) = await start(sqlite, "a", fence=fence)
+    write = ExecutionWrite(a, RUNNING, (task("t"),), {"k": "1", "l": None}, (fact("F"),))
+    await sqlite.commit(Batch(fence, (write,), (event("x"),), (1,)))
+    await sqlite.append([letter("L", a, event("y"))])
+    await sqlite.claim(fence, ["dead"], None, 10)
+    await sqlite.read(TaskExecutions(a))
+    await sqlite.release(fence)
+
+    assert len(trips) == 7
+
+
+async def test_a_batch_of_512_tasks_takes_few_statements(sqlite: SqliteStore) -> None:
+    (a,) = await start(sqlite, "a")
+    seen: list[str] = []
+    tasks = tuple(task(f"t{n}") for n in range(512))
+    write = ExecutionWrite(a, RUNNING, tasks, {}, tuple(fact("F") for _ in tasks))
+    await on_writer(sqlite, lambda db: db.set_trace_callback(seen.append))
+
+    await sqlite.commit(Batch(None, (write,)))
+
+    assert len(seen) <= 8
+    assert len(await sqlite.read(TaskExecutions(a))) == 512
+
+
+# ---- cancelling and failing
+
+
+async def test_a_cancelled_commit_is_written_and_leaves_the_connection_usable(
+    sqlite: SqliteStore,
+) -> None:
+    began, go_on = threading.Event(), threading.Event()
+
+    def work(db: sqlite3.Connection) -> None:
+        db.execute("UPDATE sqlite_sequence SET seq = 41 WHERE name = 'event'")
+        began.set()
+        go_on.wait(10)
+
+    await sqlite.commit(Batch(events=(event("x"),)))
+    slow = asyncio.ensure_future(on_writer(sqlite, work))
+    await asyncio.to_thread(began.wait, 10)
+    slow.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await slow
+    go_on.set()
+
+    receipt = await sqlite.commit(Batch(events=(event("y"),)))
+
+    assert receipt.offsets == (42,)
+
+
+async def test_what_raises_is_rolled_back_and_leaves_the_connection_usable(
+    sqlite: SqliteStore,
+) -> None:
+    def work(db: sqlite3.Connection) -> None:
+        db.execute("DELETE FROM execution")
+        raise KeyError
+
+    (a,) = await start(sqlite, "a")
+    with pytest.raises(KeyError):
+        await on_writer(sqlite, work)
+
+    await sqlite.commit(Batch(None, (ExecutionWrite(a, ENDED),)))
+    assert len(await sqlite.read(Executions())) == 1
+
+
+async def test_both_threads_end_on_close(tmp_path: Path) -> None:
+    before = threading.active_count()
+    store = SqliteStore(tmp_path / "flows.db")
+    await store.open()
+    during = threading.active_count()
+
+    await store.close()
+
+    assert (during, threading.active_count()) == (before + 2, before)
+
+
+async def test_a_cancelled_open_leaves_no_thread_and_no_lock(tmp_path: Path) -> None:
+    path = tmp_path / "flows.db"
+    opening = asyncio.ensure_future(SqliteStore(path).open())
+    await asyncio.sleep(0)
+    workers = [t for t in threading.enumerate() if "_connection_worker_thread" in t.name]
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    for worker in workers:
+        await asyncio.to_thread(worker.join, 10)
+
+    assert len(workers) == 1
+    assert not workers[0].is_alive()
+    await make(path)
+
+
+async def test_a_store_can_be_opened_again(sqlite: SqliteStore) -> None:
+    await start(sqlite, "a")
+    await sqlite.close()
+    await sqlite.open()
+
+    assert len(await sqlite.read(Executions())) == 1
+
+
+# ---- several processes
+
+
+async def test_two_stores_on_one_file_see_and_fence_each_other(
+    sqlite: SqliteStore, tmp_path: Path
+) -> None:
+    other = SqliteStore(tmp_path / "flows.db")
+    await other.open()
+    fence = await sqlite.register(runner("r1"))
+    (a,) = await start(sqlite, "a", fence=fence)
+
+    await other.append([letter("Told", a)])
+    receipts = await asyncio.gather(
+        *(s.commit(Batch(events=(event("x"),))) for s in (sqlite, other) for _ in range(20))
+    )
+    await other.close()
+
+    assert sorted(receipt.offsets for receipt in receipts) == [(n,) for n in range(1, 41)]
+    assert len(await sqlite.read(Inbox("r1"))) == 1
+
+
+def begin_writing(path: Path, name: str, failpoint: str = "") -> subprocess.Popen[bytes]:
+    places = os.pathsep.join(map(str, [ROOT, *sys.path]))
+    environment = {**os.environ, "PYTHONPATH": places, "ASYNCFLOW_FAILPOINT": failpoint}
+    return subprocess.Popen([sys.executable, "-c", MANY_WRITERS, str(path), name], env=environment)
+
+
+@pytest.mark.parametrize(
+    ("failpoint", "stored"),
+    [
+        ("migration.before:1:kill", 0),
+        ("migration.after:1:kill", 0),
+        ("store.commit.before:10:kill", 9),
+        ("store.commit.after:10:kill", 10),
+    ],
+)
+async def test_a_killed_process_leaves_what_it_committed_and_nothing_else(
+    tmp_path: Path, failpoint: str, stored: int
+) -> None:
+    path = tmp_path / "flows.db"
+    assert begin_writing(path, "p", failpoint).wait(15) == -signal.SIGKILL
+
+    store = SqliteStore(path)
+    await store.open()
+    executions = await store.read(Executions())
+    events = await store.read(Events())
+    whole = await on_writer(store, lambda db: db.execute("PRAGMA integrity_check").fetchall())
+    await store.close()
+
+    assert (len(executions), len(events), whole) == (stored, stored, [("ok",)])
+
+
+def test_processes_that_open_a_new_file_at_once_all_write_to_it(tmp_path: Path) -> None:
+    path = tmp_path / "flows.db"
+    names = ["p1", "p2", "p3", "p4"]
+
+    children = [begin_writing(path, name) for name in names]
+
+    assert [child.wait(15) for child in children] == [0, 0, 0, 0]
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT count(*) FROM execution").fetchone() == (100,)
+        assert db.execute('SELECT max("offset") FROM event').fetchone() == (100,)
+        assert db.execute("SELECT count(*) FROM runner").fetchone() == (4,)
+
+
+# ---- what the database says
+
+
+async def test_a_full_disk_is_a_store_error_and_nothing_is_stored(sqlite: SqliteStore) -> None:
+    (a,) = await start(sqlite, "a")
+    await on_writer(sqlite, lambda db: db.execute("PRAGMA max_page_count = 1").fetchall())
+    write = ExecutionWrite(a, ENDED, (), {"k": '"' + "x" * 1_000_000 + '"'})
+
+    with pytest.raises(StoreError, match=r"flows\.db .*disk is full.*free some space") as caught:
+        await sqlite.commit(Batch(None, (write,)))
+
+    assert isinstance(caught.value.__cause__, sqlite3.Error)
+    (record,) = await sqlite.read(Executions())
+    assert record.status is RUNNING.status
+
+
+async def test_a_lock_that_is_held_too_long_is_a_store_error(
+    sqlite: SqliteStore, tmp_path: Path
+) -> None:
+    await on_writer(sqlite, lambda db: db.execute("PRAGMA busy_timeout = 1").fetchall())
+    with closing(sqlite3.connect(tmp_path / "flows.db", isolation_level=None)) as db:
+        db.execute("BEGIN IMMEDIATE")
+
+        with pytest.raises(StoreError, match=r"flows\.db stayed locked by another process"):
+            await sqlite.commit(Batch())
+
+    await sqlite.commit(Batch())
+
+
+async def test_a_damaged_database_is_a_store_error(tmp_path: Path) -> None:
+    path = tmp_path / "flows.db"
+    await make(path)
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * (path.stat().st_size - 4096))
+    store = SqliteStore(path)
+    await store.open()
+
+    with pytest.raises(StoreError, match=r"flows\.db is damaged: restore it from a backup"):
+        await store.read(Executions())
+
+    await store.close()
+
+
+async def test_text_that_no_database_takes_is_a_store_error(sqlite: SqliteStore) -> None:
+    with pytest.raises(StoreError, match=r"flows\.db keeps UTF-8 only"):
+        await sqlite.commit(Batch(events=(event("\udcff"),)))
+
+    assert await sqlite.read(Events()) == ()
+
+
+# ---- the hot path's indexes
+
+
+@pytest.mark.parametrize(
+    ("sql", "plan"),
+    [
+        (
+            f"SELECT id FROM execution WHERE owner IS NULL AND {UNFINISHED} ORDER BY id",
+            "SEARCH execution USING INDEX execution_unfinished",
+        ),
+        (
+            f"UPDATE execution SET owner = NULL WHERE owner = 'r' AND {UNFINISHED}",
+            "SEARCH execution USING INDEX execution_unfinished",
+        ),
+        (
+            "UPDATE execution SET error = v.column2 FROM (VALUES (1, 2), (3, 4)) AS v "
+            "WHERE execution.id = v.column1",
+            "SEARCH execution USING INTEGER PRIMARY KEY",
+        ),
+        (
+            "SELECT id FROM fact WHERE execution = 1 AND id > 5 ORDER BY id",
+            "SEARCH fact USING COVERING INDEX fact_execution",
+        ),
+    ],
+)
+async def test_no_table_is_scanned(sqlite: SqliteStore, sql: str, plan: str) -> None:
+    def explain(db: sqlite3.Connection) -> list[str]:
+        return [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {sql}").fetchall()]
+
+    steps = await on_writer(sqlite, explain)
+
+    assert any(step.startswith(plan) for step in steps), steps
+    assert not any("TEMP B-TREE" in step for step in steps)
+
+
+async def test_a_reader_is_not_held_up_by_a_writer(sqlite: SqliteStore) -> None:
+    began, go_on = threading.Event(), threading.Event()
+
+    def work(db: sqlite3.Connection) -> None:
+        db.execute("DELETE FROM runner")
+        began.set()
+        go_on.wait(10)
+
+    await sqlite.register(runner("r1"))
+    slow = asyncio.ensure_future(on_writer(sqlite, work))
+    await asyncio.to_thread(began.wait, 10)
+
+    during = await sqlite.read(Runners())
+    go_on.set()
+    await slow
+
+    assert len(during) == 1
+    assert await sqlite.read(Runners()) == ()
+    assert await sqlite.read(Facts(1)) == ()
