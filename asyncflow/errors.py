@@ -1,4 +1,4 @@
-"""Every error that asyncflow raises on purpose; never a bare builtin, never a message without a way out.
+"""Every error that asyncflow raises on purpose: each names the thing and the way out.
 
 AsyncflowError
 ├── DefinitionError              (ValueError) a workflow is declared wrongly; nothing is registered
@@ -11,7 +11,6 @@ AsyncflowError
 │   └── ExecutionNotFoundError   the store has no workflow execution of that name
 ├── ExecutionExistsError         (ValueError) an execution of that name is stored already
 ├── ExecutionParkedError         the execution waits for a definition that is gone
-├── ExecutionFailedError         a task's error, raised where its result was asked for
 ├── EventTypeError               (TypeError) a value is not of the type that its event takes
 ├── TooLargeError                (ValueError) a value is over the size that a store accepts
 ├── WaitTimeoutError             (TimeoutError) the thing waited for did not come in time
@@ -125,17 +124,6 @@ class ExecutionParkedError(AsyncflowError):
         )
 
 
-class ExecutionFailedError(AsyncflowError):
-    """A workflow execution did not succeed, and its result was asked for."""
-
-    def __init__(self, execution: str, status: str, error: str | None) -> None:
-        """Name the execution, its status and its first error."""
-        self.execution = execution
-        self.status = status
-        self.error = error
-        super().__init__(f"workflow execution {execution!r} ended {status}: {error or 'no error'}")
-
-
 class EventTypeError(AsyncflowError, TypeError):
     """A value is not of the type that its event takes."""
 
@@ -188,5 +176,5 @@ class FencedError(StoreError):
     """This runner's row has another epoch: it was replaced, and must stop writing."""
 
 
-class TaskStopped(BaseException):  # noqa: N818  it is no error, like asyncio's CancelledError
+class TaskStopped(BaseException):
     """Raised inside a task in a thread, at its next call into asyncflow after it was stopped."""

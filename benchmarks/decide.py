@@ -55,9 +55,9 @@ def join(size: int) -> Plan:
 
 
 def decisions(plan: Plan) -> list[float]:
-    """Run an execution to its end in memory; return the microseconds of each decision but the first.
+    """Run an execution in memory to its end; return the microseconds of all decisions but one.
 
-    The first starts every task that waits for nothing, which is as much as there is to start.
+    The first is left out: it starts every task that waits for nothing, however many.
     """
     state = ExecutionState.new(plan, {})
     taken: list[float] = []
@@ -91,10 +91,12 @@ def main() -> None:
             plan = shape(size)
             rounds = [statistics.median(decisions(plan)) for _ in range(ROUNDS)]
             medians.append(statistics.median(rounds))
-        cells = ", ".join(f"{size:,}: {cost:.1f}" for size, cost in zip(SIZES, medians, strict=True))
+        cells = ", ".join(
+            f"{size:,}: {cost:.1f}" for size, cost in zip(SIZES, medians, strict=True)
+        )
         growth = max(medians) / min(medians)
         grown = grown or growth > MOST_GROWTH
-        print(f"one decision, {shape.__name__}: {cells} microseconds (largest / smallest {growth:.2f})")
+        print(f"one decision, {shape.__name__}: {cells} us (largest / smallest {growth:.2f})")
     if grown:
         sys.exit(f"the cost of a decision grew more than {MOST_GROWTH} times")
 

@@ -38,7 +38,9 @@ def main() -> None:
     """Measure once and print."""
     with tempfile.TemporaryDirectory() as folder:
         share = asyncio.run(idle(Path(folder) / "idle.db"))
-    print(f"idle runner, 100 waiting executions: {share:.2f} % of one core (must stay under {MOST} %)")
+    print(
+        f"idle runner, 100 waiting executions: {share:.2f} % of one core (must stay under {MOST} %)"
+    )
     if share >= MOST:
         sys.exit(1)
 

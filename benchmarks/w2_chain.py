@@ -1,4 +1,4 @@
-"""W2: a chain of 100 tasks, each recorded on disk (FULL) before the next begins. Tasks per second."""
+"""W2: a chain of 100 tasks, each on disk (FULL) before the next begins. Tasks per second."""
 
 import asyncio
 import tempfile

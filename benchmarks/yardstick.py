@@ -1,4 +1,4 @@
-"""What every benchmark shares: the machine's fsync, counts out of the database, one line per result.
+"""What benchmarks share: the machine's fsync, counts out of the database, a line per result.
 
 A benchmark trusts no counter of the engine: it counts rows with the standard library's sqlite3.
 """
@@ -30,7 +30,9 @@ def check_counts(database: Path, executions: int, tasks: int) -> None:
     """Exit with an error unless so many executions and tasks are recorded as SUCCESS, FULL."""
     with sqlite3.connect(database) as connection:
         found = [
-            connection.execute(f"SELECT count(*) FROM {table} WHERE status = 'SUCCESS'").fetchone()[0]
+            connection.execute(f"SELECT count(*) FROM {table} WHERE status = 'SUCCESS'").fetchone()[
+                0
+            ]
             for table in ("execution", "task_execution")
         ]
         journal = connection.execute("PRAGMA journal_mode").fetchone()[0]
@@ -44,7 +46,9 @@ def report(name: str, rates: list[float], unit: str, wanted: float | None, fsync
     spread = f"{min(rates):,.0f} to {max(rates):,.0f}"
     goal = "" if wanted is None else f", must reach {wanted:,.0f}"
     rounds = len(rates)
-    print(f"{name}: {median:,.0f} {unit} (median of {rounds}: {spread}{goal}; fsync {fsync:.2f} ms)")
+    print(
+        f"{name}: {median:,.0f} {unit} (median of {rounds}: {spread}{goal}; fsync {fsync:.2f} ms)"
+    )
 
 
 def seconds(work: Callable[[], object]) -> float:

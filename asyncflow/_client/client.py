@@ -12,6 +12,7 @@ from datetime import timedelta
 from os import PathLike
 from typing import Final
 
+from asyncflow._client.plans import Plans
 from asyncflow._clock import Clock, SystemClock
 from asyncflow._core.execution import ExecutionState
 from asyncflow._core.facts import StopRequested
@@ -28,9 +29,8 @@ from asyncflow._model.registry import Registry, current_registry
 from asyncflow._model.status import ExecutionType, WorkflowStatus
 from asyncflow._model.value import SizeLimits, byte_size, to_json_text
 from asyncflow._model.workflow import Workflow
-from asyncflow._client.plans import Plans
 from asyncflow._store.batch import Batch, ExecutionWrite, Letter, NewExecution
-from asyncflow._store.codec import fact_body
+from asyncflow._store.fact_text import fact_body
 from asyncflow._store.locate import open_store
 from asyncflow._store.protocol import Store
 from asyncflow._store.queries import ContextOf, ExecutionByName, Executions, TaskExecutions
@@ -174,7 +174,9 @@ class Client(DualContext):
         limit: int = 100,
     ) -> Page[WorkflowExecution, int]:
         """Iterate over executions, newest first; ``limit`` is the size of a page."""
-        return await executions_page(self, cursor, workflow, namespace, status, limit)
+        return await executions_page(
+            self, cursor, workflow=workflow, namespace=namespace, status=status, limit=limit
+        )
 
     @dual_method
     async def wait(

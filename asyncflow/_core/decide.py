@@ -30,7 +30,7 @@ NO_VERDICTS: Final = frozenset[int]()
 LOST: Final = "CrashError: its process died, and it is not idempotent"
 
 
-def decide(
+def decide(  # noqa: C901  one arm for each fact, and no more in it
     plan: Plan, state: ExecutionState, fact: Fact, verdicts: frozenset[int] = NO_VERDICTS
 ) -> Decision:
     """Return what changes and what is to be done because of ``fact``.

@@ -1,4 +1,4 @@
-"""Where one execution stands: frozen values that a store keeps, and the mutable whole that is decided on.
+"""Where one execution and its tasks stand: frozen values, as a store keeps them.
 
 Nothing here chooses what comes next; `decide` does.
 """

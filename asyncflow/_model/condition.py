@@ -45,7 +45,7 @@ class SingleEventCondition(Condition):
     def __init__(self, expect_event_key: str) -> None:
         super().__init__([checked_name(expect_event_key, "expect_event_key")])
 
-    def is_met(self, event: Event, context: Context) -> bool:  # noqa: ARG002
+    def is_met(self, event: Event, context: Context) -> bool:
         """Return whether the event has the key."""
         return event.key in self.expect_event_keys
 
@@ -67,7 +67,7 @@ class TaskStatusCondition(Condition):
         self.statuses = dict(statuses)
         self.expect_event_keys = ()
 
-    def is_met(self, event: Event, context: Context) -> bool:  # noqa: ARG002
+    def is_met(self, event: Event, context: Context) -> bool:
         """Return whether all tasks have their statuses now."""
         return all(
             (context.get_task_status(task) or TaskStatus.INIT) is status

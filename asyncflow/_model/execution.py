@@ -1,4 +1,4 @@
-"""Handles on workflow executions and task executions: a snapshot of their rows, and what to ask next.
+"""Handles on workflow executions and task executions: snapshots of rows, and what to ask next.
 
 They hold no live state: `WorkflowExecution.refresh` looks again.
 """
@@ -165,9 +165,7 @@ class WorkflowExecution:
             UsageError: `listall` leaves contexts in the store; `refresh` fetches this one.
         """
         if self._context is None:
-            text = (
-                f"listall() does not fetch the context of {self.name!r}: use refresh().final_context"
-            )
+            text = f"a listing leaves out the context of {self.name!r}: refresh() fetches it"
             raise UsageError(text)
         return self._context
 
@@ -192,7 +190,9 @@ class WorkflowExecution:
     ) -> "Page[WorkflowExecution, int]":
         """Iterate over executions, newest first; ``limit`` is the size of a page."""
         port = current_port("WorkflowExecution.listall")
-        return await executions_page(port, cursor, workflow, namespace, status, limit)
+        return await executions_page(
+            port, cursor, workflow=workflow, namespace=namespace, status=status, limit=limit
+        )
 
     @dual_method
     async def refresh(self) -> "WorkflowExecution":
@@ -243,6 +243,7 @@ async def snapshot(port: Port, record: ExecutionRecord) -> WorkflowExecution:
 async def executions_page(
     port: Port,
     before: int | None,
+    *,
     workflow: str | None,
     namespace: str | None,
     status: WorkflowStatus | Iterable[WorkflowStatus] | None,

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
 from datetime import timedelta
-from typing import Final, Protocol, TypeAlias, TypedDict, cast
+from typing import Final, Protocol, TypeAlias, TypedDict, TypeVar, cast
 
 from asyncflow._model.condition import Condition, SingleEventCondition, TaskStatusCondition
 from asyncflow._model.context import Context
@@ -24,6 +24,9 @@ SuccessCallback: TypeAlias = Callable[[str, Context], object]
 
 FailureCallback: TypeAlias = Callable[[str, str, Context], object]
 """``on_failure(task_id, error, context)``, sync or async; the error as ``"ValueError: text"``."""
+
+
+CallbackT = TypeVar("CallbackT", SuccessCallback | None, FailureCallback | None)
 
 
 class OperatorConfigItem:
@@ -119,23 +122,23 @@ class Operator(ABC):
         periodic_expression: str | None = None,
         **config: object,
     ) -> None:
-        self.name: Final = checked_name(name, "the name of a task")
-        self.workflow: Final = _open_workflow(name)
+        self.name = checked_name(name, "the name of a task")
+        self.workflow = _open_workflow(name)
         self.rules: list[TaskRule] = []
         self.config = config
         try:
-            self.retry: Final = Retry(
+            self.retry = Retry(
                 retries,
                 parse_duration(retry_delay, "retry_delay", zero=True),
                 retry_backoff,
                 _optional(retry_max_delay, "retry_max_delay", zero=True),
                 retry_jitter,
             )
-            self.timeout: Final = _optional(timeout, "timeout")
+            self.timeout = _optional(timeout, "timeout")
             self.dependencies = _dependencies(dependencies)
-            self.on_success: Final = _callback(on_success, "on_success")
-            self.on_failure: Final = _callback(on_failure, "on_failure")
-            self.idempotent: Final = _flag(idempotent)
+            self.on_success = _callback(on_success, "on_success")
+            self.on_failure = _callback(on_failure, "on_failure")
+            self.idempotent = _flag(idempotent)
             _refuse_period(periodic_expression)
         except ValueError as error:
             text = f"task {name!r}: {error}"
@@ -154,7 +157,7 @@ class Operator(ABC):
         Raising fails the attempt.
         """
 
-    def await_termination(self, context: Context, timeout: float | None = None) -> object:  # noqa: ARG002
+    def await_termination(self, context: Context, timeout: float | None = None) -> object:
         """Return when the work has ended, well if it does not raise.
 
         Called after `start`, with the attempt's ``timeout`` in seconds. The engine ends the
@@ -165,9 +168,8 @@ class Operator(ABC):
     def stop(self, context: Context) -> object:  # noqa: B027  override it to stop work that cancelling does not
         """End the work; called when the task is stopped, while its body runs."""
 
-    def get_metrics(  # noqa: PLR6301
-        self,
-        context: Context,  # noqa: ARG002
+    def get_metrics(
+        self, context: Context
     ) -> Mapping[str, object] | Awaitable[Mapping[str, object]]:
         """Return figures about the work; asked for once, when it has ended."""
         return {}
@@ -180,13 +182,9 @@ class Operator(ABC):
         Raises:
             DefinitionError: there is none, or one of another workflow.
         """
-        upstream: object = [tasks] if isinstance(tasks, Operator) else tasks
-        if not isinstance(upstream, (list, tuple)):
-            text = f"{self._label}: start_after takes tasks, not {upstream!r}"
-            raise DefinitionError(text)
-        found = cast("Sequence[Operator]", upstream)
-        succeeded = dict.fromkeys(found, TaskStatus.SUCCESS)
-        self.action_on_task_status(TaskAction.START, succeeded)
+        found: object = [tasks] if isinstance(tasks, Operator) else tasks
+        upstreams = _tasks(found, f"{self._label}: start_after")
+        self.action_on_task_status(TaskAction.START, dict.fromkeys(upstreams, TaskStatus.SUCCESS))
 
     def action_on_event_received(self, action: TaskAction, event_key: str) -> None:
         """Act on this task when an event of that key is received.
@@ -273,6 +271,19 @@ def _optional(value: Duration | None, what: str, *, zero: bool = False) -> timed
     return None if value is None else parse_duration(value, what, zero=zero)
 
 
+def _tasks(given: object, what: str) -> list[Operator]:
+    if not isinstance(given, (list, tuple)):
+        text = f"{what} takes a task or a list of tasks, not {given!r}"
+        raise DefinitionError(text)
+    found: list[Operator] = []
+    for each in cast("Sequence[object]", given):
+        if not isinstance(each, Operator):
+            text = f"{what} takes tasks, not {each!r}: names go into dependencies=[...]"
+            raise DefinitionError(text)
+        found.append(each)
+    return found
+
+
 def _dependencies(given: object) -> "tuple[str | Operator, ...]":
     if not isinstance(given, (list, tuple)):
         text = f"dependencies is a list of tasks or their names, not {given!r}"
@@ -285,7 +296,18 @@ def _dependencies(given: object) -> "tuple[str | Operator, ...]":
     return tuple(cast("Sequence[str | Operator]", found))
 
 
-CallbackT = SuccessCallback | FailureCallback
+def _callback(function: CallbackT, what: str) -> CallbackT:
+    if function is not None and not callable(function):
+        text = f"{what} is a function, not {function!r}"
+        raise DefinitionError(text)
+    return function
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        text = f"idempotent is True or False, not {value!r}"
+        raise DefinitionError(text)
+    return value
 
 
 def _refuse_period(expression: object) -> None:

@@ -1,4 +1,4 @@
-"""What a store says about executions and events: rows as values, nothing to call, nothing to change.
+"""What a store says about executions and events: rows as values, with nothing to call or change.
 
 Values are JSON text here; the handles in `execution` and `event` decode them when asked.
 """

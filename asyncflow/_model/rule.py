@@ -29,7 +29,7 @@ class TaskRule:
 
     def trigger(
         self, event: Event, context: Context
-    ) -> TaskAction | None | Awaitable[TaskAction | None]:
+    ) -> TaskAction | Awaitable[TaskAction | None] | None:
         """Return the action if the event meets the condition, else None.
 
         Await what comes of a condition whose ``is_met`` is ``async def``.

@@ -13,10 +13,11 @@ T = TypeVar("T")
 
 async def call(hook: Callable[P, T | Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
     """Return what a hook returns, whichever way it was written."""
+    found: T | Awaitable[T]
     if inspect.iscoroutinefunction(hook):
         found = hook(*args, **kwargs)
     else:
         found = await in_thread(partial(hook, *args, **kwargs))
     if inspect.isawaitable(found):
         return cast("T", await found)
-    return cast("T", found)
+    return found

@@ -6,8 +6,8 @@ down.
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial, update_wrapper
-from typing import Any, Final, Generic, ParamSpec, TypedDict, TypeVar, Unpack
+from functools import update_wrapper
+from typing import Any, Generic, ParamSpec, TypeVar, Unpack
 
 from asyncflow._model.context import Context
 from asyncflow._model.operator import Operator, TaskOptions
@@ -67,3 +67,66 @@ class PythonOperator(Operator, Generic[P, R_co]):
             keywords[self._wants] = context
         function: Callable[..., Any] = self.python_callable
         return await call(function, *self._arguments, **keywords)
+
+
+def task(
+    id: str | None = None,  # noqa: A002  the spelling of the Cloacina documents
+    **options: Unpack[TaskOptions],
+) -> Callable[[Callable[P, R_co]], PythonOperator[P, R_co]]:
+    """Make a function a task of the workflow in whose block it stands.
+
+    Args:
+        id: the task's name; None takes the function's.
+        options: those of `Operator`: ``dependencies`` (names or tasks that must have succeeded),
+            ``retries`` and how they are spaced, ``timeout`` of one attempt, ``on_success(task_id,
+            context)``, ``on_failure(task_id, error, context)``, ``idempotent``.
+
+    Raises:
+        DefinitionError: outside a block, or an option makes no sense; names the task.
+        DuplicateTaskError: the workflow has a task of that name.
+    """
+
+    def declare(function: Callable[P, R_co]) -> PythonOperator[P, R_co]:
+        name = id if id is not None else getattr(function, "__name__", "")
+        return PythonOperator(name, function, **options)
+
+    return declare
+
+
+def _context_parameter(
+    task_name: str,
+    function: Callable[..., object],
+    arguments: tuple[object, ...],
+    keywords: Mapping[str, object],
+) -> str | None:
+    """Return the parameter that takes the context, None if there is none.
+
+    Raises:
+        DefinitionError: the other parameters do not fit what is passed.
+    """
+    try:
+        signature = inspect.signature(function)
+    except ValueError:  # a function in C that does not tell
+        return None
+    wants = next((name for name, each in signature.parameters.items() if _is_context(each)), None)
+    given = dict(keywords) if wants is None else {**keywords, wants: None}
+    try:
+        signature.bind(*arguments, **given)
+    except TypeError as error:
+        text = (
+            f"task {task_name!r}: its function is called with its context and with op_args and "
+            f"op_kwargs only, but {error}"
+        )
+        raise DefinitionError(text) from error
+    return wants
+
+
+def _is_context(parameter: inspect.Parameter) -> bool:
+    if parameter.kind in {parameter.POSITIONAL_ONLY, parameter.VAR_KEYWORD}:
+        return False
+    if parameter.kind is parameter.VAR_POSITIONAL:
+        return False
+    # A module with postponed annotations has their text.
+    named = str(parameter.annotation).rpartition(".")[2].strip("'\"")
+    annotated: Any = parameter.annotation
+    return parameter.name == "context" or annotated is Context or named == "Context"

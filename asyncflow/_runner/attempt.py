@@ -50,7 +50,9 @@ class Attempt:
 
     def stopped(self, at: datetime) -> TaskEnded:
         """Tell that it ended because it was told to."""
-        return self._ended(at, Outcome(TaskStatus.STOPPED, abandoned=self.scope.stop_sign.abandoned))
+        return self._ended(
+            at, Outcome(TaskStatus.STOPPED, abandoned=self.scope.stop_sign.abandoned)
+        )
 
     def failed(self, at: datetime, error: BaseException, *, retryable: bool = True) -> TaskEnded:
         """Tell that it ended with an error."""

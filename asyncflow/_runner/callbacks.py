@@ -23,13 +23,14 @@ async def call_back(clock: Clock, attempt: Attempt, ended: TaskEnded) -> None:
     """Tell the task's callbacks of its end; of a failure only if no attempt follows."""
     operator = attempt.operator
     name, execution = attempt.command.task, attempt.live.name
+    seen = (attempt.live, attempt.scope, attempt.base)
     try:
         async with clock.deadline(PATIENCE):
             if ended.outcome.status is TaskStatus.SUCCESS and operator.on_success is not None:
-                context = callback_context(attempt.live, attempt.scope, ended.context)
+                context = callback_context(*seen, ended.context)
                 await call(operator.on_success, name, context)
             elif _final_failure(attempt, ended) and operator.on_failure is not None:
-                context = callback_context(attempt.live, attempt.scope, {})
+                context = callback_context(*seen, {})
                 await call(operator.on_failure, name, ended.outcome.error or "", context)
     except Exception:  # user code: the task's end stays what it is
         logger.exception("a callback of task %r of %r raised", name, execution)

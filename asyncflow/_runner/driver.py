@@ -8,9 +8,8 @@ through the judge.
 import asyncio
 import logging
 from collections import deque
-from dataclasses import replace
 from datetime import timedelta
-from typing import Final, Protocol
+from typing import Final, Protocol, assert_never
 
 from asyncflow._clock import Clock, Timer
 from asyncflow._core.commands import Command
@@ -88,11 +87,15 @@ class Driver:
 
     def put(self, entry: Entry) -> None:
         """Append: the entry is answered in the order of coming, in one of the next transactions."""
+        self.check()
+        self._inbox.append(entry)
+        self._stir()
+
+    def check(self) -> None:
+        """Raise `UsageError` if the runner has failed: nothing is answered any more."""
         if self._failure is not None:
             text = f"the runner has failed and answers nothing more: {self._failure!r}"
             raise UsageError(text) from self._failure
-        self._inbox.append(entry)
-        self._stir()
 
     def ride(self, told: Told) -> None:
         """Append a start that nobody waits for: it goes with the next transaction."""
@@ -176,20 +179,23 @@ class Driver:
             self._ride.cancel()
             self._ride = None
         until = self._clock.monotonic() + DECIDING
-        while self._inbox and len(work) < MOST_AT_ONCE:
-            match self._inbox.popleft():
-                case Told() as told:
-                    self._tell(work, told)
-                case Wanted() as wanted:
-                    self._begin(work, wanted)
-                case Publication() as publication:
-                    self._publish(work, publication)
-                case Undeliverable(letter):
-                    work.taken.append(letter)
-            if self._clock.monotonic() > until:
-                break
+        while self._inbox and len(work) < MOST_AT_ONCE and self._clock.monotonic() <= until:
+            self._open(work, self._inbox.popleft())
         hit("driver.decide.after")
         return work
+
+    def _open(self, work: Work, entry: Entry) -> None:
+        match entry:
+            case Told():
+                self._tell(work, entry)
+            case Wanted():
+                self._begin(work, entry)
+            case Publication():
+                self._publish(work, entry)
+            case Undeliverable(letter):
+                work.taken.append(letter)
+            case _:
+                assert_never(entry)
 
     def _begin(self, work: Work, wanted: Wanted) -> None:
         live = wanted.live
@@ -276,10 +282,7 @@ class Driver:
             if live not in refused:
                 self._dispatch(live, command)
         for live in work.answers:
-            if live.state.head.status.final:
-                self._let_go(live)
-            elif live.state.head.parked_reason is not None:
-                live.wake()
+            self._look_at(live)
         for entry in work.entries:
             self._acknowledge(entry, refused)
         for publication in work.publications:
@@ -309,6 +312,12 @@ class Driver:
         else:
             entry.done.set_result(None)
 
+    def _look_at(self, live: LiveExecution) -> None:
+        if live.state.head.status.final:
+            self._let_go(live)
+        elif live.state.head.parked_reason is not None:
+            live.wake()
+
     def _let_go(self, live: LiveExecution) -> None:
         self.lives.pop(live.id, None)
         self.names.pop(live.name, None)
@@ -318,17 +327,7 @@ class Driver:
     async def _undo(self, work: Work, error: StoreError) -> None:
         """Forget what could not be stored: tell callers, read states again, try the rest again."""
         logger.error("a transaction failed, %d facts wait: %s", len(work), error)
-        again: list[Told | Publication] = []
-        for entry in work.entries:
-            if isinstance(entry, Told) and _returns(entry):
-                again.append(entry)
-            elif entry.done is not None and not entry.done.done():
-                entry.done.set_exception(error)
-        for publication in work.publications:
-            if publication.letter is not None and publication.offset is not None:
-                again.append(replace(publication, open=0))
-            elif publication.done is not None and not publication.done.done():
-                publication.done.set_exception(error)
+        again = work.refuse(error)
         lives = [live for live, answer in work.answers.items() if answer.new is None]
         while True:
             await self._clock.pause(self._pause)
@@ -343,7 +342,7 @@ class Driver:
         try:
             found = await self._store.read(StoredExecutions(tuple(by_id)))
         except StoreError as error:
-            logger.error("the store cannot be read: %s", error)  # noqa: TRY400  no traceback: it repeats
+            logger.error("the store cannot be read: %s", error)  # noqa: TRY400  it repeats
             return False
         for stored in found:
             live = by_id[stored.record.id]
@@ -351,17 +350,6 @@ class Driver:
                 live.plan, stored.head, stored.tasks, stored.context
             )
         return True
-
-
-def _returns(told: Told) -> bool:
-    """Say whether a fact whose answer was not stored is to be answered again.
-
-    A caller who waits gets the error instead; so does the one who published an event that this
-    very transaction should have stored, and a letter's event is published again as a whole.
-    """
-    if told.publication is None:
-        return told.done is None
-    return told.publication.offset is not None and told.publication.letter is None
 
 
 def _confirm(publication: Publication) -> None:

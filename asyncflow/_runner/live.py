@@ -116,7 +116,7 @@ class Told:
 
 @dataclass(slots=True)
 class Wanted:
-    """A new execution, all but stored; ``done`` takes `ExecutionExistsError` if its name is taken."""
+    """A new execution, all but stored; ``done`` takes the error if its name is taken."""
 
     live: LiveExecution
     row: NewExecution

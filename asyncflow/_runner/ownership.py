@@ -18,7 +18,7 @@ from asyncflow._runner.driver import Driver
 from asyncflow._runner.live import LiveExecution, Publication, Told, Undeliverable
 from asyncflow._runner.process import is_gone
 from asyncflow._store.batch import Fence, InboxItem, RunnerRow, StoredExecution
-from asyncflow._store.codec import request
+from asyncflow._store.fact_text import request
 from asyncflow._store.protocol import Store
 from asyncflow._store.queries import Inbox, Runners, StoredExecutions
 from asyncflow.errors import FencedError, StoreError
@@ -41,6 +41,7 @@ class Ownership:
         clock: Clock,
         fence: Fence,
         driver: Driver,
+        *,
         registry: Registry,
         plans: Plans,
     ) -> None:

@@ -121,6 +121,8 @@ class Runner(Client):
                 self._engine = None
                 watching.cancel()
                 await self._drain(engine, driving)
+                for live in engine.driver.lives.values():
+                    live.wake()
 
     def _build(self, group: asyncio.TaskGroup, fence: Fence) -> Engine:
         tasks = TaskRunner(group, self._clock, self, self._limits, self._threads)
@@ -129,7 +131,7 @@ class Runner(Client):
         driver = Driver(self._store, self._clock, fence, judge, dispatcher)
         dispatcher.driver = driver
         ownership = Ownership(
-            self._store, self._clock, fence, driver, self._registry, self._plans
+            self._store, self._clock, fence, driver, registry=self._registry, plans=self._plans
         )
         return Engine(driver, tasks, dispatcher, ownership)
 
@@ -141,7 +143,9 @@ class Runner(Client):
             async with self._clock.deadline(self._grace):
                 await engine.tasks.drained()
         except TimeoutError:
-            logger.warning("tasks still run after %s: the next runner starts them anew", self._grace)
+            logger.warning(
+                "tasks still run after %s: the next runner starts them anew", self._grace
+            )
             engine.tasks.drop()
         engine.driver.close()
         try:
@@ -191,8 +195,9 @@ class Runner(Client):
 
     async def _pause(self, name: str, pause: timedelta) -> None:
         """Wait for news of an execution that this runner owns; look again after a while else."""
-        engine = self._engine
-        live = None if engine is None else engine.driver.names.get(name)
+        driver = self._working_engine.driver
+        driver.check()
+        live = driver.names.get(name)
         if live is None:
             await super()._pause(name, pause)
             return

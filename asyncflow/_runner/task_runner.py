@@ -187,7 +187,7 @@ class TaskRunner:
             return attempt.failed(self._clock.now(), error)
         except TaskStopped:
             return attempt.stopped(self._clock.now())
-        except BaseException as error:  # user code: even SystemExit ends the task, not the loop  # noqa: BLE001
+        except BaseException as error:  # user code: even SystemExit ends the task, not the loop
             if isinstance(error, TimeoutError) and deadline.expired:
                 attempt.scope.stop_sign.raised = True
                 error = TimeoutError(f"the attempt took longer than {limit}")
@@ -226,5 +226,3 @@ def _never_began(command: StopTask, clock: Clock) -> TaskEnded:
         try_number=command.try_number,
         outcome=Outcome(TaskStatus.STOPPED),
     )
-
-

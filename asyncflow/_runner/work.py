@@ -20,7 +20,7 @@ from asyncflow._store.batch import (
     NewExecution,
     TaskWrite,
 )
-from asyncflow._store.codec import fact_body
+from asyncflow._store.fact_text import fact_body
 
 
 @dataclass(slots=True)
@@ -103,7 +103,33 @@ class Work:
             taken=tuple(self.taken),
         )
 
+    def refuse(self, error: Exception) -> "list[Told | Publication]":
+        """Tell callers that it could not be stored; return what is to be answered again."""
+        again: list[Told | Publication] = []
+        for entry in self.entries:
+            if isinstance(entry, Told) and _returns(entry):
+                again.append(entry)
+            elif entry.done is not None and not entry.done.done():
+                entry.done.set_exception(error)
+        for publication in self.publications:
+            if publication.letter is not None and publication.offset is not None:
+                again.append(replace(publication, open=0))
+            elif publication.done is not None and not publication.done.done():
+                publication.done.set_exception(error)
+        return again
+
     def _events(self) -> Iterator[EventRecord]:
         for publication in self.storing:
             live = publication.confined
             yield replace(publication.event, execution=None if live is None else live.id)
+
+
+def _returns(told: Told) -> bool:
+    """Say whether a fact whose answer was not stored is to be answered again.
+
+    A caller who waits gets the error instead; so does the one who published an event that this
+    very transaction should have stored, and a letter's event is published again as a whole.
+    """
+    if told.publication is None:
+        return told.done is None
+    return told.publication.offset is not None and told.publication.letter is None

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from random import Random
-from typing import TypeAlias, assert_never
+from typing import assert_never
 
 from asyncflow._core.commands import (
     CancelTimer,
@@ -13,11 +13,11 @@ from asyncflow._core.commands import (
     StopTask,
 )
 from asyncflow._core.facts import EventSent, Fact, RetryFellDue, TaskEnded, TaskStarted
+from asyncflow._core.plan import Plan
 from asyncflow._core.state import Outcome
 from asyncflow._model.status import TaskStatus, WorkflowStatus
 from tests.core.play import Play
 
-Attempt: TypeAlias = tuple[str, int, int]
 ENDS = (TaskStatus.SUCCESS, TaskStatus.SUCCESS, TaskStatus.FAILED, TaskStatus.STOPPED)
 
 
@@ -27,11 +27,11 @@ class Worker:
 
     play: Play
     chance: Random
+    plans: tuple[Plan, ...]
     bodies: dict[str, StartTask] = field(default_factory=dict)
     begun: set[str] = field(default_factory=set)
     stopping: set[str] = field(default_factory=set)
     timers: dict[str, SetTimer] = field(default_factory=dict)
-    started: set[Attempt] = field(default_factory=set)
     ends: list[WorkflowStatus] = field(default_factory=list)
 
     @property
@@ -50,7 +50,7 @@ class Worker:
                 assert task not in self.timers
                 self.bodies[task] = command
             case StopTask(task=task):
-                body = self.bodies[task]
+                body = self._body(command)
                 asked = (command.sequence_number, command.try_number)
                 assert asked == (body.sequence_number, body.try_number)
                 self.stopping.add(task)
@@ -64,6 +64,13 @@ class Worker:
                 self.ends.append(status)
             case _:
                 assert_never(command)
+
+    def _body(self, stop: StopTask) -> StartTask:
+        """Return the body to stop; in a parked execution it never began."""
+        if self.play.state.head.parked_reason is None:
+            return self.bodies[stop.task]
+        body = StartTask(stop.task, stop.sequence_number, stop.try_number, last=True)
+        return self.bodies.setdefault(stop.task, body)
 
     def step(self) -> None:
         """Let one body begin or end, or one timer fire."""
@@ -80,31 +87,32 @@ class Worker:
             self._end(task)
 
     def _end(self, task: str) -> None:
-        body = self.bodies.pop(task)
+        body, told_to_stop = self.bodies.pop(task), task in self.stopping
         self.begun.discard(task)
-        obeys = task in self.stopping and self.chance.random() < 0.7
         self.stopping.discard(task)
+        obeys = told_to_stop and self.chance.random() < 0.7
         status = TaskStatus.STOPPED if obeys else self.chance.choice(ENDS)
         attempt = (body.sequence_number, body.try_number)
-        retries = self.play.plan.tasks[task].retry.retries
-        failed = status is TaskStatus.FAILED
-        self._tell(
-            TaskEnded(self.play.at, task, *attempt, Outcome(status), dice=self.chance.random())
-        )
-        if failed and body.last:
-            assert self.play.status(task) is not TaskStatus.RETRYING
-        assert self.play.task(task).failures <= retries + 1
+        dice = self.chance.random()
+        self._tell(TaskEnded(self.play.at, task, *attempt, Outcome(status), dice=dice))
+        another = status is TaskStatus.FAILED and not (body.last or told_to_stop)
+        outcome = self.play.rows[task, body.sequence_number].outcome
+        assert outcome is not None
+        assert (outcome.status is TaskStatus.RETRYING) == another
 
     def send(self, key: str) -> None:
         self._tell(EventSent(self.play.at, key))
 
     def crash(self) -> None:
-        """Lose all that works and all that is in memory; the next owner goes on from the rows."""
+        """Lose all that works and all that is in memory.
+
+        The next owner goes on from the rows, under the definition that it knows.
+        """
         self.bodies.clear()
         self.timers.clear()
         self.begun.clear()
         self.stopping.clear()
-        self.play = self.play.taken_over()
+        self.play = self.play.taken_over(self.chance.choice(self.plans))
         self.carry_out(self.play.recover())
 
     def stop(self) -> None:

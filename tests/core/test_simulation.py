@@ -14,8 +14,9 @@ from tests.core.strategies import KEYS, PROPERTY, plans, tame_plans
 seeds = st.integers(0, 2**32 - 1)
 
 
-def worker(plan: Plan, seed: int) -> Worker:
-    found = Worker(Play.of(plan), Random(seed))
+def worker(seed: int, *plans: Plan) -> Worker:
+    """Return a worker that has begun, and that knows one of these plans after each crash."""
+    found = Worker(Play.of(plans[0]), Random(seed), plans)
     found.carry_out(found.play.begin())
     return found
 
@@ -37,7 +38,7 @@ def steps(found: Worker, count: int, crashes: int = 3) -> None:
 def test_an_execution_whose_tasks_all_end_and_whose_events_all_came_ends(
     plan: Plan, seed: int
 ) -> None:
-    found = worker(plan, seed)
+    found = worker(seed, plan)
 
     for key in found.chance.sample(KEYS, len(KEYS)):
         steps(found, found.chance.randrange(20))
@@ -50,9 +51,11 @@ def test_an_execution_whose_tasks_all_end_and_whose_events_all_came_ends(
 
 
 @PROPERTY
-@given(plans(), seeds)
-def test_a_stopped_execution_whose_tasks_all_end_ends(plan: Plan, seed: int) -> None:
-    found = worker(plan, seed)
+@given(plans(), plans(), seeds)
+def test_a_stopped_execution_whose_tasks_all_end_ends_whatever_is_deployed(
+    plan: Plan, other: Plan, seed: int
+) -> None:
+    found = worker(seed, plan, other)
     for key in found.chance.sample(KEYS, len(KEYS)):
         steps(found, found.chance.randrange(20))
         found.send(key)

@@ -1,0 +1,71 @@
+"""Where workflows are found by name. It knows what was declared; it imports and runs nothing."""
+
+from types import TracebackType
+from typing import Final, Self
+
+from asyncflow._model.workflow import (
+    DECLARATIONS,
+    PROCESS_DECLARATIONS,
+    Declarations,
+    Workflow,
+    current_declarations,
+)
+from asyncflow.errors import WorkflowNotFoundError
+
+
+class Registry(Declarations):
+    """Workflows by namespace and name.
+
+    A workflow registers itself when its block ends: in the registry whose own ``with`` block is
+    open, else in the default one. It is read live: what is declared later is found, too.
+    """
+
+    def __repr__(self) -> str:
+        return f"<Registry of {len(self.by_name)} workflows>"
+
+    def __enter__(self) -> Self:
+        DECLARATIONS.set((*DECLARATIONS.get(), self))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        DECLARATIONS.set(DECLARATIONS.get()[:-1])
+
+    def find(self, name: str, namespace: str = "default") -> Workflow | None:
+        """Return the workflow of that name, None if there is none."""
+        return self.by_name.get((namespace, name))
+
+    def workflow(self, name: str, namespace: str = "default") -> Workflow:
+        """Return the workflow of that name.
+
+        Raises:
+            WorkflowNotFoundError: there is none; says which there are.
+        """
+        found = self.find(name, namespace)
+        if found is None:
+            known = tuple(sorted(each for place, each in self.by_name if place == namespace))
+            raise WorkflowNotFoundError(name, namespace, known)
+        return found
+
+    def workflows(self) -> tuple[Workflow, ...]:
+        """Return all workflows, in the order in which their names were first declared."""
+        return tuple(self.by_name.values())
+
+
+def default_registry() -> Registry:
+    """Return the registry of all that is declared outside any registry's block."""
+    return _DEFAULT
+
+
+def current_registry() -> Registry:
+    """Return the registry whose block is open, else the default one."""
+    current = current_declarations()
+    return current if isinstance(current, Registry) else _DEFAULT
+
+
+_DEFAULT: Final = Registry()
+_DEFAULT.by_name = PROCESS_DECLARATIONS.by_name

@@ -1,0 +1,53 @@
+"""Facts as text: for letters to an owner, and for the log. Only names and JSON, never code."""
+
+import json
+from datetime import datetime
+from typing import assert_never
+
+from asyncflow._core.facts import (
+    EventSent,
+    ExecutionRecovered,
+    ExecutionStarted,
+    Fact,
+    RetryFellDue,
+    StopRequested,
+    TaskActionRequested,
+    TaskEnded,
+    TaskStarted,
+)
+from asyncflow._model.status import TaskAction
+from asyncflow.errors import StoreError
+
+
+def fact_body(fact: Fact) -> str:
+    """Return a fact without its time as JSON; large payloads are in other rows."""
+    match fact:
+        case ExecutionStarted() | ExecutionRecovered() | StopRequested():
+            return "{}"
+        case EventSent():
+            return json.dumps({"key": fact.key})
+        case TaskActionRequested():
+            return json.dumps({"task": fact.task, "action": fact.action})
+        case TaskStarted() | RetryFellDue():
+            return json.dumps([fact.task, fact.sequence_number, fact.try_number])
+        case TaskEnded():
+            outcome = fact.outcome
+            attempt = [fact.task, fact.sequence_number, fact.try_number]
+            return json.dumps([*attempt, outcome.status, outcome.error])
+        case _:
+            assert_never(fact)
+
+
+def request(kind: str, body: str, at: datetime) -> StopRequested | TaskActionRequested:
+    """Return the fact that a letter tells.
+
+    Raises:
+        StoreError: a letter of a kind that this version does not know.
+    """
+    if kind == StopRequested.__name__:
+        return StopRequested(at)
+    if kind == TaskActionRequested.__name__:
+        told = json.loads(body)
+        return TaskActionRequested(at, str(told["task"]), TaskAction(told["action"]))
+    text = f"the store has a letter of the unknown kind {kind!r}: a newer asyncflow wrote it"
+    raise StoreError(text)
