@@ -8,7 +8,6 @@ import os
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
-from contextvars import copy_context
 from typing import Any, TypeVar
 
 from asyncflow._root import Call, Root, block, closed_error, exit_watch, outlast, settle
@@ -67,8 +66,7 @@ class Home:
         root = self._own_root()
         if root is not None:
             root.check_thread(f"{self.label}.shutdown")
-            root.close()
-            block(root.ended, root.cancel)
+            block(root.close, root.ended, root.cancel)
             root.raise_failure()
 
     async def aclose(self) -> None:
@@ -91,8 +89,7 @@ class Home:
                 root = self._admitting() or self._open_thread(name)
         root.check_thread(name)
         call = Call(make_coroutine, name, root)
-        root.post(call)
-        block(call.done, call.cancel)
+        block(call.begin, call.done, call.cancel)
         return call.result()
 
     async def arun(self, make_coroutine: Callable[[], Coroutine[Any, Any, R]], name: str) -> R:
@@ -107,7 +104,7 @@ class Home:
         if root is None:
             raise self._not_open(f"{name}.aio")
         call = Call(make_coroutine, name, root)
-        root.post(call)
+        call.begin()
         try:
             await settle(call.done, call.cancel)
         except asyncio.CancelledError:
@@ -141,15 +138,8 @@ class Home:
         if not threading.main_thread().is_alive():
             raise UsageError(f"{self.label} cannot be opened: the interpreter is shutting down")
         root = self._new_root(name)
-        exit_watch.add(root)
-        context = copy_context()
-        threading.Thread(
-            target=lambda: root.live_in_thread(context),
-            name=f"asyncflow {self.label}",
-            daemon=True,
-        ).start()
         try:
-            block(root.opened, root.cancel)
+            block(root.begin_thread, root.opened, root.cancel)
         except BaseException:  # a signal handler's, passed on: the root was cancelled
             self._root = None
             raise

@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar
 
 import anyio
 
-from asyncflow.errors import UsageError
+from asyncflow.errors import AsyncflowError, UsageError
 
 try:
     import uvloop
@@ -33,10 +33,14 @@ PATIENCE = timedelta(seconds=10)  # for what was cancelled, before an interrupte
 _log = logging.getLogger("asyncflow")
 
 
-def block(done: Future[None], cancel: Callable[[], None]) -> None:
+def block(begin: Callable[[], None], done: Future[None], cancel: Callable[[], None]) -> None:
+    """Begin it and wait for it; if a signal handler raises meanwhile (Ctrl-C), cancel it first."""
     try:
+        begin()
         done.result()
-    except BaseException:  # only a signal handler raises here, above all KeyboardInterrupt
+    except AsyncflowError:  # it did not begin
+        raise
+    except BaseException:
         cancel()
         with suppress(TimeoutError):
             done.result(PATIENCE.total_seconds())
@@ -106,12 +110,11 @@ class Call(Generic[R]):
     def cancelled(self) -> bool:
         return isinstance(self._error, asyncio.CancelledError)
 
-    def cancel(self) -> None:
-        self._root.tell(self.cancel_task)
+    def begin(self) -> None:
+        self._root.post(self)
 
-    def cancel_task(self) -> None:
-        if self.task is not None:
-            self.task.cancel()
+    def cancel(self) -> None:
+        self._root.tell(lambda: self._root.cancel_call(self))
 
     def result(self) -> R:
         error = self._error
@@ -175,7 +178,17 @@ class Root:
             self.opened.set_result(None)
             await self._closing.wait()
 
-    def live_in_thread(self, context: Context) -> None:
+    def begin_thread(self) -> None:
+        """Live in a daemon thread; the exit of the interpreter ends it, if nothing else does."""
+        context = copy_context()
+        exit_watch.add(self)
+        threading.Thread(
+            target=lambda: self._live_in_thread(context),
+            name=f"asyncflow {self.label}",
+            daemon=True,
+        ).start()
+
+    def _live_in_thread(self, context: Context) -> None:
         try:
             with asyncio.Runner(loop_factory=_new_loop) as runner:
                 runner.run(self.live(), context=context)
@@ -207,9 +220,10 @@ class Root:
 
     def post(self, call: Call[Any]) -> None:
         with self._lock:
+            self._calls.add(call)  # first: a signal handler may raise between any two lines
             if self._group is None or not self.tell(lambda: self._start(call)):
+                self._calls.discard(call)
                 raise closed_error(self.label, self, call.name)
-            self._calls.add(call)
 
     def tell(self, callback: Callable[[], object]) -> bool:
         """Have the loop call it, from any thread; whether there is a loop that will."""
@@ -228,16 +242,24 @@ class Root:
                 self.finish()
 
     def cancel(self) -> None:
+        """Close it in a hurry: the session hears `CancelledError`."""
+        self.close()
         task = self._task
         if task is not None:
             self.tell(task.cancel)
 
     def _start(self, call: Call[Any]) -> None:
         group = self._group
-        if group is not None:  # else it was ended with the others
+        if group is not None and not call.done.done():  # else it was cancelled before it began
             main = call.main(self.ready)
             call.task = group.create_task(main, name=call.name, context=call.context)
             call.task.add_done_callback(lambda _: self._finish_call(call))
+
+    def cancel_call(self, call: Call[Any]) -> None:
+        if call.task is not None:
+            call.task.cancel()
+        elif not call.done.done():
+            self._finish_call(call)
 
     def _finish_call(self, call: Call[Any]) -> None:
         with self._lock:
@@ -250,10 +272,7 @@ class Root:
             calls = tuple(self._calls)
         for call in calls:
             call.cut = True
-            if call.task is None:
-                self._finish_call(call)
-            else:
-                call.task.cancel()
+            self.cancel_call(call)
 
 
 class ExitWatch:
@@ -286,7 +305,6 @@ class ExitWatch:
         with self._lock:
             roots = [root for root in self._roots if root.pid == os.getpid()]
         for root in roots:
-            root.close()
             root.cancel()
         for root in roots:
             with suppress(TimeoutError):

@@ -13,27 +13,18 @@ Call it twice: the second call shows the first. What starts what:
 import argparse
 import asyncio
 import hashlib
-import io
 import json
 import os
 import stat
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path, PurePath
 from typing import TypeVar
 
-from asyncflow import (
-    AsyncflowError,
-    Context,
-    NotificationClient,
-    Runner,
-    TaskAction,
-    Workflow,
-    WorkflowExecution,
-    WorkflowStatus,
-    task,
-)
+from asyncflow import AsyncflowError, Context, NotificationClient, Runner, TaskAction
+from asyncflow import Workflow, WorkflowExecution, WorkflowStatus, task
 
 T = TypeVar("T")
 MAX_FILES, MAX_DEPTH, CHUNK = 10_000, 20, 1 << 16
@@ -46,8 +37,8 @@ with Workflow("quickstart", finish_when_idle=True):
     @task(id="scan")
     def scan(context: Context) -> None:
         """List the files. It starts first, because no rule starts it later."""
-        folder, files, skipped, left_out = Path(context["folder"]), dict[str, str](), list[str](), 0
-        room = MAX_NAMES
+        folder, room, left_out = Path(context["folder"]), MAX_NAMES, 0
+        files, skipped = dict[str, str](), list[str]()
         for path in below(folder):
             name = path.relative_to(folder).as_posix()
             room -= len(json.dumps(name))
@@ -68,8 +59,7 @@ with Workflow("quickstart", finish_when_idle=True):
     @task(id="lines_and_words", dependencies=[scan])
     def lines_and_words(context: Context) -> dict[str, int]:
         """Count in the text files. What a task returns is kept as its result."""
-        texts = [name for name, kind in context["files"].items() if kind == "text"]
-        counts = [count for _, count in each(context["folder"], texts, lines_and_words_of)]
+        counts = [count for _, count in each(context, "text", lines_and_words_of)]
         context["text"] = {"lines": sum(n for n, _ in counts), "words": sum(n for _, n in counts)}
         return context["text"]
 
@@ -83,7 +73,7 @@ with Workflow("quickstart", finish_when_idle=True):
     def checksums(context: Context) -> None:
         """Find files with the same content, then send an event with the totals."""
         same, size = defaultdict[str, list[str]](list), 0
-        for name, (digest, length) in each(context["folder"], context["files"], checksum_of):
+        for name, (digest, length) in each(context, "", checksum_of):
             same[digest].append(name)
             size += length
         twins = [names for names in same.values() if len(names) > 1]
@@ -100,21 +90,19 @@ with Workflow("quickstart", finish_when_idle=True):
     announce.action_on_event_received(action=TaskAction.START, event_key="inventory")
 
     @task(id="publish", dependencies=[lines_and_words, kinds, checksums], retries=3)
-    def publish(context: Context) -> str:
+    def publish(context: Context) -> None:
         """Write what was found to a file. After an error it is tried again, a second later."""
         if context.try_number == 1:
             text = "no answer (on purpose: the first attempt always fails, to show a retry)"
             raise ConnectionError(text)
         found = {key: context[key] for key in ("folder", "counts", "text", "kinds", "twins")}
         Path(context["report"]).write_text(json.dumps(found, indent=2), encoding="utf-8")
-        return context["report"]
 
     @task(id="report", dependencies=[publish, announce])
     async def report(context: Context) -> None:
         """Start last: all its dependencies must have succeeded."""
-        context["summary"] = "{files} files, {lines} lines, {words} words".format(
-            **context["counts"], **context["text"]
-        )
+        files, text = context["counts"]["files"], context["text"]
+        context["summary"] = f"{files} files, {text['lines']} lines, {text['words']} words"
 
 
 def below(folder: Path, depth: int = 0) -> Iterator[Path]:
@@ -123,14 +111,13 @@ def below(folder: Path, depth: int = 0) -> Iterator[Path]:
         with os.scandir(folder) as found:
             entries = sorted(found, key=lambda entry: entry.name)
     except OSError:
-        yield folder  # `kind_of` fails with it, and is reported
-        return
+        entries = []
+        yield folder  # `kind_of` refuses it, so that it is reported
     for entry in entries:
-        path = folder / entry.name
         if entry.is_dir(follow_symlinks=False) and depth < MAX_DEPTH:
-            yield from below(path, depth + 1)
+            yield from below(folder / entry.name, depth + 1)
         else:
-            yield path
+            yield folder / entry.name
 
 
 def kind_of(path: Path) -> str:
@@ -142,11 +129,11 @@ def kind_of(path: Path) -> str:
         return "binary" if b"\0" in file.read(1024) else "text"
 
 
-def each(folder: str, names: Iterable[str], read: Callable[[Path], T]) -> Iterator[tuple[str, T]]:
-    """Yield what `read` finds in each file; one that is gone by now is reported and passed over."""
-    for name in names:
+def each(context: Context, kind: str, read: Callable[[Path], T]) -> Iterator[tuple[str, T]]:
+    """Yield what `read` finds in each file; one that is gone by now is passed over."""
+    for name in [name for name, its in context["files"].items() if kind in its]:
         try:
-            found = read(Path(folder, name))
+            found = read(Path(context["folder"], name))
         except OSError as error:
             print(f"passed over {name!r}: {error.strerror}", file=sys.stderr)
         else:
@@ -155,8 +142,7 @@ def each(folder: str, names: Iterable[str], read: Callable[[Path], T]) -> Iterat
 
 def lines_and_words_of(path: Path) -> tuple[int, int]:
     """Count line ends, and words between ASCII white space, of a file of any size."""
-    lines = words = 0
-    in_word = False
+    lines, words, in_word = 0, 0, False
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):
             lines += chunk.count(b"\n")
@@ -171,17 +157,54 @@ def checksum_of(path: Path) -> tuple[str, int]:
         return hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
 
 
-async def print_history(runner: Runner) -> None:
-    """Show the last executions that are in the database already, newest first."""
+async def print_history(runner: Runner, most: int = 5) -> None:
+    """Show what the database has of earlier calls, newest first."""
     print("Earlier executions:")
-    shown = 0
-    async for listed in runner.executions.aio(workflow="quickstart", limit=5):
-        execution = await listed.refresh.aio()  # a listing leaves the contexts in the database
-        files = execution.final_context.get("files") or {}
-        when = f"{execution.begin_date.astimezone():%Y-%m-%d %H:%M:%S}" if execution.begin_date else "-"
-        print(f"  {execution.name}  {when}  {execution.status:8} {len(files)} files")
-        shown += 1
-        if shown == 5:
-            break
-    if not shown:
-        print("  none")
+    async for listed in runner.executions.aio(workflow="quickstart"):
+        earlier = await listed.refresh.aio()  # a listing leaves the contexts in the database
+        begin = f"{earlier.begin_date:%Y-%m-%d %H:%M:%S} UTC" if earlier.begin_date else "not begun"
+        summary = earlier.final_context.get("summary", earlier.error_message)
+        print(f"  {earlier.name}  {begin}  {earlier.status}  {summary}")
+        most -= 1
+        if most == 0:
+            return
+
+
+async def print_execution(done: WorkflowExecution) -> None:
+    """Show how each task went, and what the tasks left in the context."""
+    print(f"\nNow {done.name}: {done.status} {done.error_message or ''}\n")
+    print(f"{'task':16} {'status':8} {'tries':>5} {'duration':>11}")
+    for run in await done.task_executions.aio():
+        took = run.end_date - run.begin_date if run.end_date and run.begin_date else timedelta()
+        milliseconds = took / timedelta(milliseconds=1)
+        print(f"{run.task_name:16} {run.status:8} {run.try_number:>5} {milliseconds:>8,.1f} ms")
+    print()
+    for key in ("event", "summary", "counts", "kinds", "twins", "skipped", "report"):
+        print(f"{key:8} {done.final_context.get(key, '-')}")
+
+
+async def main(folder: Path, database: Path) -> int:
+    """Run the workflow once, and show it."""
+    async with Runner(database) as runner:
+        await print_history(runner)
+        context = {"folder": str(folder), "report": f"{database}.report.json"}
+        done = await runner.execute.aio("quickstart", context)
+        await print_execution(done)
+        print(f"stored   {runner.location} (call again, and this execution is in the history)")
+    return 0 if done.status is WorkflowStatus.SUCCESS else 1
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Look at a folder of files with a workflow.")
+    parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).parent / "data")
+    parser.add_argument("--database", type=Path, default=Path("asyncflow-quickstart.db"))
+    given = parser.parse_args()
+    try:
+        os.scandir(given.folder).close()
+    except OSError as problem:
+        print(f"no folder of files: {str(given.folder)!r}: {problem.strerror}", file=sys.stderr)
+        sys.exit(2)
+    try:
+        sys.exit(asyncio.run(main(given.folder.resolve(), given.database.absolute())))
+    except AsyncflowError as problem:
+        sys.exit(f"quickstart: {problem}")

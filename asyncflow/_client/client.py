@@ -5,7 +5,7 @@ What it starts belongs to nobody until a runner that has the workflow takes it.
 
 import logging
 import uuid
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -97,7 +97,7 @@ class Client(DualContext):
         return self._store.location
 
     @asynccontextmanager
-    async def _session(self) -> AsyncIterator[None]:
+    async def _session(self) -> AsyncGenerator[None]:
         """Be open: entered and left in the root task of its home."""
         await self._store.open()
         try:

@@ -58,7 +58,7 @@ class EventRule:
     condition: Condition | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Plan:
     """A workflow as `decide` wants it. Two plans are the same only if they are one object.
 

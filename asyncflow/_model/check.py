@@ -21,10 +21,10 @@ def check_tasks(workflow: str, tasks: Mapping[str, Operator]) -> None:
         DefinitionError: there is no task, a dependency is none of them, or some of them could only
             be started by each other; the message names them.
     """
+    if not tasks:
+        text = f"workflow {workflow!r} has no task: make at least one inside its `with` block"
+        raise DefinitionError(text)
     try:
-        if not tasks:
-            text = "it has no task: make at least one inside its `with` block"
-            raise DefinitionError(text)
         for operator in tasks.values():
             _resolve_dependencies(operator, tasks)
         _refuse_circles(tasks)

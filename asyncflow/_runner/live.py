@@ -13,7 +13,7 @@ from asyncflow._model.workflow import Workflow
 from asyncflow._store.batch import NewExecution
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class LiveExecution:
     """An unfinished execution in its owner's memory.
 

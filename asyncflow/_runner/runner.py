@@ -8,7 +8,7 @@ import asyncio
 import logging
 import os
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -88,7 +88,7 @@ class Runner(Client):
         self._engine: Engine | None = None
 
     @asynccontextmanager
-    async def _session(self) -> AsyncIterator[None]:
+    async def _session(self) -> AsyncGenerator[None]:
         """Be open and work: entered and left in the root task of its home."""
         async with super()._session():
             row = RunnerRow(
@@ -108,7 +108,7 @@ class Runner(Client):
                 leave(row.id)
 
     @asynccontextmanager
-    async def _working(self, fence: Fence) -> AsyncIterator[None]:
+    async def _working(self, fence: Fence) -> AsyncGenerator[None]:
         """Run the engine's coroutines, and drain them at the end."""
         async with asyncio.TaskGroup() as group:
             engine = self._engine = self._build(group, fence)

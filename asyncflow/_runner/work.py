@@ -89,9 +89,8 @@ class Work:
 
     def answer(self, live: LiveExecution, fact: Fact, decision: Decision) -> None:
         """Add what follows from a fact, if anything does."""
-        if decision.head is None and not decision.tasks:
-            return
-        self.answers.setdefault(live, Answer()).add(fact, decision)
+        if decision.head is not None or decision.tasks:
+            self.answers.setdefault(live, Answer()).add(fact, decision)
         self.commands.extend((live, command) for command in decision.commands)
 
     def batch(self, fence: Fence) -> Batch:

@@ -38,6 +38,10 @@ class Worker:
     def idle(self) -> bool:
         return not (self.bodies or self.timers)
 
+    @property
+    def _parked(self) -> bool:
+        return self.play.state.head.parked_reason is not None
+
     def carry_out(self, commands: tuple[Command, ...]) -> None:
         for command in commands:
             self._carry_out(command)
@@ -58,7 +62,8 @@ class Worker:
                 assert task not in self.bodies
                 self.timers[task] = command
             case CancelTimer(task=task):
-                del self.timers[task]
+                timer = self.timers.pop(task, None)
+                assert timer is not None or self._parked
             case EndExecution(status=status):
                 assert self.idle
                 self.ends.append(status)
@@ -67,7 +72,7 @@ class Worker:
 
     def _body(self, stop: StopTask) -> StartTask:
         """Return the body to stop; in a parked execution it never began."""
-        if self.play.state.head.parked_reason is None:
+        if not self._parked:
             return self.bodies[stop.task]
         body = StartTask(stop.task, stop.sequence_number, stop.try_number, last=True)
         return self.bodies.setdefault(stop.task, body)

@@ -131,7 +131,9 @@ def test_the_cost_is_really_counted() -> None:
     assert steps(lambda: None) < 20
 
 
-@pytest.mark.parametrize("scan", [list, dict, sorted, Unscanned.keys, Unscanned.values, Unscanned.items])
+@pytest.mark.parametrize(
+    "scan", [list, dict, sorted, Unscanned.keys, Unscanned.values, Unscanned.items]
+)
 def test_going_through_a_table_is_noticed(scan: Callable[[Unscanned[str, int]], object]) -> None:
     with pytest.raises(AssertionError):
         scan(Unscanned(a=1))

@@ -95,9 +95,7 @@ def test_a_fact_about_another_attempt_changes_nothing(plan: Plan, script: Script
                 assert decides_nothing(plan, step.after, task.name, other)
 
 
-def decides_nothing(
-    plan: Plan, state: ExecutionState, name: str, attempt: tuple[int, int]
-) -> bool:
+def decides_nothing(plan: Plan, state: ExecutionState, name: str, attempt: tuple[int, int]) -> bool:
     done = Outcome(TaskStatus.SUCCESS)
     facts = (
         TaskStarted(NOON, name, *attempt),
@@ -250,5 +248,3 @@ def test_a_decision_names_only_what_changed(plan: Plan, script: Script) -> None:
         assert step.decision.counts != step.before.counts
         for row in step.decision.tasks:
             assert row.outcome is not None or row.state != step.before.tasks.get(row.state.name)
-
-
