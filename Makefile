@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PY  := $(BIN)/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet install
 
-BENCHMARKS = $(filter-out benchmarks/_%,$(wildcard benchmarks/*.py))
+BENCHMARKS = $(filter-out yardstick,$(basename $(notdir $(wildcard benchmarks/*.py))))
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format bench mutants clean
@@ -39,7 +39,7 @@ format: $(VENV)/.dev ## format, and mend what the linter can mend
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.demo ## run every benchmark, one after the other
-	@for script in $(BENCHMARKS); do echo "== $$script"; $(PY) $$script || exit 1; done
+	@for name in $(BENCHMARKS); do echo "== $$name"; $(PY) -m benchmarks.$$name || exit 1; done
 
 mutants: $(VENV)/.test ## break the core on purpose; the tests must notice
 	$(PY) tools/mutants

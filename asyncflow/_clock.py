@@ -175,7 +175,6 @@ class SystemClock(Clock):
         self._context = Context()
         self._handle: asyncio.TimerHandle | None = None
         self._handle_due = 0.0
-        self._firing = False
 
     def now(self) -> datetime:
         """Return the machine's time, in UTC."""
@@ -210,7 +209,7 @@ class SystemClock(Clock):
             if waiting and self._loop is not None and not self._loop.is_closed():
                 raise UsageError("this clock has timers on another loop: give each its own clock")
             self._timers, self._wall_timers = _TimerHeap(self._rest), _TimerHeap(self._rest)
-            self._loop, self._handle, self._firing = loop, None, False
+            self._loop, self._handle = loop, None
         return loop
 
     def _rest(self) -> None:
@@ -222,8 +221,6 @@ class SystemClock(Clock):
 
     def _arm(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
         """Be woken at ``due`` on the monotonic clock, unless that is so already."""
-        if self._firing:
-            return
         if self._handle is not None:
             if self._handle_due <= due:
                 return
@@ -241,16 +238,11 @@ class SystemClock(Clock):
 
     def _fire(self, loop: asyncio.AbstractEventLoop) -> None:
         self._handle = None
-        self._firing = True
         try:
             # At most those that wait now: one that sets itself anew must not keep the loop.
-            for timers, until in (
-                (self._timers, time.monotonic()),
-                (self._wall_timers, self.now().timestamp()),
-            ):
-                _call_due(timers, until, loop, at_most=timers.waiting)
-        finally:
-            self._firing = False
+            self._timers.call_due(time.monotonic(), self._timers.waiting)
+            self._wall_timers.call_due(self.now().timestamp(), self._wall_timers.waiting)
+        finally:  # what a callback raised goes to the loop, and the rest is called at its next turn
             first = self._timers.first()
             if first is not None:
                 self._arm(loop, first)
@@ -286,7 +278,7 @@ class VirtualClock(Clock):
         loop = asyncio.get_running_loop()
         timer = self._timers.push(deadline, callback)
         if deadline <= self._seconds:
-            loop.call_soon(self._fire_one, loop, context=self._context)
+            loop.call_soon(self._fire_one, context=self._context)
         return timer
 
     def call_at_time(self, when: datetime, callback: Callback) -> Timer:
@@ -314,8 +306,8 @@ class VirtualClock(Clock):
     async def advance_to(self, when: datetime) -> None:
         """Move on to ``when``, standing at the time of each timer on the way while it is called.
 
-        The loop settles first, after each timer, and at the end: 16 turns of the loop, then the
-        settlers, again until no settler had to wait.
+        The loop settles first, and after each timer: it turns 16 times, then the settlers are
+        awaited, and that again until none of them had to wait.
         """
         target = self._seconds_of(when)
         if target < self._seconds - SAME_MOMENT:
@@ -329,10 +321,9 @@ class VirtualClock(Clock):
             while (first := self._timers.first()) is not None and first <= target + SAME_MOMENT:
                 self._seconds = max(self._seconds, first)
                 # As on the machine's clock: called by the loop, not inside of a task.
-                loop.call_soon(self._fire_one, loop, context=self._context)
+                loop.call_soon(self._fire_one, context=self._context)
                 await self.settle()
             self._seconds = max(self._seconds, target)
-            await self.settle()
         finally:
             self._moving = False
 
@@ -356,8 +347,8 @@ class VirtualClock(Clock):
             "its owner must come to rest, and it must return at once then"
         )
 
-    def _fire_one(self, loop: asyncio.AbstractEventLoop) -> None:
-        _call_due(self._timers, self._seconds, loop, at_most=1)
+    def _fire_one(self) -> None:
+        self._timers.call_due(self._seconds, at_most=1)
 
     def _time_of(self, seconds: float) -> datetime:
         return self._start + timedelta(seconds=seconds)
@@ -389,13 +380,16 @@ class _TimerHeap:
             heapq.heappop(entries)
         return entries[0][0] if entries else None
 
-    def take(self, until: float) -> Callback | None:
-        """Take out the earliest timer that is due at ``until``; return its callback."""
-        first = self.first()
-        if first is None or first > until:
-            return None
-        self.waiting -= 1
-        return heapq.heappop(self._entries)[2].take()
+    def call_due(self, until: float, at_most: int) -> None:
+        """Call those that are due at ``until``, also if one of them cancels another."""
+        for _ in range(at_most):
+            first = self.first()
+            if first is None or first > until:
+                return
+            self.waiting -= 1
+            callback = heapq.heappop(self._entries)[2].take()
+            if callback is not None:
+                callback()
 
     def _cancelled(self) -> None:
         self.waiting -= 1
@@ -403,21 +397,6 @@ class _TimerHeap:
             self._entries = [entry for entry in self._entries if entry[2].pending]
             heapq.heapify(self._entries)
         self._tell()
-
-
-def _call_due(
-    timers: _TimerHeap, until: float, loop: asyncio.AbstractEventLoop, at_most: int
-) -> None:
-    for _ in range(at_most):
-        callback = timers.take(until)
-        if callback is None:
-            return
-        try:
-            callback()
-        except (SystemExit, KeyboardInterrupt):
-            raise
-        except BaseException as error:  # what one timer raises, a CancelledError too, ends no other
-            loop.call_exception_handler({"message": f"{callback!r} raised", "exception": error})
 
 
 def _resolve(future: asyncio.Future[None]) -> None:

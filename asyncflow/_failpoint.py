@@ -98,7 +98,7 @@ def parse(spec: str) -> Mapping[tuple[str, int], Action]:
         number, _, action = rest.partition(":")
         if name not in POINTS:
             raise _refused(entry, "no such point", "the points are " + ", ".join(sorted(POINTS)))
-        if not (number.isascii() and number.isdecimal() and int(number)):
+        if not (number.isdecimal() and int(number)):
             raise _refused(entry, f"{number!r} is no pass", "write 1 for the first, and so on")
         if action not in set(Action):
             raise _refused(entry, f"no action {action!r}", "the actions are " + ", ".join(Action))

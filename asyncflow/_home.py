@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
 
-from asyncflow._root import Call, Root, block, closed_error, exit_watch, outlast, settle
+from asyncflow._root import Call, Root, block, closed_error, outlast, settle
 from asyncflow.errors import SyncInLoopError, UsageError
 
 R = TypeVar("R")

@@ -8,8 +8,8 @@ import asyncio
 import logging
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, suppress
 from contextvars import Context, copy_context
 from datetime import timedelta
@@ -33,33 +33,78 @@ PATIENCE = timedelta(seconds=10)  # for what was cancelled, before an interrupte
 _log = logging.getLogger("asyncflow")
 
 
-def block(begin: Callable[[], None], done: Future[None], cancel: Callable[[], None]) -> None:
+class Done:
+    """Says once, to threads and to loops, that something is done.
+
+    A `concurrent.futures.Future` is no good for it: its lock stays taken if a signal handler
+    raises while it is being taken, and then the home loop would wait for it for ever.
+    """
+
+    __slots__ = ("_waiters", "is_set")
+
+    def __init__(self) -> None:
+        self.is_set = False
+        self._waiters: deque[Callable[[], object]] = deque()
+
+    def set(self) -> None:
+        self.is_set = True
+        with suppress(IndexError):
+            while True:
+                self._waiters.popleft()()
+
+    def wait(self, patience: timedelta | None = None) -> None:
+        """Block until it is set, or for so long."""
+        waiter = threading.Lock()
+        waiter.acquire()
+        self._waiters.append(waiter.release)
+        if not self.is_set:
+            waiter.acquire(timeout=-1 if patience is None else patience.total_seconds())
+
+    def future(self) -> asyncio.Future[None]:
+        """Return a future of the running loop that is done once it is set."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+
+        def finish() -> None:
+            if not future.done():
+                future.set_result(None)
+
+        def wake() -> None:
+            with suppress(RuntimeError):  # that loop is closed: nobody waits in it
+                loop.call_soon_threadsafe(finish)
+
+        self._waiters.append(wake)
+        if self.is_set:
+            finish()
+        return future
+
+
+def block(begin: Callable[[], None], done: Done, cancel: Callable[[], None]) -> None:
     """Begin it and wait for it; if a signal handler raises meanwhile (Ctrl-C), cancel it first."""
     try:
         begin()
-        done.result()
+        done.wait()
     except AsyncflowError:  # it did not begin
         raise
     except BaseException:
         cancel()
-        with suppress(TimeoutError):
-            done.result(PATIENCE.total_seconds())
+        done.wait(PATIENCE)
         raise
 
 
-async def settle(done: Future[None], cancel: Callable[[], object]) -> None:
+async def settle(done: Done, cancel: Callable[[], object]) -> None:
     """Wait for it; if the caller is cancelled, cancel it and wait on."""
     try:
-        await asyncio.wait({asyncio.wrap_future(done)})
+        await asyncio.wait({done.future()})
     except asyncio.CancelledError:
         cancel()
         await outlast(done)
         raise
 
 
-async def outlast(done: Future[None]) -> None:
+async def outlast(done: Done) -> None:
     """Wait for it, however often the caller is cancelled; then the caller hears of that."""
-    waiter = asyncio.wrap_future(done)
+    waiter = done.future()
     cancelled: asyncio.CancelledError | None = None
     with anyio.CancelScope(shield=True):  # an anyio scope would cancel again in every turn
         while not waiter.done():
@@ -87,7 +132,7 @@ class Call(Generic[R]):
     def __init__(self, make: Callable[[], Coroutine[Any, Any, R]], name: str, root: "Root") -> None:
         self.name = name
         self.context = copy_context()
-        self.done: Future[None] = Future()
+        self.done = Done()
         self.task: asyncio.Task[None] | None = None
         self.cut = False  # ended by the home's closing
         self._make = make
@@ -104,7 +149,7 @@ class Call(Generic[R]):
     def finish(self) -> None:
         if self.task is None or self.task.cancelled():
             self._error = asyncio.CancelledError()
-        self.done.set_result(None)
+        self.done.set()
 
     @property
     def cancelled(self) -> bool:
@@ -139,8 +184,8 @@ class Root:
         self.pid = os.getpid()
         self.loop: asyncio.AbstractEventLoop | None = None  # None before and after its life
         self.ready = asyncio.Event()
-        self.opened: Future[None] = Future()  # whether it worked: `ready`
-        self.ended: Future[None] = Future()
+        self.opened = Done()  # whether it worked: `ready`
+        self.ended = Done()
         self.error: BaseException | None = None
         self._session = session
         self._closing = asyncio.Event()
@@ -175,7 +220,7 @@ class Root:
     async def _serve(self) -> None:
         async with self._session():
             self.ready.set()
-            self.opened.set_result(None)
+            self.opened.set()
             await self._closing.wait()
 
     def begin_thread(self) -> None:
@@ -198,11 +243,10 @@ class Root:
 
     def finish(self) -> None:
         """Say that the root task ended; the opener is told even if it never began."""
-        if not self.opened.done():
+        if not self.opened.is_set:
             self.error = self.error or asyncio.CancelledError()
-            self.opened.set_result(None)
-        if not self.ended.done():
-            self.ended.set_result(None)
+            self.opened.set()
+        self.ended.set()
 
     def raise_failure(self, *, cancelled: bool = False) -> None:
         """Raise what entering or leaving the session raised."""
@@ -212,7 +256,7 @@ class Root:
 
     def check_thread(self, name: str) -> None:
         """Refuse to wait for a loop that only this thread could run."""
-        if self._thread == threading.get_ident() and not self.ended.done():
+        if self._thread == threading.get_ident() and not self.ended.is_set:
             raise UsageError(
                 f"{name}() would wait for the event loop that {self.label} was opened in, "
                 f"and this thread, which runs it, waits here: await {name}.aio() in that loop"
@@ -250,7 +294,7 @@ class Root:
 
     def _start(self, call: Call[Any]) -> None:
         group = self._group
-        if group is not None and not call.done.done():  # else it was cancelled before it began
+        if group is not None and not call.done.is_set:  # else it was cancelled before it began
             main = call.main(self.ready)
             call.task = group.create_task(main, name=call.name, context=call.context)
             call.task.add_done_callback(lambda _: self._finish_call(call))
@@ -258,7 +302,7 @@ class Root:
     def cancel_call(self, call: Call[Any]) -> None:
         if call.task is not None:
             call.task.cancel()
-        elif not call.done.done():
+        elif not call.done.is_set:
             self._finish_call(call)
 
     def _finish_call(self, call: Call[Any]) -> None:
@@ -307,8 +351,7 @@ class ExitWatch:
         for root in roots:
             root.cancel()
         for root in roots:
-            with suppress(TimeoutError):
-                root.ended.result(PATIENCE.total_seconds())
+            root.ended.wait(PATIENCE)
             if root.error is not None and not isinstance(root.error, asyncio.CancelledError):
                 _log.error("%s failed while it was closed", root.label, exc_info=root.error)
 

@@ -18,15 +18,21 @@ import os
 import stat
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
-from datetime import timedelta
+from collections.abc import Iterator
 from pathlib import Path, PurePath
-from typing import TypeVar
+from typing import BinaryIO
 
-from asyncflow import AsyncflowError, Context, NotificationClient, Runner, TaskAction
-from asyncflow import Workflow, WorkflowExecution, WorkflowStatus, task
+from asyncflow import (
+    AsyncflowError,
+    Context,
+    NotificationClient,
+    Runner,
+    TaskAction,
+    Workflow,
+    WorkflowStatus,
+    task,
+)
 
-T = TypeVar("T")
 MAX_FILES, MAX_DEPTH, CHUNK = 10_000, 20, 1 << 16
 MAX_NAMES = 400_000  # bytes: a context is for small values, and warns over 512 KB
 
@@ -59,7 +65,7 @@ with Workflow("quickstart", finish_when_idle=True):
     @task(id="lines_and_words", dependencies=[scan])
     def lines_and_words(context: Context) -> dict[str, int]:
         """Count in the text files. What a task returns is kept as its result."""
-        counts = [count for _, count in each(context, "text", lines_and_words_of)]
+        counts = [lines_and_words_of(file) for _, file in opened(context, "text")]
         context["text"] = {"lines": sum(n for n, _ in counts), "words": sum(n for _, n in counts)}
         return context["text"]
 
@@ -73,9 +79,9 @@ with Workflow("quickstart", finish_when_idle=True):
     def checksums(context: Context) -> None:
         """Find files with the same content, then send an event with the totals."""
         same, size = defaultdict[str, list[str]](list), 0
-        for name, (digest, length) in each(context, "", checksum_of):
-            same[digest].append(name)
-            size += length
+        for name, file in opened(context):
+            same[hashlib.file_digest(file, "sha256").hexdigest()].append(name)
+            size += file.tell()
         twins = [names for names in same.values() if len(names) > 1]
         context["twins"] = [names[:3] for names in twins[:5]]
         totals = {"files": len(context["files"]), "bytes": size, "duplicates": len(twins)}
@@ -129,32 +135,24 @@ def kind_of(path: Path) -> str:
         return "binary" if b"\0" in file.read(1024) else "text"
 
 
-def each(context: Context, kind: str, read: Callable[[Path], T]) -> Iterator[tuple[str, T]]:
-    """Yield what `read` finds in each file; one that is gone by now is passed over."""
-    for name in [name for name, its in context["files"].items() if kind in its]:
+def opened(context: Context, kind: str = "") -> Iterator[tuple[str, BinaryIO]]:
+    """Open the files of a kind, one after the other; one that is gone by now is passed over."""
+    for name in (name for name, its in context["files"].items() if kind in its):
         try:
-            found = read(Path(context["folder"], name))
+            with Path(context["folder"], name).open("rb") as file:
+                yield name, file
         except OSError as error:
             print(f"passed over {name!r}: {error.strerror}", file=sys.stderr)
-        else:
-            yield name, found
 
 
-def lines_and_words_of(path: Path) -> tuple[int, int]:
+def lines_and_words_of(file: BinaryIO) -> tuple[int, int]:
     """Count line ends, and words between ASCII white space, of a file of any size."""
     lines, words, in_word = 0, 0, False
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            lines += chunk.count(b"\n")
-            words += len(chunk.split()) - (in_word and not chunk[:1].isspace())
-            in_word = not chunk[-1:].isspace()
+    while chunk := file.read(CHUNK):
+        lines += chunk.count(b"\n")
+        words += len(chunk.split()) - (in_word and not chunk[:1].isspace())
+        in_word = not chunk[-1:].isspace()
     return lines, words
-
-
-def checksum_of(path: Path) -> tuple[str, int]:
-    """Return a file's SHA-256, and its size in bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
 
 
 async def print_history(runner: Runner, most: int = 5) -> None:
@@ -165,32 +163,26 @@ async def print_history(runner: Runner, most: int = 5) -> None:
         begin = f"{earlier.begin_date:%Y-%m-%d %H:%M:%S} UTC" if earlier.begin_date else "not begun"
         summary = earlier.final_context.get("summary", earlier.error_message)
         print(f"  {earlier.name}  {begin}  {earlier.status}  {summary}")
-        most -= 1
-        if most == 0:
-            return
-
-
-async def print_execution(done: WorkflowExecution) -> None:
-    """Show how each task went, and what the tasks left in the context."""
-    print(f"\nNow {done.name}: {done.status} {done.error_message or ''}\n")
-    print(f"{'task':16} {'status':8} {'tries':>5} {'duration':>11}")
-    for run in await done.task_executions.aio():
-        took = run.end_date - run.begin_date if run.end_date and run.begin_date else timedelta()
-        milliseconds = took / timedelta(milliseconds=1)
-        print(f"{run.task_name:16} {run.status:8} {run.try_number:>5} {milliseconds:>8,.1f} ms")
-    print()
-    for key in ("event", "summary", "counts", "kinds", "twins", "skipped", "report"):
-        print(f"{key:8} {done.final_context.get(key, '-')}")
+        if (most := most - 1) == 0:
+            break
 
 
 async def main(folder: Path, database: Path) -> int:
-    """Run the workflow once, and show it."""
+    """Run the workflow once; show the history, then how each task went and what it found."""
     async with Runner(database) as runner:
         await print_history(runner)
         context = {"folder": str(folder), "report": f"{database}.report.json"}
-        done = await runner.execute.aio("quickstart", context)
-        await print_execution(done)
-        print(f"stored   {runner.location} (call again, and this execution is in the history)")
+        done = await runner.execute.aio("quickstart", context)  # start it, and wait for its end
+        print(f"\nNow {done.name}: {done.status} {done.error_message or ''}\n")
+        print(f"{'task':16} {'status':8} {'tries':>5} {'duration':>11}")
+        for run in await done.task_executions.aio():
+            begin, end = run.begin_date, run.end_date
+            took = (end - begin).total_seconds() * 1000 if begin and end else 0
+            print(f"{run.task_name:16} {run.status:8} {run.try_number:>5} {took:>8,.1f} ms")
+        print()
+        for key in ("event", "summary", "counts", "kinds", "twins", "skipped", "report"):
+            print(f"{key:8} {done.final_context.get(key)!r}")
+        print(f"stored   {runner.location!r}: the next call shows this execution as an earlier one")
     return 0 if done.status is WorkflowStatus.SUCCESS else 1
 
 
@@ -199,11 +191,8 @@ if __name__ == "__main__":
     parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).parent / "data")
     parser.add_argument("--database", type=Path, default=Path("asyncflow-quickstart.db"))
     given = parser.parse_args()
-    try:
-        os.scandir(given.folder).close()
-    except OSError as problem:
-        print(f"no folder of files: {str(given.folder)!r}: {problem.strerror}", file=sys.stderr)
-        sys.exit(2)
+    if not (os.access(given.folder, os.R_OK) and given.folder.is_dir()):
+        parser.exit(2, f"no folder that can be read: {str(given.folder)!r}\n")
     try:
         sys.exit(asyncio.run(main(given.folder.resolve(), given.database.absolute())))
     except AsyncflowError as problem:

@@ -96,6 +96,36 @@ async def test_a_task_woken_on_the_way_goes_on_at_that_time() -> None:
     assert log.entries == [("0", 20), ("between", 30), ("1", 40), ("2", 60)]
 
 
+async def test_what_a_timer_wakes_comes_before_the_next_timer() -> None:
+    clock = VirtualClock()
+    log = Log(clock)
+
+    async def wake() -> None:
+        await clock.pause(SECOND)
+        log.add("woken")
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(wake())
+        await clock.settle()
+        clock.call_later(SECOND, log("timer"))
+        await clock.advance(SECOND)
+
+    assert log.entries == [("woken", 1), ("timer", 1)]
+
+
+def test_a_timer_that_its_loop_left_behind_does_not_turn_time_back() -> None:
+    clock = VirtualClock()
+    log = Log(clock)
+
+    async def leave() -> None:
+        clock.call_at(-1.0, log("left"))
+
+    asyncio.run(leave())
+    asyncio.run(clock.advance(SECOND))
+
+    assert log.entries == [("left", 0)]
+
+
 async def test_a_timer_that_is_due_when_made_needs_no_move() -> None:
     clock = VirtualClock()
     log = Log(clock)
@@ -118,13 +148,14 @@ async def test_sums_of_fractions_fall_due_where_they_are_written() -> None:
         seen.append(clock.monotonic() - due)
 
     for number in range(1, 100):
-        due = sum([0.1] * number)
+        due = 0.1 * number
         clock.call_at(due, log(str(number)))
         clock.call_at(due, partial(note, due))
         await clock.advance(tenth)
         assert clock.now() == START + number * tenth
+        assert clock.monotonic() >= due
+        assert len(log.entries) == number
 
-    assert len(log.entries) == 99
     assert min(seen) >= 0
 
 

@@ -16,6 +16,7 @@ from asyncflow._core.commands import StartTask, StopTask
 from asyncflow._core.facts import TaskEnded
 from asyncflow._core.state import Outcome
 from asyncflow._failpoint import hit
+from asyncflow._model.context import Context
 from asyncflow._model.operator import Operator
 from asyncflow._model.port import CURRENT_TASK, Port, StopSign, TaskScope
 from asyncflow._model.status import TaskStatus
@@ -171,20 +172,17 @@ class TaskRunner:
         return ended
 
     async def _body(self, attempt: Attempt) -> TaskEnded:
-        operator, context = attempt.operator, attempt.context
-        limit = operator.timeout
-        seconds = None if limit is None else limit.total_seconds()
+        """Return how the body ended; whatever it raises is an end of its own."""
+        limit = attempt.operator.timeout
+        deadline = self._clock.deadline(limit)
         try:
-            async with self._clock.deadline(limit) as deadline:
-                value = await call(operator.start, context)
-                if type(operator).await_termination is not Operator.await_termination:
-                    last = await call(operator.await_termination, context, seconds)
-                    value = last if value is None else value
+            async with deadline:
+                value = await _operate(attempt.operator, attempt.context, limit)
         except asyncio.CancelledError as error:
             current = asyncio.current_task()
             if current is not None and current.cancelling():
                 raise
-            return attempt.failed(self._clock.now(), error)
+            return self._fail(attempt, error)  # it was not cancelled from outside: its own error
         except TaskStopped:
             return attempt.stopped(self._clock.now())
         except BaseException as error:  # user code: even SystemExit ends the task, not the loop
@@ -210,6 +208,16 @@ class TaskRunner:
             logger.exception("stop() of task %r of %r raised", name, execution)
         if attempt.body is not None:
             attempt.body.cancel()
+
+
+async def _operate(operator: Operator, context: Context, limit: timedelta | None) -> object:
+    """Let an operator work, and return its result."""
+    value = await call(operator.start, context)
+    if type(operator).await_termination is Operator.await_termination:
+        return value
+    seconds = None if limit is None else limit.total_seconds()
+    last = await call(operator.await_termination, context, seconds)
+    return last if value is None else value
 
 
 def _abandon(attempt: Attempt) -> None:

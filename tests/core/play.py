@@ -1,4 +1,4 @@
-"""An execution that tests play fact by fact: what was told, what was answered, which rows are kept."""
+"""An execution that tests play fact by fact, with the rows that a store would keep of it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -32,7 +32,9 @@ class Play:
 
     plan: Plan
     state: ExecutionState
-    rows: dict[tuple[str, int], TaskChange] = field(default_factory=dict)
+    rows: dict[tuple[str, int], TaskChange] = field(
+        default_factory=dict[tuple[str, int], TaskChange]
+    )
     at: datetime = NOON
 
     @classmethod

@@ -1,6 +1,6 @@
 """Workflows for tests: tasks that do nothing, and a block to declare them in."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from asyncflow._model.condition import Condition
@@ -29,7 +29,7 @@ class Asked(Condition):
 
 
 @contextmanager
-def declared(*, finish_when_idle: bool = False) -> Iterator[Workflow]:
+def declared(*, finish_when_idle: bool = False) -> Generator[Workflow, None, None]:
     """Open a workflow that no other test sees."""
     with Registry(), Workflow("release", finish_when_idle=finish_when_idle) as workflow:
         yield workflow

@@ -28,11 +28,11 @@ class Worker:
     play: Play
     chance: Random
     plans: tuple[Plan, ...]
-    bodies: dict[str, StartTask] = field(default_factory=dict)
-    begun: set[str] = field(default_factory=set)
-    stopping: set[str] = field(default_factory=set)
-    timers: dict[str, SetTimer] = field(default_factory=dict)
-    ends: list[WorkflowStatus] = field(default_factory=list)
+    bodies: dict[str, StartTask] = field(default_factory=dict[str, StartTask])
+    begun: set[str] = field(default_factory=set[str])
+    stopping: set[str] = field(default_factory=set[str])
+    timers: dict[str, SetTimer] = field(default_factory=dict[str, SetTimer])
+    ends: list[WorkflowStatus] = field(default_factory=list[WorkflowStatus])
 
     @property
     def idle(self) -> bool:

@@ -26,12 +26,13 @@ from asyncflow._core.facts import (
 )
 from asyncflow._core.plan import Plan
 from asyncflow._core.state import Outcome, TaskState
+from asyncflow._model.operator import Operator
 from asyncflow._model.status import TaskAction, TaskStatus
 from asyncflow.errors import DefinitionError
 from tests.core.play import Play
 from tests.core.samples import Asked, Nothing, declared
 
-# `tools/mutants` asks for the short one; the long one is for whoever has an hour (and `--timeout 0`)
+# `tools/mutants` asks for the short one; the long one takes minutes, and `--timeout 0`
 settings.register_profile("core", deadline=None, derandomize=True, max_examples=80)
 settings.register_profile("core-short", deadline=None, derandomize=True, max_examples=40)
 settings.register_profile("core-long", deadline=None, max_examples=2_000)
@@ -97,7 +98,9 @@ def _possible(shapes: list[Shape], *, finish_when_idle: bool, endless: bool) -> 
 
 def _declare(task: Nothing, rule: OnEvent | OnStatus, tasks: list[Nothing]) -> None:
     if isinstance(rule, OnStatus):
-        awaited = {tasks[number]: status for number, status in rule.upstreams}
+        awaited = dict[Operator, TaskStatus](
+            (tasks[number], status) for number, status in rule.upstreams
+        )
         task.action_on_task_status(rule.action, awaited)
     elif rule.judged:
         task.action_on_condition(rule.action, Asked(rule.key))
@@ -269,10 +272,11 @@ KINDS = (*OFTEN * 3, "run", "succeed", "fail", "due", "again", "again", "stray",
 
 @st.composite
 def scripts(draw: st.DrawFn) -> Script:
-    """Scripts of forty moves; nearly all begin with the beginning, and the simplest just advance."""
+    """Scripts of forty moves; most begin with the beginning, and the simplest just advance."""
     chance = draw(st.binary(min_size=160, max_size=160))  # one draw: it is faster
-    script = [
+    quarters = [chance[first::4] for first in range(4)]
+    script: Script = [
         (KINDS[kind % len(KINDS)], which % 7, number % 4, attempt % 4)
-        for kind, which, number, attempt in zip(*[iter(chance)] * 4, strict=True)
+        for kind, which, number, attempt in zip(*quarters, strict=True)
     ]
     return script if draw(st.integers(0, 9)) == 9 else [("begin", 0, 0, 0), *script]

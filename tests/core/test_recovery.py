@@ -1,6 +1,7 @@
 """What the next owner does with what a dead one left."""
 
 from datetime import timedelta
+from itertools import pairwise
 
 from asyncflow._core.commands import EndExecution, SetTimer, StartTask
 from asyncflow._core.facts import RetryFellDue
@@ -23,7 +24,7 @@ def parallel(*names: str, retries: int = 0, idempotent: bool = True) -> Plan:
 def chain(*names: str) -> Plan:
     with declared() as workflow:
         tasks = [Nothing(name) for name in names]
-        for before, after in zip(tasks, tasks[1:], strict=False):
+        for before, after in pairwise(tasks):
             after.start_after(before)
     return Plan.of(workflow)
 
