@@ -319,7 +319,7 @@ class VirtualClock(Clock):
         try:
             await self.settle()
             while (first := self._timers.first()) is not None and first <= target + SAME_MOMENT:
-                self._seconds = max(self._seconds, first)
+                self._seconds = first
                 # As on the machine's clock: called by the loop, not inside of a task.
                 loop.call_soon(self._fire_one, context=self._context)
                 await self.settle()
@@ -336,10 +336,9 @@ class VirtualClock(Clock):
                 loop.call_soon(_resolve, turn)
                 await turn
             turned: list[None] = []
-            mark = loop.call_soon(turned.append, None)
+            loop.call_soon(turned.append, None)
             for settler in tuple(self._settlers):
                 await settler()
-            mark.cancel()
             if not turned:
                 return
         raise UsageError(

@@ -28,6 +28,9 @@ else:
 
 R = TypeVar("R")
 
+# The main thread runs signal handlers, but a lock does not let it: on Windows never, elsewhere if
+# the signal came just before the wait. So it wakes up for them.
+SIGNAL_CHECK = timedelta(milliseconds=100)
 PATIENCE = timedelta(seconds=10)  # for what was cancelled, before an interrupted thread goes on
 
 _log = logging.getLogger("asyncflow")
@@ -57,8 +60,15 @@ class Done:
         waiter = threading.Lock()
         waiter.acquire()
         self._waiters.append(waiter.release)
-        if not self.is_set:
-            waiter.acquire(timeout=-1 if patience is None else patience.total_seconds())
+        if self.is_set:
+            return
+        if patience is not None:
+            waiter.acquire(timeout=patience.total_seconds())
+        elif threading.current_thread() is not threading.main_thread():
+            waiter.acquire()
+        else:
+            while not waiter.acquire(timeout=SIGNAL_CHECK.total_seconds()):
+                pass  # a signal handler ran here, if there was a signal
 
     def future(self) -> asyncio.Future[None]:
         """Return a future of the running loop that is done once it is set."""

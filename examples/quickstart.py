@@ -19,8 +19,8 @@ import stat
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path, PurePath
-from typing import BinaryIO
 
 from asyncflow import (
     AsyncflowError,
@@ -59,15 +59,15 @@ with Workflow("quickstart", finish_when_idle=True):
         context["skipped"] = skipped[:20]
         context["counts"] = {"files": len(files), "skipped": len(skipped), "left out": left_out}
 
-    # The next three start side by side when `scan` has succeeded. A `def` runs in a thread, where
-    # it may block; an `async def` runs on the event loop.
+    # The next three start side by side. A `def` runs in a thread, an `async def` on the loop.
 
     @task(id="lines_and_words", dependencies=[scan])
     def lines_and_words(context: Context) -> dict[str, int]:
         """Count in the text files. What a task returns is kept as its result."""
         counts = [lines_and_words_of(file) for _, file in opened(context, "text")]
-        context["text"] = {"lines": sum(n for n, _ in counts), "words": sum(n for _, n in counts)}
-        return context["text"]
+        totals = {"lines": sum(n for n, _ in counts), "words": sum(n for _, n in counts)}
+        context["text"] = totals
+        return totals
 
     @task(id="kinds", dependencies=[scan])
     async def kinds(context: Context) -> None:
@@ -99,8 +99,7 @@ with Workflow("quickstart", finish_when_idle=True):
     def publish(context: Context) -> None:
         """Write what was found to a file. After an error it is tried again, a second later."""
         if context.try_number == 1:
-            text = "no answer (on purpose: the first attempt always fails, to show a retry)"
-            raise ConnectionError(text)
+            raise ConnectionError("the first attempt fails on purpose, to show a retry")
         found = {key: context[key] for key in ("folder", "counts", "text", "kinds", "twins")}
         Path(context["report"]).write_text(json.dumps(found, indent=2), encoding="utf-8")
 
@@ -129,13 +128,12 @@ def below(folder: Path, depth: int = 0) -> Iterator[Path]:
 def kind_of(path: Path) -> str:
     """Return ``"text"`` or ``"binary"``; raise OSError if it cannot be read."""
     if not stat.S_ISREG(path.lstat().st_mode):
-        text = "a link, a pipe, or a folder that is closed or too deep"
-        raise OSError(text)
+        raise OSError("a link, a pipe, or a folder that is closed or too deep")
     with path.open("rb") as file:
         return "binary" if b"\0" in file.read(1024) else "text"
 
 
-def opened(context: Context, kind: str = "") -> Iterator[tuple[str, BinaryIO]]:
+def opened(context: Context, kind: str = "") -> Iterator[tuple[str, BufferedReader]]:
     """Open the files of a kind, one after the other; one that is gone by now is passed over."""
     for name in (name for name, its in context["files"].items() if kind in its):
         try:
@@ -145,7 +143,7 @@ def opened(context: Context, kind: str = "") -> Iterator[tuple[str, BinaryIO]]:
             print(f"passed over {name!r}: {error.strerror}", file=sys.stderr)
 
 
-def lines_and_words_of(file: BinaryIO) -> tuple[int, int]:
+def lines_and_words_of(file: BufferedReader) -> tuple[int, int]:
     """Count line ends, and words between ASCII white space, of a file of any size."""
     lines, words, in_word = 0, 0, False
     while chunk := file.read(CHUNK):
@@ -165,6 +163,8 @@ async def print_history(runner: Runner, most: int = 5) -> None:
         print(f"  {earlier.name}  {begin}  {earlier.status}  {summary}")
         if (most := most - 1) == 0:
             break
+    else:
+        print("  (that is all)")
 
 
 async def main(folder: Path, database: Path) -> int:

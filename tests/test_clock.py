@@ -306,15 +306,16 @@ async def test_a_clock_with_timers_stays_on_its_loop() -> None:
 
 
 def test_a_clock_outlives_its_loop() -> None:
-    clock, old = SystemClock(), list[Timer]()
+    clock, old, calls = SystemClock(), list[Timer](), list[str]()
 
     async def leave_one() -> None:
-        old.append(clock.call_later(MOMENT, never))
+        old.append(clock.call_later(MOMENT, lambda: calls.append("of the old loop")))
 
     asyncio.run(leave_one())
     asyncio.run(clock.pause(3 * MOMENT))
     old[0].cancel()
 
+    assert calls == []
     assert clock._timers.waiting == 0
 
 

@@ -113,19 +113,6 @@ async def test_what_a_timer_wakes_comes_before_the_next_timer() -> None:
     assert log.entries == [("woken", 1), ("timer", 1)]
 
 
-def test_a_timer_that_its_loop_left_behind_does_not_turn_time_back() -> None:
-    clock = VirtualClock()
-    log = Log(clock)
-
-    async def leave() -> None:
-        clock.call_at(-1.0, log("left"))
-
-    asyncio.run(leave())
-    asyncio.run(clock.advance(SECOND))
-
-    assert log.entries == [("left", 0)]
-
-
 async def test_a_timer_that_is_due_when_made_needs_no_move() -> None:
     clock = VirtualClock()
     log = Log(clock)

@@ -74,7 +74,7 @@ def _task(
 
 def _never_started(tasks: Mapping[str, Operator]) -> dict[str, None]:
     """Return the tasks that can never start, in order of declaration."""
-    waiting: dict[str, list[tuple[str, set[str]]]] = defaultdict(list)
+    waiting: dict[str, list[tuple[str, dict[str, None]]]] = defaultdict(list)
     ready = deque[str]()
     for name, operator in tasks.items():
         ways = list(_ways(operator))
@@ -92,15 +92,15 @@ def _never_started(tasks: Mapping[str, Operator]) -> dict[str, None]:
     return stuck
 
 
-def _freed(started: str, waiting: list[tuple[str, set[str]]]) -> Iterator[str]:
+def _freed(started: str, waiting: list[tuple[str, dict[str, None]]]) -> Iterator[str]:
     """Yield the tasks that waited for this one last."""
     for name, missing in waiting:
-        missing.discard(started)
+        missing.pop(started, None)
         if not missing:
             yield name
 
 
-def _ways(operator: Operator) -> Iterator[set[str]]:
+def _ways(operator: Operator) -> Iterator[dict[str, None]]:
     """Yield, for each rule that may start the task, the tasks that must have run before."""
     starting = [rule for rule in operator.rules if rule.action is not TaskAction.STOP]
     if not any(rule.action is TaskAction.START for rule in starting):
@@ -108,9 +108,9 @@ def _ways(operator: Operator) -> Iterator[set[str]]:
     for rule in starting:
         if isinstance(rule.condition, TaskStatusCondition):
             statuses = rule.condition.statuses.items()
-            yield {task for task, status in statuses if status is not TaskStatus.INIT}
+            yield {task: None for task, status in statuses if status is not TaskStatus.INIT}
         else:
-            yield set()
+            yield {}
 
 
 def _cycle(tasks: Mapping[str, Operator], stuck: Mapping[str, None]) -> list[str]:

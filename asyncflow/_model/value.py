@@ -22,11 +22,13 @@ JsonValue: TypeAlias = bool | int | float | str | list["JsonValue"] | dict[str, 
 MAX_DEPTH: Final = 200
 """Lists and dicts inside each other; far below where the decoders of other languages give up."""
 
-MAX_PARTS: Final = 10_000_000
+MAX_PARTS: Final = 2_000_000
 """Values inside one value. A list that holds one list twice, and so on, is short in memory only."""
 
-_QUICK_PARTS: Final = 1_000_000
 _SCALARS: Final = frozenset({bool, int, float, str, type(None)})
+
+_escaped: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+_plain: Final = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode
 
 
 class LargeValueWarning(UserWarning):
@@ -99,10 +101,9 @@ def byte_size(text: str) -> int:
 
 
 def _dumps(value: object) -> str:
-    text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-    if not _is_unicode(text):  # a lone surrogate is legal in JSON when escaped, but not in UTF-8
-        text = json.dumps(value, allow_nan=False, separators=(",", ":"))
-    return text
+    text = _plain(value)
+    # A lone surrogate is legal in JSON when it is escaped, but never in UTF-8.
+    return text if _is_unicode(text) else _escaped(value)
 
 
 def _is_unicode(text: str) -> bool:
@@ -118,19 +119,19 @@ def _is_unicode(text: str) -> bool:
 def _is_builtin(value: object) -> bool:
     """Whether `json.dumps` alone does right with a value: exact builtin types, no cycle."""
     level, parts = [value], 0
-    for _ in range(MAX_DEPTH + 1):
+    for _ in range(MAX_DEPTH):
         below: list[object] = []
         for each in level:
             if type(each) in _SCALARS:
                 continue
             inside = _builtin_parts(each)
-            if inside is None or (parts := parts + len(inside)) > _QUICK_PARTS:
+            if inside is None or (parts := parts + len(inside)) > MAX_PARTS:
                 return False
             below.extend(inside)
         if not below:
             return True
         level = below
-    return False
+    return all(type(each) in _SCALARS for each in level)
 
 
 def _builtin_parts(value: object) -> Collection[object] | None:

@@ -171,7 +171,7 @@ def test_no_delay_overflows_or_comes_too_early(retry: Retry, failures: int, dice
         *(("retries", value) for value in (-1, 1.0, "3", True, None)),
         *(("retry_delay", value) for value in (-SECOND, "soon", None, timedelta.max)),
         *(("retry_max_delay", value) for value in (-SECOND, "soon", timedelta.max)),
-        *(("retry_backoff", value) for value in ("quadratic", None, 2, [])),
+        *(("retry_backoff", value) for value in ("quadratic", None, 2)),
         *(("retry_jitter", value) for value in (-0.1, 1.1, math.nan, "0.1", True, None)),
     ],
 )

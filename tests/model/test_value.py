@@ -3,10 +3,10 @@
 import dataclasses
 import json
 import math
-from collections import OrderedDict, namedtuple
+from collections import OrderedDict
 from datetime import datetime
 from enum import Enum, IntEnum, StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given
@@ -53,7 +53,10 @@ class Unset:
     x: int = dataclasses.field(init=False)
 
 
-Pair = namedtuple("Pair", "a b")  # noqa: PYI024  an untyped one, as users have
+class Pair(NamedTuple):
+    a: int
+    b: int
+
 
 LONG = 10**5_000
 
@@ -97,7 +100,7 @@ def test_the_same_value_has_the_same_text_again(value: object) -> None:
         ("ü", '"ü"'),
         (Colour.RED, '"red"'),
         ({Colour.RED: Level.HIGH}, '{"red":3}'),
-        (OrderedDict(b=1, a=2), '{"b":1,"a":2}'),
+        (OrderedDict[str, int](b=1, a=2), '{"b":1,"a":2}'),
         (Order(number=1), '{"number":1,"weight":1.5,"note":null}'),
         (RootModel[list[int]]([1, 2]), "[1,2]"),
         (Point(Point(1), [Colour.RED]), '{"x":{"x":1,"y":0},"y":["red"]}'),
@@ -169,15 +172,22 @@ def test_the_same_value_twice_is_no_cycle() -> None:
 
 
 def test_values_nest_two_hundred_deep_and_no_deeper() -> None:
-    assert to_json_text(nested(MAX_DEPTH)) == "[" * MAX_DEPTH + "]" * MAX_DEPTH
+    deepest = nested(MAX_DEPTH)
+
+    assert to_json_text(deepest) == "[" * MAX_DEPTH + "]" * MAX_DEPTH
     with pytest.raises(ValueError, match="is more than 200 levels deep"):
         to_json_text(nested(MAX_DEPTH + 1))
+    with pytest.raises(ValueError, match="is more than 200 levels deep"):
+        to_json_text([Point(nested(MAX_DEPTH - 1))])
     with pytest.raises(ValueError, match="is more than 200 levels deep"):
         to_json_text(nested(100_000))
 
 
-def test_a_value_short_in_memory_only_is_refused_and_not_written_out() -> None:
-    value: object = Point(0)
+def test_a_value_short_in_memory_only_is_refused_and_not_written_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("asyncflow._model.value.MAX_PARTS", 1_000)
+    value: object = 0
     for _ in range(60):
         value = [value, value]
 
