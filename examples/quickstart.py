@@ -159,7 +159,7 @@ async def print_history(runner: Runner, most: int = 5) -> None:
     async for listed in runner.executions.aio(workflow="quickstart"):
         earlier = await listed.refresh.aio()  # a listing leaves the contexts in the database
         begin = f"{earlier.begin_date:%Y-%m-%d %H:%M:%S} UTC" if earlier.begin_date else "not begun"
-        summary = earlier.final_context.get("summary", earlier.error_message)
+        summary = earlier.final_context.get("summary") or earlier.error_message or "-"
         print(f"  {earlier.name}  {begin}  {earlier.status}  {summary}")
         if (most := most - 1) == 0:
             break
@@ -195,5 +195,5 @@ if __name__ == "__main__":
         parser.exit(2, f"no folder that can be read: {str(given.folder)!r}\n")
     try:
         sys.exit(asyncio.run(main(given.folder.resolve(), given.database.absolute())))
-    except AsyncflowError as problem:
-        sys.exit(f"quickstart: {problem}")
+    except (AsyncflowError, KeyboardInterrupt) as problem:
+        sys.exit(f"quickstart: {str(problem) or 'interrupted; the next call goes on with it'}")

@@ -3,7 +3,6 @@
 What it starts belongs to nobody until a runner that has the workflow takes it.
 """
 
-import logging
 import uuid
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -22,7 +21,13 @@ from asyncflow._home import Home
 from asyncflow._model.context import Context
 from asyncflow._model.duration import parse_duration
 from asyncflow._model.event import Event
-from asyncflow._model.execution import WorkflowExecution, executions_page, snapshot
+from asyncflow._model.execution import (
+    ListingPlace,
+    WorkflowExecution,
+    executions_page,
+    snapshot,
+)
+from asyncflow._model.naming import event_key, execution_name, storable_name
 from asyncflow._model.port import TaskScope, announce, withdraw
 from asyncflow._model.record import EventRecord, ExecutionRecord, TaskExecutionRecord
 from asyncflow._model.registry import Registry, current_registry
@@ -35,14 +40,13 @@ from asyncflow._store.locate import open_store
 from asyncflow._store.protocol import Store
 from asyncflow._store.queries import ContextOf, ExecutionByName, Executions, TaskExecutions
 from asyncflow.errors import (
+    DefinitionError,
     ExecutionExistsError,
     ExecutionNotFoundError,
     ExecutionParkedError,
     UsageError,
     WaitTimeoutError,
 )
-
-logger = logging.getLogger(__name__)
 
 FIRST_LOOK: Final = timedelta(milliseconds=10)
 LAST_LOOK: Final = timedelta(milliseconds=500)
@@ -130,8 +134,9 @@ class Client(DualContext):
 
         Raises:
             WorkflowNotFoundError: no workflow of that name is declared.
+            DefinitionError: the workflow's block is still open, or has failed.
             ExecutionExistsError: the name is taken.
-            TypeError, ValueError: the context cannot be stored; names the place.
+            TypeError, ValueError: a name is none, or the context cannot be stored; names the place.
             TooLargeError: the context is over the limit.
         """
         wanted = self._wanted(workflow, namespace)
@@ -166,13 +171,13 @@ class Client(DualContext):
     @dual_iterator
     async def executions(
         self,
-        cursor: int | None,
+        cursor: ListingPlace | None,
         /,
         workflow: str | None = None,
         namespace: str | None = None,
         status: WorkflowStatus | Iterable[WorkflowStatus] | None = None,
         limit: int = 100,
-    ) -> Page[WorkflowExecution, int]:
+    ) -> Page[WorkflowExecution, ListingPlace]:
         """Iterate over executions, newest first; ``limit`` is the size of a page."""
         return await executions_page(
             self, cursor, workflow=workflow, namespace=namespace, status=status, limit=limit
@@ -189,7 +194,7 @@ class Client(DualContext):
     @dual_method
     async def stop(self, name: str, wait: bool = False) -> None:
         """Stop the execution of that name; see `WorkflowExecution.stop`."""
-        await self.request_stop(name)
+        await self.request_stop(execution_name(name))
         if wait:
             await self.await_end(name, None)
 
@@ -217,7 +222,8 @@ class Client(DualContext):
 
         Raises:
             ExecutionNotFoundError: there is no such execution.
-            TypeError, ValueError: key, value or context cannot be stored.
+            TypeError, ValueError: key, value, namespace, sender or context cannot be stored.
+            UsageError: the execution is in another namespace.
             TooLargeError: the value is over the limit.
         """
         target = None if execution is None else await self._existing(execution)
@@ -226,7 +232,7 @@ class Client(DualContext):
             key=event_key(key),
             value=self._checked(value, "value"),
             namespace=_namespace(target, namespace),
-            sender=sender,
+            sender=None if sender is None else storable_name(sender, "an event's sender"),
             create_time=self._clock.now(),
             context=None if context is None else self._checked(context, "context"),
             execution=None if target is None else target.id,
@@ -237,7 +243,7 @@ class Client(DualContext):
 
     async def find_execution(self, name: str) -> ExecutionRecord | None:
         """Return an execution as it is stored."""
-        return await self._store.read(ExecutionByName(name))
+        return await self._store.read(ExecutionByName(execution_name(name)))
 
     async def find_executions(
         self,
@@ -262,6 +268,9 @@ class Client(DualContext):
 
     async def await_end(self, name: str, timeout: timedelta | None) -> ExecutionRecord:
         """Return an execution once it has ended."""
+        record = await self._existing(name)  # what has ended already is in time for any timeout
+        if record.status.final:
+            return record
         try:
             async with self._clock.deadline(timeout):
                 return await self._ended(name)
@@ -315,15 +324,23 @@ class Client(DualContext):
 
     def _wanted(self, workflow: str | Workflow, namespace: str) -> Workflow:
         if isinstance(workflow, Workflow):
+            if not workflow.declared:
+                text = (
+                    f"workflow {workflow.name!r} cannot be started: its `with` block is still "
+                    "open or has failed, and must end well before"
+                )
+                raise DefinitionError(text)
             return workflow
-        return self._registry.workflow(workflow, namespace)
+        if not isinstance(workflow, str):  # pyright: ignore[reportUnnecessaryIsInstance]  users without a type checker
+            text = f"what is started is a Workflow or the name of one, not {workflow!r}"
+            raise TypeError(text)
+        return self._registry.workflow(workflow, storable_name(namespace, "a namespace"))
 
     def _row(self, plan: Plan, name: str | None) -> NewExecution:
-        if name is not None and not name:
-            text = "the name of a workflow execution is a non-empty string, or None"
-            raise UsageError(text)
+        if name is None:
+            name = f"{plan.workflow}-{uuid.uuid4().hex[:12]}"
         return NewExecution(
-            name=name or f"{plan.workflow}-{uuid.uuid4().hex[:12]}",
+            name=execution_name(name),
             workflow=plan.workflow,
             namespace=plan.namespace,
             execution_type=ExecutionType.MANUAL,
@@ -336,7 +353,7 @@ class Client(DualContext):
         if context is None:
             return {}
         texts = dict((context if isinstance(context, Context) else Context(context)).to_texts())
-        self._limits.check("the context", sum(map(byte_size, texts.values())))
+        self._limits.check("the context", sum(map(byte_size, (*texts, *texts.values()))))
         return texts
 
     def _checked(self, value: object, what: str) -> str:
@@ -367,21 +384,6 @@ class Client(DualContext):
         await self._clock.pause(pause)
 
 
-def event_key(key: object) -> str:
-    """Return a key that an event may have.
-
-    Raises:
-        TypeError, ValueError: it is no string, or an empty one.
-    """
-    if not isinstance(key, str):
-        text = f"an event's key is a string, not {type(key).__name__}"
-        raise TypeError(text)
-    if not key:
-        text = "an event's key is a non-empty string"
-        raise ValueError(text)
-    return key
-
-
 def event_letter(event: EventRecord) -> Letter:
     """Return the letter that brings an event to those who hear it."""
     return Letter(event.namespace, "EventSent", "{}", event.create_time, event.execution, event)
@@ -389,7 +391,7 @@ def event_letter(event: EventRecord) -> Letter:
 
 def _namespace(target: ExecutionRecord | None, namespace: str | None) -> str:
     if target is None:
-        return namespace if namespace is not None else "default"
+        return "default" if namespace is None else storable_name(namespace, "a namespace")
     if namespace is not None and namespace != target.namespace:
         text = (
             f"workflow execution {target.name!r} is in namespace {target.namespace!r}, "

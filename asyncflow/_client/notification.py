@@ -3,10 +3,10 @@
 It works only inside a task, and never reaches another namespace.
 """
 
-from asyncflow._client.client import event_key
 from asyncflow._dual import dual_method
 from asyncflow._home import Home
 from asyncflow._model.event import Event
+from asyncflow._model.naming import event_key
 from asyncflow._model.port import CURRENT_TASK
 from asyncflow.errors import UsageError
 

@@ -78,7 +78,7 @@ def _never_started(tasks: Mapping[str, Operator]) -> dict[str, None]:
     ready = deque[str]()
     for name, operator in tasks.items():
         ways = list(_ways(operator))
-        if not ways or not all(ways):
+        if not all(ways):
             ready.append(name)
         for missing in ways:
             for upstream in missing:
@@ -104,7 +104,8 @@ def _ways(operator: Operator) -> Iterator[dict[str, None]]:
     """Yield, for each rule that may start the task, the tasks that must have run before."""
     starting = [rule for rule in operator.rules if rule.action is not TaskAction.STOP]
     if not any(rule.action is TaskAction.START for rule in starting):
-        return  # it starts with the workflow
+        yield {}  # it starts with the workflow
+        return
     for rule in starting:
         if isinstance(rule.condition, TaskStatusCondition):
             statuses = rule.condition.statuses.items()

@@ -99,7 +99,7 @@ def checked_condition(condition: object) -> Condition:
 
 
 def _checked_keys(keys: object, condition: str) -> tuple[str, ...]:
-    if not isinstance(keys, (list, tuple, set, frozenset)) or not keys:
+    if not isinstance(keys, (list, tuple)) or not keys:
         text = f"{condition}: expect_event_keys is a list of at least one event key, not {keys!r}"
         raise DefinitionError(text)
     found = cast("Sequence[object]", keys)

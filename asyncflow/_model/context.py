@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from asyncflow._model.naming import check_text
 from asyncflow._model.status import TaskStatus
 from asyncflow._model.value import from_json_text, to_json_text
 from asyncflow.errors import UsageError
@@ -46,6 +47,7 @@ class Context(MutableMapping[str, Any]):
 
     Raises:
         TypeError, ValueError: a value has no JSON form; names the place, as ``context['a'][0]``.
+            A key is no string, or no Unicode text.
     """
 
     def __init__(self, data: Mapping[str, object] | None = None, /) -> None:
@@ -93,8 +95,7 @@ class Context(MutableMapping[str, Any]):
 
     def __setitem__(self, key: str, value: object) -> None:
         self._check_writable(key)
-        if type(key) is not str:
-            key = _plain_key(key)
+        key = _plain_key(key)
         to_json_text(value, _place(key))
         self._values[key] = value
 
@@ -245,10 +246,12 @@ def _items(data: Mapping[str, object] | None) -> Iterator[tuple[str, object]]:
 
 
 def _plain_key(key: object) -> str:
-    if isinstance(key, str):
-        return str.__str__(key)
-    text = f"a context has the key {key!r} of type {type(key).__qualname__}; its keys are strings"
-    raise TypeError(text)
+    if not isinstance(key, str):
+        kind = type(key).__qualname__
+        text = f"a context has the key {key!r} of type {kind}; its keys are strings"
+        raise TypeError(text)
+    check_text(key, "a key of a context")
+    return str.__str__(key)
 
 
 def _place(key: str) -> str:

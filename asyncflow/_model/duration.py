@@ -19,7 +19,7 @@ _TEXT: Final = re.compile(
     r"(?:([0-9]{1,13})d)?(?:([0-9]{1,13})h)?(?:([0-9]{1,13})m)?"
     r"(?:([0-9]{1,13})s)?(?:([0-9]{1,13})ms)?"
 )
-_LONGEST_TEXT: Final = 80
+_SHOWN: Final = 80
 _UNITS: Final = ("days", "hours", "minutes", "seconds", "milliseconds")
 
 
@@ -56,10 +56,8 @@ def _read(value: object) -> timedelta | None:
 
 
 def _read_text(text: str) -> timedelta | None:
-    if not text or len(text) > _LONGEST_TEXT:
-        return None
     match = _TEXT.fullmatch(text)
-    if match is None:
+    if not text or match is None:
         return None
     total = timedelta(0)
     for unit, digits in zip(_UNITS, match.groups(), strict=True):
@@ -72,7 +70,7 @@ def _read_text(text: str) -> timedelta | None:
 
 
 def _shown(value: object) -> str:
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 10**_LONGEST_TEXT:
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 10**_SHOWN:
         return "a number of more than 80 digits"  # its repr may be refused by the interpreter
     shown = repr(value)
-    return shown if len(shown) <= _LONGEST_TEXT else f"{shown[:_LONGEST_TEXT]}..."
+    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."

@@ -4,17 +4,22 @@ They hold no live state: `WorkflowExecution.refresh` looks again.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Final
 
 from asyncflow._dual import Page, dual_classmethod, dual_iterator_classmethod, dual_method
 from asyncflow._home import Home
 from asyncflow._model.duration import parse_duration
+from asyncflow._model.naming import storable_name
 from asyncflow._model.port import Port, current_port
 from asyncflow._model.record import ExecutionRecord, TaskExecutionRecord
 from asyncflow._model.status import ExecutionType, TaskStatus, WorkflowStatus
 from asyncflow._model.value import JsonValue, from_json_text
 from asyncflow.errors import UsageError
+
+LARGEST_PAGE: Final = 10_000
+"""Executions that a listing fetches at once, however many were asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +177,11 @@ class WorkflowExecution:
     @dual_classmethod
     @classmethod
     async def get(cls, name: str) -> "WorkflowExecution | None":
-        """Return the execution of that name, None if there is none."""
+        """Return the execution of that name, None if there is none.
+
+        Raises:
+            UsageError: outside a task, and none or several clients are open.
+        """
         port = current_port("WorkflowExecution.get")
         record = await port.find_execution(name)
         return None if record is None else await snapshot(port, record)
@@ -181,15 +190,15 @@ class WorkflowExecution:
     @classmethod
     async def listall(
         cls,
-        cursor: int | None,
+        cursor: "ListingPlace | None",
         /,
         workflow: str | None = None,
         namespace: str | None = None,
         status: WorkflowStatus | Iterable[WorkflowStatus] | None = None,
         limit: int = 100,
-    ) -> "Page[WorkflowExecution, int]":
+    ) -> "Page[WorkflowExecution, ListingPlace]":
         """Iterate over executions, newest first; ``limit`` is the size of a page."""
-        port = current_port("WorkflowExecution.listall")
+        port = current_port("WorkflowExecution.listall") if cursor is None else cursor.port
         return await executions_page(
             port, cursor, workflow=workflow, namespace=namespace, status=status, limit=limit
         )
@@ -233,6 +242,18 @@ class WorkflowExecution:
             await self._port.await_end(self.name, None)
 
 
+@dataclass(frozen=True, slots=True)
+class ListingPlace:
+    """Where a listing goes on: whom it asks, what for, and the last row that it has had.
+
+    The first page finds these out; another client that opens meanwhile changes nothing.
+    """
+
+    port: Port
+    statuses: frozenset[WorkflowStatus] | None
+    before: int | None = None
+
+
 async def snapshot(port: Port, record: ExecutionRecord) -> WorkflowExecution:
     """Return a handle that has its context."""
     texts = await port.find_context(record.id)
@@ -242,24 +263,37 @@ async def snapshot(port: Port, record: ExecutionRecord) -> WorkflowExecution:
 
 async def executions_page(
     port: Port,
-    before: int | None,
+    place: ListingPlace | None,
     *,
     workflow: str | None,
     namespace: str | None,
     status: WorkflowStatus | Iterable[WorkflowStatus] | None,
     limit: int,
-) -> Page[WorkflowExecution, int]:
+) -> Page[WorkflowExecution, ListingPlace]:
     """Return one page of executions, newest first."""
-    if limit < 1:
-        text = f"limit must be at least 1, not {limit}"
+    if type(limit) is not int or limit < 1:
+        text = f"limit is a whole number, at least 1, not {limit!r}"
         raise UsageError(text)
-    wanted = [status] if isinstance(status, str) else status
+    size = min(limit, LARGEST_PAGE)
+    place = place or ListingPlace(port, _statuses(status))
     records = await port.find_executions(
-        namespace=namespace,
-        workflow=workflow,
-        statuses=None if wanted is None else frozenset(map(WorkflowStatus, wanted)),
-        before=before,
-        limit=limit,
+        namespace=None if namespace is None else storable_name(namespace, "a namespace"),
+        workflow=None if workflow is None else storable_name(workflow, "the name of a workflow"),
+        statuses=place.statuses,
+        before=place.before,
+        limit=size,
     )
     items = [WorkflowExecution(port, record) for record in records]
-    return Page(items, records[-1].id if len(records) == limit else None)
+    return Page(items, replace(place, before=records[-1].id) if len(records) == size else None)
+
+
+def _statuses(
+    status: WorkflowStatus | Iterable[WorkflowStatus] | None,
+) -> frozenset[WorkflowStatus] | None:
+    if status is None:
+        return None
+    try:
+        return frozenset(map(WorkflowStatus, [status] if isinstance(status, str) else status))
+    except (TypeError, ValueError) as error:
+        text = f"status is one or more of {', '.join(WorkflowStatus)}, not {status!r}"
+        raise ValueError(text) from error

@@ -7,7 +7,9 @@ down.
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import update_wrapper
-from typing import Any, Generic, ParamSpec, TypeVar, Unpack
+from itertools import chain
+from types import UnionType
+from typing import Annotated, Any, Generic, ParamSpec, TypeVar, Union, Unpack, get_args, get_origin
 
 from asyncflow._model.context import Context
 from asyncflow._model.operator import Operator, TaskOptions
@@ -21,7 +23,8 @@ R_co = TypeVar("R_co", covariant=True)
 class PythonOperator(Operator, Generic[P, R_co]):
     """A task that calls a function: ``async def`` on the runner's loop, ``def`` in a thread.
 
-    The function gets the `Context` if one of its parameters is named ``context`` or annotated so.
+    The function gets the `Context` if one of its parameters is annotated so or named ``context``,
+    unless ``op_kwargs`` fills it; it takes up no place of ``op_args``.
     What it returns is the task's result, if it is a JSON value; None and the context are none.
     Called like the function, the operator calls it.
 
@@ -52,7 +55,7 @@ class PythonOperator(Operator, Generic[P, R_co]):
         self.python_callable = python_callable
         self._arguments = tuple(op_args)
         self._keywords = dict(op_kwargs or {})
-        self._wants = _context_parameter(name, python_callable, self._arguments, self._keywords)
+        self._place = _context_place(name, python_callable, self._arguments, self._keywords)
         super().__init__(name, **options)
         update_wrapper(self, python_callable, updated=())
 
@@ -62,11 +65,9 @@ class PythonOperator(Operator, Generic[P, R_co]):
 
     async def start(self, context: Context) -> object:
         """Call the function and return what it returns."""
-        keywords = dict(self._keywords)
-        if self._wants is not None:
-            keywords[self._wants] = context
+        arguments, keywords = _filled(self._arguments, self._keywords, self._place, context)
         function: Callable[..., Any] = self.python_callable
-        return await call(function, *self._arguments, **keywords)
+        return await call(function, *arguments, **keywords)
 
 
 def task(
@@ -85,6 +86,9 @@ def task(
         DefinitionError: outside a block, or an option makes no sense; names the task.
         DuplicateTaskError: the workflow has a task of that name.
     """
+    if callable(id):
+        text = f"@task is written without its parentheses above {id!r}: write @task()"
+        raise DefinitionError(text)
 
     def declare(function: Callable[P, R_co]) -> PythonOperator[P, R_co]:
         name = id if id is not None else getattr(function, "__name__", "")
@@ -93,40 +97,81 @@ def task(
     return declare
 
 
-def _context_parameter(
+def _context_place(
     task_name: str,
     function: Callable[..., object],
     arguments: tuple[object, ...],
     keywords: Mapping[str, object],
-) -> str | None:
-    """Return the parameter that takes the context, None if there is none.
+) -> int | str | None:
+    """Return where the context goes: before which argument, by which name; None: nowhere.
 
     Raises:
         DefinitionError: the other parameters do not fit what is passed.
     """
     try:
-        signature = inspect.signature(function)
+        parameters = _parameters(function)
     except ValueError:  # a function in C that does not tell
         return None
-    wants = next((name for name, each in signature.parameters.items() if _is_context(each)), None)
-    given = dict(keywords) if wants is None else {**keywords, wants: None}
+    place = _found(parameters, len(arguments), keywords)
+    given = _filled(arguments, keywords, place, None)
     try:
-        signature.bind(*arguments, **given)
+        inspect.Signature(parameters).bind(*given[0], **given[1])
     except TypeError as error:
         text = (
             f"task {task_name!r}: its function is called with its context and with op_args and "
             f"op_kwargs only, but {error}"
         )
         raise DefinitionError(text) from error
-    return wants
+    return place
 
 
-def _is_context(parameter: inspect.Parameter) -> bool:
-    if parameter.kind in {parameter.POSITIONAL_ONLY, parameter.VAR_KEYWORD}:
-        return False
-    if parameter.kind is parameter.VAR_POSITIONAL:
-        return False
-    # A module with postponed annotations has their text.
-    named = str(parameter.annotation).rpartition(".")[2].strip("'\"")
-    annotated: Any = parameter.annotation
-    return parameter.name == "context" or annotated is Context or named == "Context"
+def _filled(
+    arguments: tuple[object, ...],
+    keywords: Mapping[str, object],
+    place: int | str | None,
+    context: Context | None,
+) -> tuple[tuple[object, ...], Mapping[str, object]]:
+    """Return arguments with the context in its place."""
+    if isinstance(place, int):
+        return (*arguments[:place], context, *arguments[place:]), keywords
+    return arguments, keywords if place is None else {**keywords, place: context}
+
+
+def _found(
+    parameters: list[inspect.Parameter], given: int, keywords: Mapping[str, object]
+) -> int | str | None:
+    """Return the place of the parameter that takes the context; an annotation goes before a name.
+
+    Args:
+        parameters: of the function.
+        given: how many arguments are passed by position beside the context.
+        keywords: what is passed by name already.
+    """
+    free = [
+        (place, each)
+        for place, each in enumerate(parameters)
+        if each.kind not in {each.VAR_POSITIONAL, each.VAR_KEYWORD} and each.name not in keywords
+    ]
+    annotated = (found for found in free if _means_context(found[1].annotation))
+    named = (found for found in free if found[1].name == "context")
+    place, wanted = next(chain(annotated, named), (None, None))
+    if place is None or wanted is None:
+        return None
+    by_position = place <= given and wanted.kind is not wanted.KEYWORD_ONLY
+    return place if by_position or wanted.kind is wanted.POSITIONAL_ONLY else wanted.name
+
+
+def _parameters(function: Callable[..., object]) -> list[inspect.Parameter]:
+    try:
+        found = inspect.signature(function, eval_str=True)
+    except Exception:  # user code: an annotation for type checkers only stays text
+        found = inspect.signature(function)
+    return list(found.parameters.values())
+
+
+def _means_context(annotation: object) -> bool:
+    if isinstance(annotation, str):
+        return annotation.removesuffix("| None").strip() in {"Context", "asyncflow.Context"}
+    if get_origin(annotation) in {Union, UnionType, Annotated}:
+        return Context in get_args(annotation)
+    return annotation is Context

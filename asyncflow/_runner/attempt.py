@@ -71,13 +71,14 @@ class Attempt:
             changes = self.context.changes()
             if changes:
                 left = {**self.base, **changes}
-                size = sum(byte_size(text) for text in left.values() if text is not None)
+                kept = ((key, text) for key, text in left.items() if text is not None)
+                size = sum(byte_size(key) + byte_size(text) for key, text in kept)
                 limits.check(f"the context that task {name!r} leaves", size)
             result = None
             if value is not None and not isinstance(value, Context):
                 result = to_json_text(value, "result")
                 limits.check(f"the result of task {name!r}", byte_size(result))
-        except (TypeError, ValueError) as error:
+        except Exception as error:  # user code: serializers; a warning may be made an error
             return self.failed(at, error, retryable=False)
         return self._ended(at, Outcome(TaskStatus.SUCCESS, result=result), changes)
 
@@ -104,8 +105,11 @@ class Attempt:
 
 def describe(error: BaseException) -> str:
     """Return the type and the text of an error."""
-    text = str(error)
     name = type(error).__name__
+    try:
+        text = str(error)
+    except Exception:  # user code: an error's own __str__
+        text = "(its text cannot be had)"
     return _printable(f"{name}: {text}" if text else name)
 
 

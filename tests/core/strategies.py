@@ -33,8 +33,8 @@ from tests.core.play import Play
 from tests.core.samples import Asked, Nothing, declared
 
 # `tools/mutants` asks for the short one; the long one takes minutes, and `--timeout 0`
-settings.register_profile("core", deadline=None, derandomize=True, max_examples=80)
-settings.register_profile("core-short", deadline=None, derandomize=True, max_examples=40)
+settings.register_profile("core", deadline=None, derandomize=True, max_examples=60)
+settings.register_profile("core-short", deadline=None, derandomize=True, max_examples=30)
 settings.register_profile("core-long", deadline=None, max_examples=2_000)
 PROPERTY = settings(settings.get_profile(os.environ.get("ASYNCFLOW_PROPERTIES", "core")))
 

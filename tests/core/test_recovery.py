@@ -3,7 +3,7 @@
 from datetime import timedelta
 from itertools import pairwise
 
-from asyncflow._core.commands import EndExecution, SetTimer, StartTask
+from asyncflow._core.commands import EndExecution, SetTimer, StartTask, StopTask
 from asyncflow._core.facts import RetryFellDue
 from asyncflow._core.plan import Plan
 from asyncflow._model.status import TaskAction, TaskStatus, WorkflowStatus
@@ -43,6 +43,27 @@ def test_a_running_attempt_without_a_result_runs_again_as_another_try() -> None:
 
     assert play.recover() == (StartTask("a", 1, 2, last=True),)
     assert (play.status("a"), play.task("a").try_number) == (QUEUED, 2)
+
+
+def test_a_crash_before_the_next_attempt_began_is_no_other_try() -> None:
+    play = Play.begun(parallel("a"))
+    play.run("a")
+
+    again = [play.recover(), play.recover()]
+
+    assert again == [(StartTask("a", 1, 2, last=True),)] * 2
+
+
+def test_a_rule_may_stop_what_a_recovery_has_just_asked_for() -> None:
+    with declared() as workflow:
+        a, b = Nothing("a", idempotent=False), Nothing("b")
+        b.action_on_task_status(STOP, {a: FAILED})
+    play = Play.begun(Plan.of(workflow))
+    play.run("a", "b")
+    play = play.taken_over()
+
+    assert play.recover() == (StartTask("b", 1, 2, last=True), StopTask("b", 1, 2))
+    assert play.recover() == (EndExecution(WorkflowStatus.FAILED),)  # the next crash stopped it
 
 
 def test_a_recorded_result_is_never_run_again() -> None:

@@ -81,6 +81,28 @@ def folder_size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
+def test_the_quickstart_goes_on_with_what_a_killed_call_left(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [*PYTHON, EXAMPLES / "quickstart.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as killed:
+        assert killed.stderr is not None
+        assert "fails on purpose" in killed.stderr.readline()
+        killed.kill()
+
+    done = quickstart(tmp_path)
+
+    assert "  RUNNING  -\n" in done.stdout
+    database = tmp_path / "asyncflow-quickstart.db"
+    assert rows(database, "SELECT status FROM execution") == [("SUCCESS",), ("SUCCESS",)]
+    tries = "SELECT task, try_number FROM task_execution WHERE execution = 1 ORDER BY task"
+    assert rows(database, tries) == [(name, 2 if name == "publish" else 1) for name in TASKS]
+
+
 def test_the_quickstart_finds_nothing_in_an_empty_folder(tmp_path: Path) -> None:
     folder = tmp_path / "empty"
     folder.mkdir()

@@ -56,13 +56,13 @@ def test_a_condition_is_made_with_the_keys_that_it_expects() -> None:
     assert list(SingleEventCondition("a").expect_event_keys) == ["a"]
 
 
-@pytest.mark.parametrize("keys", ["key", [], None, [""], [1], {"a": 1}, ["a", None]])
+@pytest.mark.parametrize("keys", ["key", [], None, [""], [1], {"a"}, {"a": 1}, ["a", None]])
 def test_keys_that_name_no_events_are_refused_by_the_name_of_the_condition(keys: Any) -> None:  # noqa: ANN401  all that is wrong
     with pytest.raises(DefinitionError, match=r"Over: (expect_event_keys is|an event key is)"):
         Over(keys, 0)
 
 
-@pytest.mark.parametrize("key", ["", None, 1, "\ud800"])
+@pytest.mark.parametrize("key", ["", None, 1, "\ud800", "a\0"])
 def test_an_event_key_is_a_non_empty_string(key: Any) -> None:  # noqa: ANN401  all that is wrong
     with pytest.raises(DefinitionError, match="expect_event_key is"):
         SingleEventCondition(key)

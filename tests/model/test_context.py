@@ -201,6 +201,12 @@ def test_a_key_that_is_no_string_is_refused(key: Any) -> None:  # noqa: ANN401  
         Context({key: 1})
 
 
+@pytest.mark.parametrize("key", ["a\0", "\ud800"])
+def test_a_key_that_a_store_could_not_keep_as_text_is_refused(key: str) -> None:
+    with pytest.raises(ValueError, match=r"a key of a context is .*(NUL|lone surrogate)"):
+        Context()[key] = 1
+
+
 @pytest.mark.parametrize("data", [[("a", 1)], "a", 1])
 def test_a_context_is_made_of_a_mapping_only(data: Any) -> None:  # noqa: ANN401  all that is wrong
     with pytest.raises(TypeError, match="a context is made of a mapping"):
@@ -334,7 +340,7 @@ def merged(base: Mapping[str, str], changes: Mapping[str, str | None]) -> dict[s
 TestContextIsLikeADict = ContextIsLikeADict.TestCase
 
 
-@given(st.dictionaries(st.text(st.characters(codec="utf-8")), values))
+@given(st.dictionaries(st.text(st.characters(codec="utf-8", exclude_characters="\0")), values))
 def test_what_is_stored_is_what_was_set(data: dict[str, object]) -> None:
     context = Context(data)
 

@@ -44,19 +44,8 @@ def test_a_duration_is_text_a_number_of_seconds_or_a_timedelta(
     "value",
     [
         *("", " ", "5", "s", "5 s", " 5s", "5s ", "5s\n", "+5s", "-5s", "1.5s", "5S", "5sec", "1w"),
-        *(
-            "30m1h",
-            "1s1s",
-            "1h30",
-            "\u0665s",
-            "²s",
-            "5µs",
-            "1e3s",
-            "0x5s",
-            "5_0s",
-            "\ud800",
-            "\x00",
-        ),
+        *("30m1h", "1s1s", "1h30", "1e3s", "0x5s", "5_0s"),
+        *("\u0665s", "\u00b2s", "5µs", "\ud800", "\x00"),
         *("36526d", "99999999999999999999d", "9" * 13 + "d"),
         *("0s", "0h0m", 0, 0.0, -0.0, 1e-9, timedelta(0)),
         *(-1, -0.5, math.nan, math.inf, -math.inf, 10**400, -(10**400), 1e300),
@@ -64,12 +53,18 @@ def test_a_duration_is_text_a_number_of_seconds_or_a_timedelta(
         *(True, False, None, b"5s", ["5s"], object()),
     ],
 )
-def test_what_is_no_interval_is_refused_with_the_grammar(value: Any) -> None:  # noqa: ANN401
+def test_what_is_no_interval_is_refused_with_the_grammar(value: Any) -> None:  # noqa: ANN401  all that is wrong
     with pytest.raises(ValueError, match="a duration is text like") as raised:
         parse_duration(value, "poll_interval")
 
     assert str(raised.value).startswith("poll_interval is ")
     assert len(str(raised.value)) < 400
+
+
+@pytest.mark.parametrize("text", ["", "0", "-0s"])
+def test_what_is_no_duration_is_not_zero_either(text: str) -> None:
+    with pytest.raises(ValueError, match=r"grace is .* not negative"):
+        parse_duration(text, "grace", zero=True)
 
 
 @pytest.mark.parametrize("value", ["1" * 100_000 + "s", 10**5_000], ids=["text", "number"])

@@ -41,7 +41,7 @@ def test_the_second_task_of_a_name_is_refused() -> None:
     assert (hit.value.task, hit.value.workflow) == ("build", "release")
 
 
-@pytest.mark.parametrize("name", ["", None, 1, b"build", "\ud800"])
+@pytest.mark.parametrize("name", ["", None, 1, b"build", "\ud800", "a\0"])
 def test_a_task_without_a_proper_name_is_refused(name: Any) -> None:  # noqa: ANN401  all that is wrong
     with declared():
         Nothing("build")

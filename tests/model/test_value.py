@@ -217,7 +217,7 @@ def test_the_limits_are_half_a_megabyte_and_two() -> None:
 
 
 @pytest.mark.parametrize("size", [-1, 1.5, "2MB", True])
-def test_a_limit_that_is_no_number_of_bytes_is_refused(size: Any) -> None:  # noqa: ANN401
+def test_a_limit_that_is_no_number_of_bytes_is_refused(size: Any) -> None:  # noqa: ANN401  all that is wrong
     with pytest.raises(ValueError, match="refuse"):
         SizeLimits(refuse=size)
 

@@ -113,7 +113,7 @@ def test_threads_do_not_see_each_others_blocks() -> None:
     assert seen == [None]
 
 
-@pytest.mark.parametrize("name", ["", None, 1, "\ud800"])
+@pytest.mark.parametrize("name", ["", None, 1, "\ud800", "a\0"])
 def test_names_are_non_empty_strings(name: Any) -> None:  # noqa: ANN401  all that is wrong
     with pytest.raises(DefinitionError, match="the name of a workflow is"):
         Workflow(name)
