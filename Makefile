@@ -17,7 +17,7 @@ help: ## show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s  %s\n", $$1, $$2}' Makefile
 
 demo: $(VENV)/.demo ## run the quickstart, on DATA=folder if you like
-	$(PY) examples/quickstart.py $(DATA)
+	$(PY) examples/quickstart.py "$(DATA)"
 
 test: $(VENV)/.test ## run the tests
 	$(PY) -m pytest -q

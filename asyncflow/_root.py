@@ -135,13 +135,12 @@ def closed_error(label: str, root: "Root | None", name: str) -> UsageError:
 class Call(Generic[R]):
     """One coroutine on its way to the home loop, and its outcome on the way back."""
 
-    __slots__ = ("_error", "_make", "_root", "_value", "context", "cut", "done", "name", "task")
+    __slots__ = ("_error", "_make", "_root", "_value", "cut", "done", "name", "task")
 
     _value: R
 
     def __init__(self, make: Callable[[], Coroutine[Any, Any, R]], name: str, root: "Root") -> None:
         self.name = name
-        self.context = copy_context()
         self.done = Done()
         self.task: asyncio.Task[None] | None = None
         self.cut = False  # ended by the home's closing
@@ -303,17 +302,18 @@ class Root:
             self.tell(task.cancel)
 
     def _start(self, call: Call[Any]) -> None:
+        """Start it in this context, which is the caller's: `tell` had it copied."""
         group = self._group
-        if group is not None and not call.done.is_set:  # else it was cancelled before it began
+        if group is not None:  # else it was ended with the others
             main = call.main(self.ready)
-            call.task = group.create_task(main, name=call.name, context=call.context)
+            call.task = group.create_task(main, name=call.name)
             call.task.add_done_callback(lambda _: self._finish_call(call))
 
     def cancel_call(self, call: Call[Any]) -> None:
         if call.task is not None:
             call.task.cancel()
-        elif not call.done.is_set:
-            self._finish_call(call)
+        else:
+            self._finish_call(call)  # it will not begin
 
     def _finish_call(self, call: Call[Any]) -> None:
         with self._lock:

@@ -42,11 +42,6 @@ class StatusRule:
     action: TaskAction
     upstreams: tuple[tuple[str, TaskStatus], ...]
 
-    @property
-    def at_birth(self) -> int:
-        """How many upstreams have their status in an execution that has not begun."""
-        return sum(status is TaskStatus.INIT for _, status in self.upstreams)
-
 
 @dataclass(frozen=True, slots=True)
 class EventRule:

@@ -26,6 +26,9 @@ FailureCallback: TypeAlias = Callable[[str, str, Context], object]
 """``on_failure(task_id, error, context)``, sync or async; the error as ``"ValueError: text"``."""
 
 
+OperatorT = TypeVar("OperatorT", bound="Operator")
+"""A mapping's key is invariant: tasks of one kind only are as good as tasks of all kinds."""
+
 CallbackT = TypeVar("CallbackT", SuccessCallback | None, FailureCallback | None)
 
 
@@ -171,7 +174,7 @@ class Operator(ABC):
     def get_metrics(
         self, context: Context
     ) -> Mapping[str, object] | Awaitable[Mapping[str, object]]:
-        """Return figures about the work; asked for once, when it has ended."""
+        """Return figures about the work. This version does not ask for them yet."""
         return {}
 
     # --- rules ---
@@ -196,7 +199,7 @@ class Operator(ABC):
         self.action_on_condition(action, SingleEventCondition(key))
 
     def action_on_task_status(
-        self, action: TaskAction, upstream_task_status_dict: "Mapping[Operator, TaskStatus]"
+        self, action: TaskAction, upstream_task_status_dict: "Mapping[OperatorT, TaskStatus]"
     ) -> None:
         """Act on this task when all the given tasks have the status that is given for each.
 
@@ -229,7 +232,7 @@ class Operator(ABC):
 
 
 def upstream_statuses(
-    operator: Operator, upstreams: Mapping[Operator, TaskStatus]
+    operator: Operator, upstreams: Mapping[OperatorT, TaskStatus]
 ) -> dict[str, TaskStatus]:
     """Return the statuses that a task waits for, by the names of the tasks that have them.
 

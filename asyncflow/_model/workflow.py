@@ -14,7 +14,7 @@ from typing import Final, Self
 from asyncflow._model.check import check_tasks, listed
 from asyncflow._model.condition import Condition
 from asyncflow._model.naming import checked_name
-from asyncflow._model.operator import OPEN_WORKFLOW, Operator
+from asyncflow._model.operator import OPEN_WORKFLOW, Operator, OperatorT
 from asyncflow._model.status import TaskAction, TaskStatus
 from asyncflow.errors import DefinitionError, DuplicateTaskError
 
@@ -147,7 +147,7 @@ class Workflow:
         self,
         task_name: str,
         action: TaskAction,
-        upstream_task_status_dict: Mapping[Operator, TaskStatus],
+        upstream_task_status_dict: Mapping[OperatorT, TaskStatus],
     ) -> None:
         """Act on a task when others have statuses; see `Operator.action_on_task_status`."""
         self._task(task_name).action_on_task_status(action, upstream_task_status_dict)

@@ -17,7 +17,13 @@ P = ParamSpec("P")
 R = TypeVar("R")
 ClientT = TypeVar("ClientT", bound=Client)
 
-TABLES = ("execution", "task_execution", "context", "event", "fact", "inbox", "runner")
+WARNED, REFUSED = 512 * 1024, 2 * 1024 * 1024
+"""Bytes of JSON."""
+
+
+def quoted(size: int) -> str:
+    """Return a string that has so many bytes of JSON."""
+    return "x" * (size - len('""'))
 
 
 class Form(ABC):
@@ -36,8 +42,10 @@ class Form(ABC):
 class Blocking(Form):
     """`x.f(...)`: the home is a thread of its own."""
 
-    def open(self, client: ClientT) -> AbstractContextManager[ClientT]:
-        return client
+    @contextmanager
+    def open(self, client: ClientT) -> Generator[ClientT]:
+        with client:
+            yield client
 
     def call(self, dual: Dual[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         return dual(*args, **kwargs)
@@ -86,12 +94,16 @@ def dump(client: Client) -> object:
     store = client._store
     if isinstance(store, MemoryStore):
         tables = store._opened()
-        rows = [(each.new, each.head, each.owner, each.context) for each in tables.executions.values()]
+        rows = [
+            (each.new, each.head, each.owner, each.context) for each in tables.executions.values()
+        ]
         return repr((rows, [astuple(each) for each in tables.events], tables.inbox, tables.runners))
     return dump_file(Path(store.location))
 
 
 def dump_file(path: Path) -> object:
     with closing(sqlite3.connect(path)) as db:
-        names = [name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type='table'")]
+        names = [
+            name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type='table'")
+        ]
         return {name: db.execute(f"SELECT * FROM {name}").fetchall() for name in names}

@@ -1,0 +1,173 @@
+"""Which public calls have both forms, and which are plain: both lists are pinned here.
+
+Whatever may wait has both; what only computes is plain, and so are the hooks that users override.
+A call that is new goes into one of the lists, on purpose.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+import pytest
+
+import asyncflow
+from asyncflow import Client, NotificationClient, Runner, WorkflowExecution
+from asyncflow._dual import (
+    Dual,
+    DualIterator,
+    Shutdown,
+    dual_classmethod,
+    dual_iterator,
+    dual_iterator_classmethod,
+    dual_method,
+)
+from asyncflow._model.port import CURRENT_TASK, Port, TaskScope
+
+DUAL = {
+    *(f"Client.{name}" for name in ("start", "execute", "execution", "executions", "wait", "stop")),
+    *("Client.send_event", "NotificationClient.send_event"),
+    *("WorkflowExecution.get", "WorkflowExecution.listall", "WorkflowExecution.refresh"),
+    *("WorkflowExecution.task_executions", "WorkflowExecution.wait", "WorkflowExecution.stop"),
+}
+
+PORT = {
+    *("find_execution", "find_executions", "find_task_executions", "find_context"),
+    *("await_end", "request_stop", "publish", "publish_from"),
+}
+"""What handles ask of a client, on its home loop: coroutines, not for users."""
+
+CLOCK = {"now", "monotonic", "call_at", "call_at_time", "call_later", "pause", "deadline"}
+HOOKS = {"start", "await_termination", "stop", "get_metrics"}
+RULES = {"action_on_condition", "action_on_event_received", "action_on_task_status"}
+
+PLAIN = {
+    *(f"Client.{name}" for name in PORT),
+    *(f"Runner.{name}" for name in ("publish", "request_stop")),
+    *(f"Clock.{name}" for name in CLOCK),
+    *(f"SystemClock.{name}" for name in ("now", "monotonic", "call_at", "call_at_time")),
+    *(f"VirtualClock.{name}" for name in ("now", "monotonic", "call_at", "call_at_time")),
+    *(f"VirtualClock.{name}" for name in ("advance", "advance_to", "settle")),
+    *("VirtualClock.next_deadline", "VirtualClock.add_settler"),
+    *(f"Context.{name}" for name in ("set", "clear", "copy", "get_task_status")),
+    *(f"Context.{name}" for name in ("of", "changes", "to_texts")),
+    *(
+        "Condition.is_met",
+        "SingleEventCondition.is_met",
+        "TaskRule.trigger",
+        "WorkflowRule.trigger",
+    ),
+    *("Event.of", "TaskExecution.of", "SizeLimits.check"),
+    *(f"Operator.{name}" for name in HOOKS | RULES | {"start_after"}),
+    *("PythonOperator.start", "task"),
+    *(f"Registry.{name}" for name in ("find", "register", "workflow", "workflows")),
+    *(f"Workflow.{name}" for name in RULES | {"add", "check_open"}),
+    *(f"WorkflowBuilder.{name}" for name in ("build", "description", "tag")),
+    "WorkflowContextManager.get_current_workflow",
+    "WorkflowContextManager.pop_context_managed_workflow",
+    "WorkflowContextManager.push_context_managed_workflow",
+}
+
+COROUTINES = {
+    *(f"Client.{name}" for name in PORT),
+    *(f"Runner.{name}" for name in ("publish", "request_stop")),
+    *("Clock.pause", "VirtualClock.advance", "VirtualClock.advance_to", "VirtualClock.settle"),
+    "PythonOperator.start",
+}
+"""The plain ones that must be awaited all the same: the port, the clock, and a hook."""
+
+DESCRIPTORS = (dual_method, dual_classmethod, dual_iterator, dual_iterator_classmethod)
+EXPORTED = {name: getattr(asyncflow, name) for name in asyncflow.__all__}
+
+
+def members(name: str, cls: type) -> Iterator[tuple[str, object]]:
+    """Yield what a class and its private bases define: what is exported itself is seen there."""
+    bases = [base for base in cls.__mro__ if base.__module__.startswith("asyncflow")]
+    for base in bases:
+        if base is cls or base not in EXPORTED.values():
+            yield from ((f"{name}.{each}", value) for each, value in vars(base).items())
+
+
+def surface() -> Iterator[tuple[str, object]]:
+    for name, value in EXPORTED.items():
+        if inspect.isclass(value):
+            yield from members(name, value)
+        else:
+            yield name, value
+
+
+def is_public(name: str) -> bool:
+    return not name.rpartition(".")[2].startswith("_")
+
+
+def function_of(value: object) -> object:
+    return value.__func__ if isinstance(value, (classmethod, staticmethod)) else value
+
+
+def plain() -> dict[str, object]:
+    found = {name: function_of(value) for name, value in surface() if is_public(name)}
+    return {name: value for name, value in found.items() if inspect.isfunction(value)}
+
+
+def test_the_calls_with_both_forms_are_these() -> None:
+    found = {name for name, value in surface() if isinstance(value, (*DESCRIPTORS, Dual))}
+
+    assert found == DUAL
+
+
+def test_the_plain_calls_are_these() -> None:
+    assert set(plain()) == PLAIN
+
+
+def test_of_the_plain_calls_these_alone_are_coroutines() -> None:
+    assert {name for name, each in plain().items() if inspect.iscoroutinefunction(each)} == (
+        COROUTINES
+    )
+
+
+def test_the_port_is_what_its_protocol_says() -> None:
+    asked = {name for name, each in vars(Port).items() if inspect.iscoroutinefunction(each)}
+
+    assert asked == PORT
+
+
+def test_what_opens_has_both_forms_of_everything() -> None:
+    for cls in (Client, Runner):
+        assert {"__enter__", "__exit__", "__aenter__", "__aexit__"} <= set(dir(cls))
+        assert isinstance(cls(":memory:").shutdown, Shutdown)
+        assert inspect.iscoroutinefunction(cls(":memory:").shutdown.aio)
+
+
+def bound() -> list[tuple[str, Any, Callable[..., object]]]:
+    """Return each dual call as users meet it, with the function that it was made of."""
+    client = Runner(":memory:")
+    scope = TaskScope(client, 1, "one", "default", "a task", 1, 1)
+    token = CURRENT_TASK.set(scope)
+    notifier = NotificationClient()
+    CURRENT_TASK.reset(token)
+    owners: dict[str, object] = {
+        "Client": client,
+        "NotificationClient": notifier,
+        "WorkflowExecution": WorkflowExecution(client, cast("Any", None)),
+    }
+    found: list[tuple[str, Any, Callable[..., object]]] = []
+    for name in sorted(DUAL):
+        owner, _, attribute = name.partition(".")
+        descriptor = cast("Any", inspect.getattr_static(owners[owner], attribute))
+        found.append((name, getattr(owners[owner], attribute), descriptor._body))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "call", "body"), [pytest.param(*each, id=each[0]) for each in bound()]
+)
+def test_both_forms_have_the_signature_and_the_docstring_of_the_one_body(
+    name: str, call: Any, body: Callable[..., object]
+) -> None:
+    hidden = 2 if isinstance(call, DualIterator) else 1  # self or cls; the cursor of a page
+    expected = list(inspect.signature(body).parameters.values())[hidden:]
+
+    assert list(inspect.signature(call).parameters.values()) == expected
+    assert call.__doc__ == body.__doc__
+    assert call.__doc__
+    assert call.__name__ == name.rpartition(".")[2]
+    assert inspect.iscoroutinefunction(call.aio) != isinstance(call, DualIterator)
