@@ -8,12 +8,16 @@ import os
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
-from typing import Any, TypeVar
+from contextvars import ContextVar
+from typing import Any, Final, TypeVar
 
 from asyncflow._root import Call, Root, block, closed_error, outlast, settle
 from asyncflow.errors import SyncInLoopError, UsageError
 
 R = TypeVar("R")
+
+GATE: Final[ContextVar[Callable[[], None] | None]] = ContextVar("asyncflow_gate", default=None)
+"""Asked before each call in either form; it raises where the calling code must not call."""
 
 
 class Home:
@@ -82,6 +86,7 @@ class Home:
 
         A signal handler that raises (Ctrl-C) cancels it, and is heard once it ended, or after 10 s.
         """
+        _pass_gate()
         self.check_blocking(name)
         root = self._admitting()
         if root is None:
@@ -97,6 +102,7 @@ class Home:
 
         Cancelling the caller cancels it, and waits for its end.
         """
+        _pass_gate()
         root = self._root
         if root is not None and root.loop is asyncio.get_running_loop():
             return await make_coroutine()
@@ -165,6 +171,12 @@ class Home:
                 f"inside `async with {self.label}(...) as ...:`"
             )
         return closed_error(self.label, root, name)
+
+
+def _pass_gate() -> None:
+    gate = GATE.get()
+    if gate is not None:
+        gate()
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:

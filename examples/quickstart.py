@@ -191,9 +191,10 @@ if __name__ == "__main__":
     parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).parent / "data")
     parser.add_argument("--database", type=Path, default=Path("asyncflow-quickstart.db"))
     given = parser.parse_args()
-    if not (os.access(given.folder, os.R_OK) and given.folder.is_dir()):
-        parser.exit(2, f"no folder that can be read: {str(given.folder)!r}\n")
+    folder = given.folder.expanduser()
+    if not (os.access(folder, os.R_OK) and folder.is_dir()):
+        parser.exit(2, f"no folder that can be read: {str(folder)!r}\n")
     try:
-        sys.exit(asyncio.run(main(given.folder.resolve(), given.database.absolute())))
+        sys.exit(asyncio.run(main(folder.resolve(), given.database.absolute())))
     except (AsyncflowError, KeyboardInterrupt) as problem:
         sys.exit(f"quickstart: {str(problem) or 'interrupted; the next call goes on with it'}")

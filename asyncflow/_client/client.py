@@ -374,7 +374,7 @@ class Client(DualContext):
             record = await self._existing(name)
             if record.status.final:
                 return record
-            if record.parked_reason is not None:
+            if record.parked_reason is not None and not record.stopping:
                 raise ExecutionParkedError(name, record.parked_reason)
             await self._pause(name, pause)
             pause = min(pause * 2, LAST_LOOK)

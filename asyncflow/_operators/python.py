@@ -157,8 +157,9 @@ def _found(
     place, wanted = next(chain(annotated, named), (None, None))
     if place is None or wanted is None:
         return None
-    by_position = place <= given and wanted.kind is not wanted.KEYWORD_ONLY
-    return place if by_position or wanted.kind is wanted.POSITIONAL_ONLY else wanted.name
+    if place <= given and wanted.kind is not wanted.KEYWORD_ONLY:
+        return place
+    return None if wanted.kind is wanted.POSITIONAL_ONLY else wanted.name
 
 
 def _parameters(function: Callable[..., object]) -> list[inspect.Parameter]:

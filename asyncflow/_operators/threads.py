@@ -12,6 +12,7 @@ import anyio
 import anyio.to_thread
 
 from asyncflow._model.port import CURRENT_TASK, StopSign
+from asyncflow.errors import TaskStopped
 
 T = TypeVar("T")
 
@@ -32,14 +33,19 @@ async def in_thread(function: Callable[[], T]) -> T:
     def work() -> T:
         nonlocal working
         working = True
+        sign.threads += 1  # before the look: who raises the sign looks here afterwards
         try:
+            if sign.raised:
+                raise TaskStopped
             return function()
+        except GeneratorExit as error:  # thrown into a coroutine, it would close all that await it
+            text = "a function in a thread raised GeneratorExit"
+            raise RuntimeError(text) from error
         finally:
+            sign.threads -= 1
             working = False
 
-    sign.threads += 1
     try:
         return await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=SLOTS.get())
     finally:
-        sign.threads -= 1
         sign.abandoned = sign.abandoned or working

@@ -22,12 +22,17 @@ from asyncflow._runner.live import LiveExecution
 LONGEST: Final = 64 * 1024
 """Characters of a traceback that are kept: its end, where the error is."""
 
+LONGEST_ERROR: Final = 16 * 1024
+"""Characters of an error's text that are kept: its beginning."""
+
 
 @dataclass(slots=True, eq=False)
 class Attempt:
     """A body at work.
 
     Attributes:
+        stopper: calls a user's `stop`, while that works.
+        begun: its body is on the loop, and can be cancelled.
         stopping: it was told to stop.
         dropped: its runner shuts down; its end is nobody's to tell, the next owner starts it anew.
     """
@@ -38,10 +43,17 @@ class Attempt:
     context: Context
     scope: TaskScope
     body: asyncio.Task[None] | None = None
+    stopper: asyncio.Task[None] | None = None
     patience: Timer | None = None
+    begun: bool = False
     stopping: bool = False
     dropped: bool = False
     base: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def ending(self) -> bool:
+        """Whether the engine cancels it; any other cancellation is the user's own affair."""
+        return self.stopping or self.dropped
 
     def began(self, at: datetime) -> TaskStarted:
         """Tell that the body began."""
@@ -59,7 +71,7 @@ class Attempt:
         outcome = Outcome(
             TaskStatus.FAILED,
             error=describe(error),
-            traceback=_printable("".join(traceback.format_exception(error)))[-LONGEST:],
+            traceback=_trace(error),
             abandoned=self.scope.stop_sign.abandoned,
         )
         return self._ended(at, outcome, retryable=retryable)
@@ -110,7 +122,17 @@ def describe(error: BaseException) -> str:
         text = str(error)
     except Exception:  # user code: an error's own __str__
         text = "(its text cannot be had)"
+    if len(text) > LONGEST_ERROR:
+        text = f"{text[:LONGEST_ERROR]}... ({len(text):,} characters)"
     return _printable(f"{name}: {text}" if text else name)
+
+
+def _trace(error: BaseException) -> str | None:
+    try:
+        lines = traceback.format_exception(error)
+    except Exception:  # user code: an exception's own attributes
+        return None
+    return _printable("".join(lines))[-LONGEST:]
 
 
 def _printable(text: str) -> str:

@@ -3,6 +3,7 @@
 They are called after the body and before its end is on disk, so at least once.
 """
 
+import asyncio
 import logging
 from datetime import timedelta
 from typing import Final
@@ -32,7 +33,9 @@ async def call_back(clock: Clock, attempt: Attempt, ended: TaskEnded) -> None:
             elif _final_failure(attempt, ended) and operator.on_failure is not None:
                 context = callback_context(*seen, {})
                 await call(operator.on_failure, name, ended.outcome.error or "", context)
-    except Exception:  # user code: the task's end stays what it is
+    except BaseException as error:  # user code: the task's end stays what it is
+        if attempt.ending and isinstance(error, asyncio.CancelledError):
+            raise
         logger.exception("a callback of task %r of %r raised", name, execution)
 
 

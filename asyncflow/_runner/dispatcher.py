@@ -27,6 +27,7 @@ class Dispatcher:
         self._clock = clock
         self._tasks = tasks
         self._timers: dict[tuple[int, str, int], Timer] = {}
+        self._closed = False
 
     def __call__(self, live: LiveExecution, command: Command) -> None:
         """Carry out one command."""
@@ -49,11 +50,14 @@ class Dispatcher:
 
     def close(self) -> None:
         """Let no timer fire any more; the next owner sets them anew."""
+        self._closed = True
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
 
     def _set_timer(self, live: LiveExecution, command: SetTimer) -> None:
+        if self._closed:
+            return
         key = (live.id, command.task, command.sequence_number)
 
         def fire() -> None:

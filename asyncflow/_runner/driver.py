@@ -31,7 +31,13 @@ from asyncflow._runner.work import Answer, Work
 from asyncflow._store.batch import Fence, Receipt
 from asyncflow._store.protocol import Store
 from asyncflow._store.queries import StoredExecutions
-from asyncflow.errors import ExecutionExistsError, FencedError, StoreError, UsageError
+from asyncflow.errors import (
+    AsyncflowError,
+    ExecutionExistsError,
+    FencedError,
+    StoreError,
+    UsageError,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -78,24 +84,26 @@ class Driver:
         self._riding: deque[Told] = deque()
         self._ride: Timer | None = None
         self._wake: asyncio.Future[None] | None = None
-        self._idle: list[asyncio.Future[None]] = []
-        self._judging = 0
-        self._busy = False
+        self._callers: set[asyncio.Future[int] | asyncio.Future[None]] = set()
+        self._resting = False
+        self._rest_waiters: list[asyncio.Future[None]] = []
         self._closing = False
         self._pause = AFTER_ERROR[0]
-        self._failure: BaseException | None = None
+        self._over: BaseException | None = None
 
     def put(self, entry: Entry) -> None:
         """Append: the entry is answered in the order of coming, in one of the next transactions."""
         self.check()
+        if not isinstance(entry, Undeliverable) and entry.done is not None:
+            self._callers.add(entry.done)
+            entry.done.add_done_callback(self._callers.discard)
         self._inbox.append(entry)
         self._stir()
 
     def check(self) -> None:
-        """Raise `UsageError` if the runner has failed: nothing is answered any more."""
-        if self._failure is not None:
-            text = f"the runner has failed and answers nothing more: {self._failure!r}"
-            raise UsageError(text) from self._failure
+        """Raise `UsageError` if nothing is answered any more."""
+        if self._over is not None:
+            raise _refusal(self._over) from self._over
 
     def ride(self, told: Told) -> None:
         """Append a start that nobody waits for: it goes with the next transaction."""
@@ -114,11 +122,23 @@ class Driver:
         self._closing = True
         self._stir()
 
+    def end(self, error: BaseException) -> None:
+        """Answer nothing more, and tell all who wait for an answer why."""
+        if self._over is not None:
+            return
+        self._over = error
+        told = error if isinstance(error, AsyncflowError) else _refusal(error)
+        for caller in tuple(self._callers):
+            if not caller.done():
+                caller.set_exception(told)
+        for live in self.lives.values():
+            live.wake()
+
     async def settled(self) -> None:
-        """Return when nothing is left to answer."""
-        while self._busy or self._inbox or self._riding or self._judging:
+        """Return when nothing can be answered before time moves on."""
+        while not self._resting:
             waiter = asyncio.get_running_loop().create_future()
-            self._idle.append(waiter)
+            self._rest_waiters.append(waiter)
             await waiter
 
     async def run(self) -> None:
@@ -126,19 +146,19 @@ class Driver:
         try:
             await self._run()
         except BaseException as error:
-            self._failure = error
-            for live in self.lives.values():
-                live.wake()
+            self.end(error)
             raise
+        else:
+            self.end(UsageError("it was shut down"))
+        finally:
+            self._rest()
 
     async def _run(self) -> None:
         while True:
-            self._busy = False
             if not self._ready:
                 if self._closing:
                     return
                 await self._something()
-            self._busy = True
             work = self._take()
             if work.empty:
                 self._finish(work, Receipt())
@@ -156,16 +176,21 @@ class Driver:
 
     def _stir(self) -> None:
         if self._wake is not None and not self._wake.done():
+            self._resting = False
             self._wake.set_result(None)
 
+    def _rest(self) -> None:
+        """Tell those who wait for it that only time, or somebody else, gives more to do."""
+        self._resting = True
+        waiters, self._rest_waiters = self._rest_waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
     async def _something(self) -> None:
-        """Wait until there is something to do, telling those who wait for the opposite."""
-        if not (self._riding or self._judging):
-            idle, self._idle = self._idle, []
-            for waiter in idle:
-                if not waiter.done():
-                    waiter.set_result(None)
+        """Wait until there is something to do."""
         self._wake = asyncio.get_running_loop().create_future()
+        self._rest()
         await self._wake
         self._wake = None
 
@@ -194,6 +219,7 @@ class Driver:
                 self._publish(work, entry)
             case Undeliverable(letter):
                 work.taken.append(letter)
+                work.undeliverable.append(entry)
             case _:
                 assert_never(entry)
 
@@ -226,6 +252,8 @@ class Driver:
 
     def _tell(self, work: Work, told: Told) -> None:
         """Answer a fact, unless the execution waits for a condition to be judged."""
+        if told.publication is not None and told.publication.refused:
+            return  # judged meanwhile, and not stored
         if told.live.held is not None and told.verdicts is None:
             told.live.held.append(told)
             return
@@ -233,7 +261,6 @@ class Driver:
             verdicts = self._judge.verdicts(told.live, told.publication.event)
             if not isinstance(verdicts, frozenset):
                 told.live.held = deque()
-                self._judging += 1
                 self._judge.later(verdicts, lambda met: self._judged(told, met))
                 return
             told.verdicts = verdicts
@@ -241,7 +268,6 @@ class Driver:
 
     def _judged(self, told: Told, met: frozenset[int]) -> None:
         """Answer the event that was judged, then what its execution was told meanwhile."""
-        self._judging -= 1
         told.verdicts = met
         held, told.live.held = told.live.held or deque[Told](), None
         self._inbox.extendleft(reversed([told, *held]))
@@ -282,7 +308,8 @@ class Driver:
             if live not in refused:
                 self._dispatch(live, command)
         for live in work.answers:
-            self._look_at(live)
+            if live not in refused:
+                self._look_at(live)
         for entry in work.entries:
             self._acknowledge(entry, refused)
         for publication in work.publications:
@@ -330,7 +357,9 @@ class Driver:
         again = work.refuse(error)
         lives = [live for live, answer in work.answers.items() if answer.new is None]
         while True:
+            self._rest()
             await self._clock.pause(self._pause)
+            self._resting = False
             self._pause = min(self._pause * 2, AFTER_ERROR[1])
             if await self._reload(lives):
                 break
@@ -350,6 +379,10 @@ class Driver:
                 live.plan, stored.head, stored.tasks, stored.context
             )
         return True
+
+
+def _refusal(error: BaseException) -> UsageError:
+    return UsageError(f"the runner answers nothing more: {str(error) or repr(error)}")
 
 
 def _confirm(publication: Publication) -> None:

@@ -85,6 +85,7 @@ class Publication:
         done: resolved with the offset when all who hear it have answered, on disk.
         letter: the inbox item that brought it, already stored.
         open: answers that are still to be written.
+        refused: it could not be stored, and nobody is to hear it any more.
     """
 
     event: EventRecord
@@ -93,6 +94,7 @@ class Publication:
     letter: int | None = None
     offset: int | None = None
     open: int = 0
+    refused: bool = False
 
 
 @dataclass(slots=True)

@@ -3,6 +3,7 @@
 It looks once a second. A look reads; it writes only when there is something to take.
 """
 
+import asyncio
 import logging
 from datetime import timedelta
 from typing import Final
@@ -52,8 +53,8 @@ class Ownership:
         self._driver = driver
         self._registry = registry
         self._plans = plans
-        self._seen: frozenset[int] = frozenset()
-        self.others = False
+        self._letters: dict[int, Publication | None] = {}
+        self._looking = asyncio.Lock()
 
     async def recover(self) -> None:
         """Take over all that no live owner holds, also what is declared nowhere here.
@@ -62,8 +63,24 @@ class Ownership:
         runner, which may know it, leaves it to that one.
         """
         await self.look()
-        if not self.others:
-            await self._claim((), None)
+        if not await self.others():
+            async with self._looking:
+                await self._claim((), None)
+
+    async def others(self) -> bool:
+        """Say whether any other runner, as far as one can tell, is alive."""
+        return any(not is_gone(row) for row in await self._other_rows())
+
+    async def answered(self, offset: int) -> None:
+        """Return when this runner's executions have answered an event that came by letter."""
+        try:
+            await self.look()
+        except StoreError as error:
+            logger.warning("an event is stored and is looked at later: %s", error)
+            return
+        for letter in self._letters.values():
+            if letter is not None and letter.offset == offset and letter.done is not None:
+                await letter.done
 
     async def watch(self) -> None:
         """Look again and again. Ends by cancellation."""
@@ -78,13 +95,18 @@ class Ownership:
 
     async def look(self) -> None:
         """Take over what is nobody's, and read what others have put before this runner."""
-        rows = [row for row in await self._store.read(Runners()) if row.id != self._fence.runner]
-        dead = tuple(row.id for row in rows if is_gone(row))
-        self.others = len(dead) < len(rows)
-        _log_dead(rows, dead)
-        pairs = tuple((each.namespace, each.name) for each in self._registry.workflows())
-        await self._claim(dead, pairs)
-        await self._read_letters()
+        # One at a time: a letter to what another look is just taking over has its reader here.
+        async with self._looking:
+            rows = await self._other_rows()
+            dead = tuple(row.id for row in rows if is_gone(row))
+            _log_dead(rows, dead)
+            pairs = tuple((each.namespace, each.name) for each in self._registry.workflows())
+            await self._claim(dead, pairs)
+            while await self._read_letters():
+                await self._driver.settled()
+
+    async def _other_rows(self) -> list[RunnerRow]:
+        return [row for row in await self._store.read(Runners()) if row.id != self._fence.runner]
 
     async def _claim(
         self, dead: tuple[str, ...], workflows: tuple[tuple[str, str], ...] | None
@@ -117,25 +139,41 @@ class Ownership:
         fact = ExecutionRecovered(now) if begun else ExecutionStarted(now)
         self._driver.put(Told(live, fact))
 
-    async def _read_letters(self) -> None:
-        items = await self._store.read(Inbox(self._fence.runner))
-        for item in items:
-            if item.id not in self._seen:
-                self._deliver(item)
+    async def _read_letters(self) -> bool:
+        """Deliver what is there, once; say whether there may be more."""
+        query = Inbox(self._fence.runner)
+        items = await self._store.read(query)
+        new = [item for item in items if item.id not in self._letters]
         # What was answered meanwhile is not there any more; what is there was delivered.
-        self._seen = frozenset(item.id for item in items)
+        self._letters = {item.id: self._letters.get(item.id) for item in items}
+        for item in new:
+            try:
+                self._letters[item.id] = self._deliver(item)
+            except StoreError as error:  # it stays there, for a runner that understands it
+                logger.error("a letter is not delivered: %s", error)  # noqa: TRY400  it says it all
+        return len(items) == query.limit and bool(new)
 
-    def _deliver(self, item: InboxItem) -> None:
+    def _deliver(self, item: InboxItem) -> Publication | None:
         letter, event = item.letter, item.letter.event
         live = None if letter.execution is None else self._driver.lives.get(letter.execution)
         if live is None and letter.execution is not None:
             self._driver.put(Undeliverable(item.id))
         elif event is not None:
             heard = Publication(event, live, letter=item.id, offset=event.offset)
+            heard.done = asyncio.get_running_loop().create_future()
+            heard.done.add_done_callback(_looked_at)
             self._driver.put(heard)
+            return heard
         elif live is not None:
             fact = request(letter.kind, letter.body, letter.at)
             self._driver.put(Told(live, fact, letter=item.id))
+        return None
+
+
+def _looked_at(done: asyncio.Future[int]) -> None:
+    """Take note of an error that nobody may be waiting for."""
+    if not done.cancelled():
+        done.exception()
 
 
 def _log_dead(rows: list[RunnerRow], dead: tuple[str, ...]) -> None:

@@ -1,22 +1,23 @@
 """The runner: a client that also works. It opens the store, starts every coroutine, and drains.
 
 All coroutines of the engine are started here, in one task group, which lives in the root task of
-the runner's home.
+the runner's home; users' code runs beside it.
 """
 
 import asyncio
 import logging
 import os
 import uuid
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from os import PathLike
-from typing import Final
+from typing import Any, Final
 
 from asyncflow._client.client import Client, event_letter
-from asyncflow._clock import Clock
+from asyncflow._clock import Callback, Clock, VirtualClock
 from asyncflow._core.execution import ExecutionState
 from asyncflow._core.facts import ExecutionStarted, StopRequested
 from asyncflow._model.duration import parse_duration
@@ -32,7 +33,7 @@ from asyncflow._runner.ownership import Ownership
 from asyncflow._runner.process import HERE, enter, identity, leave
 from asyncflow._runner.task_runner import TaskRunner
 from asyncflow._store.batch import Fence, RunnerRow
-from asyncflow.errors import UsageError
+from asyncflow.errors import StoreError, UsageError
 
 logger = logging.getLogger(__name__)
 
@@ -48,9 +49,16 @@ class Engine:
     """What an open runner consists of."""
 
     driver: Driver
+    judge: Judge
     tasks: TaskRunner
     dispatcher: Dispatcher
     ownership: Ownership
+    closing: bool = False
+
+    def drop(self) -> None:
+        """Cancel users' code, without an end to tell."""
+        self.tasks.drop()
+        self.judge.drop()
 
 
 class Runner(Client):
@@ -101,64 +109,83 @@ class Runner(Client):
             enter(row.id)
             try:
                 fence = await self._store.register(row)
-                async with self._working(fence):
-                    yield
-                await self._store.release(fence)
+                try:
+                    async with self._working(fence):
+                        yield
+                finally:
+                    await self._release(fence)
             finally:
                 leave(row.id)
+
+    async def _release(self, fence: Fence) -> None:
+        """Let others take over at once, also after a failure: this process may go on for long."""
+        try:
+            await self._store.release(fence)
+        except StoreError:
+            logger.exception("runner %s stays in the store until its process ends", fence.runner)
 
     @asynccontextmanager
     async def _working(self, fence: Fence) -> AsyncGenerator[None]:
         """Run the engine's coroutines, and drain them at the end."""
-        async with asyncio.TaskGroup() as group:
-            engine = self._engine = self._build(group, fence)
-            driving = group.create_task(engine.driver.run(), name="asyncflow driver")
-            await engine.ownership.recover()
-            watching = group.create_task(engine.ownership.watch(), name="asyncflow ownership")
-            try:
-                yield
-            finally:
-                self._engine = None
-                watching.cancel()
-                await self._drain(engine, driving)
-                for live in engine.driver.lives.values():
-                    live.wake()
+        try:
+            async with asyncio.TaskGroup() as group:
+                engine = self._engine = self._build(group, fence)
+                driving = group.create_task(_vital(engine, engine.driver.run()))
+                settler = _settle(self._clock, engine.driver)
+                try:
+                    await engine.ownership.recover()
+                    watching = group.create_task(_vital(engine, engine.ownership.watch()))
+                    try:
+                        yield
+                    finally:
+                        watching.cancel()
+                finally:
+                    await self._drain(engine, driving)
+                    self._engine = None
+                    settler()
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from None  # the first is why the others came
 
     def _build(self, group: asyncio.TaskGroup, fence: Fence) -> Engine:
-        tasks = TaskRunner(group, self._clock, self, self._limits, self._threads)
+        spawn = partial(_spawn, group)
+        tasks = TaskRunner(spawn, self._clock, self, self._limits, self._threads)
         dispatcher = Dispatcher(self._clock, tasks)
-        judge = Judge(self._clock, group.create_task)
+        judge = Judge(self._clock, spawn)
         driver = Driver(self._store, self._clock, fence, judge, dispatcher)
         dispatcher.driver = driver
         ownership = Ownership(
             self._store, self._clock, fence, driver, registry=self._registry, plans=self._plans
         )
-        return Engine(driver, tasks, dispatcher, ownership)
+        return Engine(driver, judge, tasks, dispatcher, ownership)
 
     async def _drain(self, engine: Engine, driving: asyncio.Task[None]) -> None:
         """Start nothing more, let what runs end within the grace, and store its ends."""
+        engine.closing = True
         engine.tasks.close()
         engine.dispatcher.close()
         try:
             async with self._clock.deadline(self._grace):
                 await engine.tasks.drained()
+                await engine.judge.drained()
         except TimeoutError:
             logger.warning(
                 "tasks still run after %s: the next runner starts them anew", self._grace
             )
-            engine.tasks.drop()
+            engine.drop()
         engine.driver.close()
         try:
             async with self._clock.deadline(self._grace or GRACE):
-                await asyncio.shield(driving)
+                await asyncio.wait({driving})
+                await engine.tasks.drained()  # of those that were dropped, which may clean up
         except TimeoutError:
-            logger.error("the store did not take the last facts: they are lost, tasks run again")  # noqa: TRY400  the traceback would say nothing more
-            driving.cancel()
+            if not driving.done():
+                logger.error("the store did not take the last facts: tasks run again")  # noqa: TRY400  the traceback would say nothing more
+                driving.cancel()
 
     @property
     def _working_engine(self) -> Engine:
         if self._engine is None:
-            text = f"{self.label} is not open, or shuts down: open it with `async with` or `with`"
+            text = f"{self.label} is not open: open it with `async with` or `with`"
             raise UsageError(text)
         return self._engine
 
@@ -168,6 +195,9 @@ class Runner(Client):
         self, workflow: Workflow, texts: Mapping[str, str], name: str | None
     ) -> ExecutionRecord:
         """Store an execution that this runner owns, and begin it in the same transaction."""
+        if self._working_engine.closing:
+            text = f"{self.label} shuts down and starts nothing more: open another one"
+            raise UsageError(text)
         driver = self._working_engine.driver
         plan = self._plans.of(workflow)
         row = self._row(plan, name)
@@ -208,6 +238,8 @@ class Runner(Client):
         finally:
             if news in live.waiters:
                 live.waiters.remove(news)
+        if driver.names.get(name) is live:
+            driver.check()
 
     async def request_stop(self, name: str) -> None:
         """Return once the wish to stop an execution is on disk."""
@@ -224,11 +256,59 @@ class Runner(Client):
         """Store an event for those who hear it, and return it with its offset."""
         engine = self._working_engine
         live = None if event.execution is None else engine.driver.lives.get(event.execution)
-        if engine.ownership.others or (live is None and event.execution is not None):
+        if live is None and (event.execution is not None or await engine.ownership.others()):
             # Others hear it too, or nobody here: it goes by letter, also to ourselves.
             (offset,) = await self._store.append([event_letter(event)])
-            await engine.ownership.look()
+            if offset is not None:
+                await engine.ownership.answered(offset)
             return replace(event, offset=offset)
         done = asyncio.get_running_loop().create_future()
         engine.driver.put(Publication(event, live, done))
         return replace(event, offset=await done)
+
+
+def _spawn(
+    group: asyncio.TaskGroup, coroutine: Coroutine[Any, Any, None]
+) -> asyncio.Task[None]:
+    """Run users' code beside the group, which would wait for ever for what ends by no cancelling.
+
+    An error of the engine's own, which comes out of it, ends the group all the same.
+    """
+
+    def check(task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is None:
+            return
+        failing = _raise(error)
+        try:
+            group.create_task(failing)
+        except RuntimeError:  # the group ends already
+            failing.close()
+            logger.error("%r failed while its runner ended", task, exc_info=error)
+
+    task = asyncio.get_running_loop().create_task(coroutine)
+    task.add_done_callback(check)
+    return task
+
+
+async def _raise(error: BaseException) -> None:
+    raise error
+
+
+async def _vital(engine: Engine, work: Coroutine[Any, Any, None]) -> None:
+    """Do what the runner cannot be without: where it fails, all ends, and hears why."""
+    try:
+        await work
+    except Exception as error:  # whatever it is: raised on, it ends the group
+        engine.driver.end(error)
+        engine.drop()
+        raise
+
+
+def _settle(clock: Clock, driver: Driver) -> Callback:
+    """Let a virtual clock stand still while the driver is at work; return what ends that."""
+    return clock.add_settler(driver.settled) if isinstance(clock, VirtualClock) else _nothing
+
+
+def _nothing() -> None:
+    """Nothing was set up."""

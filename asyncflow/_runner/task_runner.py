@@ -1,13 +1,15 @@
 """The life of operators: started, stopped, watched, and their ends told as facts. No policy.
 
-Every body is a task of the runner's one task group. An end that is not told was not recorded, and
-the next owner of the execution starts the task again.
+An end that is not told was not recorded, and the next owner of the execution starts the task
+again.
 """
 
 import asyncio
 import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 import anyio
 
@@ -16,6 +18,7 @@ from asyncflow._core.commands import StartTask, StopTask
 from asyncflow._core.facts import TaskEnded
 from asyncflow._core.state import Outcome
 from asyncflow._failpoint import hit
+from asyncflow._home import GATE
 from asyncflow._model.context import Context
 from asyncflow._model.operator import Operator
 from asyncflow._model.port import CURRENT_TASK, Port, StopSign, TaskScope
@@ -41,14 +44,14 @@ class TaskRunner:
 
     def __init__(
         self,
-        group: asyncio.TaskGroup,
+        spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
         clock: Clock,
         port: Port,
         limits: SizeLimits,
         threads: int,
     ) -> None:
-        """Run bodies in ``group``, blocking ones in at most so many threads."""
-        self._group = group
+        """Run bodies in what ``spawn`` starts, blocking ones in at most so many threads."""
+        self._spawn = spawn
         self._clock = clock
         self._port = port
         self._limits = limits
@@ -65,7 +68,8 @@ class TaskRunner:
         operator = live.workflow.tasks[command.task]
         attempt = self._attempt(live, command, operator)
         self._attempts[key] = attempt
-        attempt.body = self._group.create_task(self._run(driver, attempt), name=command.task)
+        attempt.body = self._spawn(self._run(driver, attempt))
+        attempt.body.set_name(command.task)
 
     def stop(self, driver: Driver, live: LiveExecution, command: StopTask) -> None:
         """End a body: at once if it runs on the loop, within a grace if in a thread."""
@@ -77,12 +81,13 @@ class TaskRunner:
             return
         attempt.stopping = True
         attempt.scope.stop_sign.raised = True
+        if not attempt.begun:
+            return  # it looks when it begins; cancelled now, it would never begin, nor tell its end
+        until = self._clock.monotonic() + STOP_GRACE.total_seconds()
         if type(attempt.operator).stop is not Operator.stop:
-            self._group.create_task(self._call_stop(attempt))
-        elif attempt.scope.stop_sign.threads:
-            attempt.patience = self._clock.call_later(STOP_GRACE, lambda: _abandon(attempt))
-        elif attempt.body is not None:
-            attempt.body.cancel()
+            attempt.stopper = self._spawn(self._call_stop(attempt, until))
+        else:
+            self._end_body(attempt, until)
 
     def close(self) -> None:
         """Start nothing more."""
@@ -99,8 +104,11 @@ class TaskRunner:
         for attempt in list(self._attempts.values()):
             attempt.dropped = True
             attempt.scope.stop_sign.raised = True
-            if attempt.body is not None:
-                attempt.body.cancel()
+            for each in (attempt.stopper, attempt.body):
+                if each is not None:
+                    each.cancel()
+            if not attempt.begun:
+                self._forget(attempt)
 
     def _attempt(self, live: LiveExecution, command: StartTask, operator: Operator) -> Attempt:
         scope = TaskScope(
@@ -118,18 +126,22 @@ class TaskRunner:
         return Attempt(live, command, operator, context, scope, base=base)
 
     async def _run(self, driver: Driver, attempt: Attempt) -> None:
-        """See one attempt through. It must not raise: it would take all others with it."""
-        CURRENT_TASK.set(attempt.scope)
+        """See one attempt through. It must not raise: it would end the runner."""
+        attempt.begun = True
         SLOTS.set(self._slots)
+        _enter(attempt)
         try:
+            if attempt.stopping:
+                raise asyncio.CancelledError
             hit("task.start.before")
             await self._tell_start(driver, attempt)
             ended = await self._work(attempt)
             hit("task.result.before")
-        except asyncio.CancelledError:
-            if not attempt.stopping:
+        except asyncio.CancelledError as error:
+            if attempt.dropped:
                 raise
-            ended = attempt.stopped(self._clock.now())
+            stopped = attempt.stopping
+            ended = attempt.stopped(self._clock.now()) if stopped else self._fail(attempt, error)
         finally:
             self._forget(attempt)
         if not attempt.dropped:
@@ -166,7 +178,7 @@ class TaskRunner:
         """Return how the body ended, its callbacks called."""
         ended = await self._body(attempt)
         hit("task.body.after")
-        if attempt.stopping or attempt.dropped:
+        if attempt.ending:
             return ended
         await call_back(self._clock, attempt, ended)
         return ended
@@ -179,35 +191,54 @@ class TaskRunner:
             async with deadline:
                 value = await _operate(attempt.operator, attempt.context, limit)
         except asyncio.CancelledError as error:
-            current = asyncio.current_task()
-            if current is not None and current.cancelling():
+            if attempt.ending:
                 raise
-            return self._fail(attempt, error)  # it was not cancelled from outside: its own error
+            return self._fail(attempt, error)  # the user's own, as any other error
         except TaskStopped:
             return attempt.stopped(self._clock.now())
         except BaseException as error:  # user code: even SystemExit ends the task, not the loop
             if isinstance(error, TimeoutError) and deadline.expired:
-                attempt.scope.stop_sign.raised = True
-                error = TimeoutError(f"the attempt took longer than {limit}")
+                return self._time_out(attempt, limit)
             return self._fail(attempt, error)
         return attempt.succeeded(self._clock.now(), value, self._limits)
 
     def _fail(self, attempt: Attempt, error: BaseException) -> TaskEnded:
+        ended = attempt.failed(self._clock.now(), error)
         name, execution = attempt.command.task, attempt.live.name
         again = "" if attempt.command.last else ", it is tried again"
-        logger.warning("task %r of %r failed%s: %r", name, execution, again, error)
-        return attempt.failed(self._clock.now(), error)
+        logger.warning("task %r of %r failed%s: %s", name, execution, again, ended.outcome.error)
+        return ended
 
-    async def _call_stop(self, attempt: Attempt) -> None:
+    def _time_out(self, attempt: Attempt, limit: timedelta | None) -> TaskEnded:
+        """End an attempt whose thread, if it has one, is left to itself."""
+        ended = self._fail(attempt, TimeoutError(f"the attempt took longer than {limit}"))
+        attempt.scope.stop_sign.raised = True
+        # Its callbacks are not stopped: they get a sign of their own.
+        attempt.scope = replace(attempt.scope, stop_sign=StopSign())
+        _enter(attempt)
+        return ended
+
+    async def _call_stop(self, attempt: Attempt, until: float) -> None:
         """Let a user's operator stop its work its own way, then end its body."""
         try:
             async with self._clock.deadline(STOP_GRACE):
                 await call(attempt.operator.stop, attempt.context)
-        except Exception:  # user code: the body is ended all the same
+        except BaseException as error:  # user code: the body is ended all the same
+            if attempt.dropped and isinstance(error, asyncio.CancelledError):
+                raise
             name, execution = attempt.command.task, attempt.live.name
             logger.exception("stop() of task %r of %r raised", name, execution)
-        if attempt.body is not None:
-            attempt.body.cancel()
+        self._end_body(attempt, until)
+
+    def _end_body(self, attempt: Attempt, until: float) -> None:
+        """Cancel a body; one that works in a thread may end by itself until then."""
+        body = attempt.body
+        if body is None or body.done():
+            return
+        if attempt.scope.stop_sign.threads:
+            attempt.patience = self._clock.call_at(until, lambda: _cancel(body))
+        else:
+            body.cancel()
 
 
 async def _operate(operator: Operator, context: Context, limit: timedelta | None) -> object:
@@ -220,10 +251,14 @@ async def _operate(operator: Operator, context: Context, limit: timedelta | None
     return last if value is None else value
 
 
-def _abandon(attempt: Attempt) -> None:
-    """Leave a thread to itself that did not end."""
-    if attempt.body is not None:
-        attempt.body.cancel()
+def _enter(attempt: Attempt) -> None:
+    """Let the code that runs from now on know its task, and be refused once that is stopped."""
+    CURRENT_TASK.set(attempt.scope)
+    GATE.set(attempt.scope.check)
+
+
+def _cancel(body: asyncio.Task[None]) -> None:
+    body.cancel()
 
 
 def _never_began(command: StopTask, clock: Clock) -> TaskEnded:

@@ -11,7 +11,14 @@ from asyncflow._core.execution import Decision
 from asyncflow._core.facts import Fact
 from asyncflow._core.state import Head
 from asyncflow._model.record import EventRecord
-from asyncflow._runner.live import LiveExecution, Publication, Told, Wanted
+from asyncflow._runner.live import (
+    Entry,
+    LiveExecution,
+    Publication,
+    Told,
+    Undeliverable,
+    Wanted,
+)
 from asyncflow._store.batch import (
     Batch,
     ExecutionWrite,
@@ -77,6 +84,7 @@ class Work:
     )
     entries: list[Told | Wanted] = field(default_factory=list[Told | Wanted])
     publications: list[Publication] = field(default_factory=list[Publication])
+    undeliverable: list[Undeliverable] = field(default_factory=list[Undeliverable])
 
     def __len__(self) -> int:
         """Return how much was taken from the inbox."""
@@ -102,19 +110,23 @@ class Work:
             taken=tuple(self.taken),
         )
 
-    def refuse(self, error: Exception) -> "list[Told | Publication]":
+    def refuse(self, error: Exception) -> list[Entry]:
         """Tell callers that it could not be stored; return what is to be answered again."""
-        again: list[Told | Publication] = []
+        again: list[Entry] = [*self.undeliverable]
         for entry in self.entries:
             if isinstance(entry, Told) and _returns(entry):
+                if entry.publication is not None:
+                    entry.publication.open += 1
                 again.append(entry)
             elif entry.done is not None and not entry.done.done():
                 entry.done.set_exception(error)
         for publication in self.publications:
-            if publication.letter is not None and publication.offset is not None:
-                again.append(replace(publication, open=0))
-            elif publication.done is not None and not publication.done.done():
-                publication.done.set_exception(error)
+            if publication.offset is None:
+                publication.refused = True
+                if publication.done is not None and not publication.done.done():
+                    publication.done.set_exception(error)
+            elif not publication.open:  # nobody hears it, but its letter is to be taken
+                again.append(publication)
         return again
 
     def _events(self) -> Iterator[EventRecord]:
@@ -127,8 +139,8 @@ def _returns(told: Told) -> bool:
     """Say whether a fact whose answer was not stored is to be answered again.
 
     A caller who waits gets the error instead; so does the one who published an event that this
-    very transaction should have stored, and a letter's event is published again as a whole.
+    very transaction should have stored.
     """
     if told.publication is None:
         return told.done is None
-    return told.publication.offset is not None and told.publication.letter is None
+    return told.publication.offset is not None

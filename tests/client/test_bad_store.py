@@ -3,7 +3,7 @@
 import os
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import cast
@@ -71,7 +71,7 @@ def contents(folder: Path) -> dict[str, bytes | None]:
 
 
 @pytest.mark.parametrize(
-    ("arrange", "error", "text"),
+    "case",
     [
         (directory, StoreLocationError, "data is a directory"),
         (text_file, StoreLocationError, "notes.txt is not an SQLite database"),
@@ -84,10 +84,9 @@ def test_what_is_no_database_of_ours_is_refused_and_left_as_it_was(
     form: Form,
     kind: type[Client],
     tmp_path: Path,
-    arrange: Callable[[Path], Path],
-    error: type[StoreError],
-    text: str,
+    case: tuple[Callable[[Path], Path], type[StoreError], str],
 ) -> None:
+    arrange, error, text = case
     path = arrange(tmp_path)
     before = contents(tmp_path)
 
@@ -107,7 +106,7 @@ def test_plain_use_tells_the_same(kind: type[Client], tmp_path: Path) -> None:
 
 
 @contextmanager
-def nobody() -> Iterator[Path]:
+def nobody() -> Generator[Path]:
     """Give a folder that is another user's; be that other user as long as files are opened."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -131,9 +130,9 @@ def test_a_file_that_cannot_be_written_is_refused_and_left_as_it_was(
     with nobody() as folder:
         before = contents(folder)
 
-        with pytest.raises(StoreReadOnlyError, match=r"flows\.db.*make"):
-            with form.open(kind(folder / "flows.db")):
-                """Never entered."""
+        refused = pytest.raises(StoreReadOnlyError, match=r"flows\.db.*make")
+        with refused, form.open(kind(folder / "flows.db")):
+            """Never entered."""
 
         assert contents(folder) == before
 

@@ -100,7 +100,7 @@ def is_public(name: str) -> bool:
 
 
 def function_of(value: object) -> object:
-    return value.__func__ if isinstance(value, (classmethod, staticmethod)) else value
+    return getattr(value, "__func__", value)
 
 
 def plain() -> dict[str, object]:
@@ -137,7 +137,10 @@ def test_what_opens_has_both_forms_of_everything() -> None:
         assert inspect.iscoroutinefunction(cls(":memory:").shutdown.aio)
 
 
-def bound() -> list[tuple[str, Any, Callable[..., object]]]:
+Bound = Dual[..., object] | DualIterator[..., object]
+
+
+def bound() -> list[tuple[str, Bound, Callable[..., object]]]:
     """Return each dual call as users meet it, with the function that it was made of."""
     client = Runner(":memory:")
     scope = TaskScope(client, 1, "one", "default", "a task", 1, 1)
@@ -149,10 +152,10 @@ def bound() -> list[tuple[str, Any, Callable[..., object]]]:
         "NotificationClient": notifier,
         "WorkflowExecution": WorkflowExecution(client, cast("Any", None)),
     }
-    found: list[tuple[str, Any, Callable[..., object]]] = []
+    found: list[tuple[str, Bound, Callable[..., object]]] = []
     for name in sorted(DUAL):
         owner, _, attribute = name.partition(".")
-        descriptor = cast("Any", inspect.getattr_static(owners[owner], attribute))
+        descriptor = inspect.getattr_static(owners[owner], attribute)
         found.append((name, getattr(owners[owner], attribute), descriptor._body))
     return found
 
@@ -161,7 +164,7 @@ def bound() -> list[tuple[str, Any, Callable[..., object]]]:
     ("name", "call", "body"), [pytest.param(*each, id=each[0]) for each in bound()]
 )
 def test_both_forms_have_the_signature_and_the_docstring_of_the_one_body(
-    name: str, call: Any, body: Callable[..., object]
+    name: str, call: Bound, body: Callable[..., object]
 ) -> None:
     hidden = 2 if isinstance(call, DualIterator) else 1  # self or cls; the cursor of a page
     expected = list(inspect.signature(body).parameters.values())[hidden:]

@@ -174,9 +174,9 @@ def test_it_speaks_for_the_task_that_made_it_from_any_thread(form: Form) -> None
 
 
 def test_outside_a_task_it_cannot_be_made(form: Form) -> None:
-    with form.open(Runner(":memory:", registry=Registry())):
-        with pytest.raises(UsageError, match="only inside a task"):
-            NotificationClient(None)
+    refused = pytest.raises(UsageError, match="only inside a task")
+    with form.open(Runner(":memory:", registry=Registry())), refused:
+        NotificationClient(None)
 
 
 async def test_a_task_that_was_told_to_stop_sends_nothing() -> None:

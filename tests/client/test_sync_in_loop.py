@@ -70,9 +70,9 @@ async def test_each_blocking_form_names_the_call_to_await_instead(kind: type[Cli
 async def test_with_in_a_loop_names_async_with(kind: type[Client]) -> None:
     client = kind(":memory:")
 
-    with pytest.raises(UsageError, match=rf"use `async with {kind.__name__}\(...\)` here"):
-        with client:
-            """Never entered."""
+    text = rf"use `async with {kind.__name__}\(\.\.\.\)` here"
+    with pytest.raises(UsageError, match=text), client:
+        """Never entered."""
     with pytest.raises(SyncInLoopError):
         client.execution("one")  # plain use opens nothing here either
 
@@ -101,9 +101,10 @@ async def test_aio_on_one_that_was_closed_says_so(kind: type[Client]) -> None:
     async with kind(":memory:", registry=declared()) as client:
         execution = await client.start.aio("waits")
 
-    for call in (lambda: client.start.aio("waits"), lambda: execution.wait.aio()):
-        with pytest.raises(UsageError, match=rf"{kind.__name__} is closed"):
-            await call()
+    with pytest.raises(UsageError, match=rf"{kind.__name__} is closed"):
+        await client.start.aio("waits")
+    with pytest.raises(UsageError, match=rf"{kind.__name__} is closed"):
+        await execution.wait.aio()
 
 
 async def test_a_blocking_form_in_a_thread_of_the_home_loop_works() -> None:

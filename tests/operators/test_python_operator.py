@@ -1,14 +1,11 @@
 """Functions as tasks: what they are called with, where they run, and what they return."""
 
-import asyncio
-import contextvars
 import decimal
 import inspect
 import threading
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Executor, Future
 from functools import partial
-from typing import Annotated, Any, Optional, cast
+from typing import Annotated, Any, Optional, Unpack, cast
 
 import pytest
 
@@ -18,37 +15,19 @@ from asyncflow import (
     DefinitionError,
     PythonOperator,
     Registry,
-    Runner,
-    TaskExecution,
-    TaskStatus,
     Workflow,
     task,
 )
+from tests.operators.runs import Filling, result_of, run
 
 
-async def run(function: Callable[..., object], threads: int = 40, **options: Any) -> TaskExecution:
-    """Run a function as the only task of a workflow, and return its task execution."""
-    with Registry() as registry, Workflow("one"):
-        PythonOperator("one", function, **options)
-    async with Runner(":memory:", registry=registry, threads=threads) as runner:
-        done = await runner.execute.aio("one", {"given": 1}, timeout="10s")
-        (found,) = await done.task_executions.aio()
-    return found
-
-
-async def result_of(function: Callable[..., object], **options: Any) -> object:
-    found = await run(function, **options)
-    assert found.status is TaskStatus.SUCCESS, found.error_message
-    return found.result
-
-
-def refusal(function: Callable[..., object], **options: Any) -> str:
+def refusal(function: Callable[..., object], **filling: Unpack[Filling]) -> str:
     with (
         Registry(),
         pytest.raises(DefinitionError) as caught,
         Workflow("one"),
     ):
-        PythonOperator("one", function, **options)
+        PythonOperator("one", function, **filling)
     return str(caught.value)
 
 
@@ -75,7 +54,7 @@ def by_optional(ctx: Context | None = None) -> object:
     return ctx and ctx["given"]
 
 
-def by_old_optional(ctx: Optional[Context] = None) -> object:  # noqa: UP007, UP045
+def by_old_optional(ctx: Optional[Context] = None) -> object:  # noqa: UP045
     return ctx and ctx["given"]
 
 
@@ -104,9 +83,10 @@ async def on_the_loop(context: Context) -> object:
 
 
 def _unresolved() -> Callable[..., object]:
-    def function(ctx: "Context", other: "Missing" = None) -> object:  # type: ignore[name-defined] # noqa: F821  as under TYPE_CHECKING
-        return ctx["given"]
+    def function(ctx: object, other: object = None) -> object:
+        return (cast("Context", ctx)["given"], other)[0]
 
+    function.__annotations__ = {"ctx": "Context", "other": "OnlyForTypeCheckers"}
     return function
 
 
@@ -169,6 +149,12 @@ async def test_op_args_and_op_kwargs_are_passed_beside_the_context() -> None:
         assert await result_of(function, op_args=[7], op_kwargs={"b": 8}) == [7, 8, 1]
     for function in (last, first, between, far, rest):
         assert await result_of(function, op_args=(7, 8)) == [7, 8, 1]
+
+
+def test_a_context_that_no_argument_leads_to_is_refused() -> None:
+    def function(path: str, context: Context, /) -> None: ...
+
+    assert "missing a required argument: 'path'" in refusal(function)
 
 
 def test_a_parameter_that_nothing_fills_is_refused_and_named() -> None:
@@ -245,22 +231,25 @@ def gives_an_awaitable(context: Context) -> Awaitable[int]:
     return aplus(10, context)
 
 
-@pytest.mark.parametrize(
-    "function",
-    [
-        Adder(10),
-        AsyncAdder(10),
-        Adder(10).method,
-        Adder(10).amethod,
-        Adder.of_the_class,
-        Adder.of_nobody,
-        partial(plus, 10),
-        partial(aplus, 10),
-        partial(AsyncAdder(10)),
-        lambda context: 10 + int(cast("Context", context)["given"]),
-        gives_an_awaitable,
-    ],
-)
+by_lambda: Callable[[Context], int] = lambda context: 10 + int(context["given"])  # noqa: E731  it is about lambdas
+
+
+CALLABLES: list[Callable[..., object]] = [
+    Adder(10),
+    AsyncAdder(10),
+    Adder(10).method,
+    Adder(10).amethod,
+    Adder.of_the_class,
+    Adder.of_nobody,
+    partial(plus, 10),
+    partial(aplus, 10),
+    partial(AsyncAdder(10)),
+    by_lambda,
+    gives_an_awaitable,
+]
+
+
+@pytest.mark.parametrize("function", CALLABLES)
 async def test_whatever_can_be_called_can_be_a_task(function: Callable[..., object]) -> None:
     assert await result_of(function) == 11
 
@@ -292,7 +281,7 @@ def test_a_task_is_called_like_its_function_and_looks_like_it() -> None:
     with Registry(), Workflow("one"):
 
         @task(id="one")
-        def add(a: int, context: Context | None = None, *, b: int = 2) -> int:
+        def add(a: int = 1, context: Context | None = None, *, b: int = 2) -> int:
             """Add two numbers."""
             return a + b
 
@@ -302,7 +291,7 @@ def test_a_task_is_called_like_its_function_and_looks_like_it() -> None:
     assert add(1, b=3) == 4
     assert add.__doc__ == "Add two numbers."
     assert cast("Any", add).__name__ == "add"
-    assert [each for each in signature.parameters] == ["a", "context", "b"]
+    assert list(signature.parameters) == ["a", "context", "b"]
     assert lambdas.name == "<lambda>"
     assert lambdas() == "called"
 
@@ -316,135 +305,3 @@ async def test_a_coroutine_function_is_called_like_itself() -> None:
 
     assert await double(4) == 8
     assert double.name == "double"
-
-
-# --- threads ---
-
-
-class NoThreads(Executor):
-    """Stands for a default executor that an embedding service needs for itself."""
-
-    def submit(self, *_args: object, **_kwargs: object) -> Future[Any]:  # type: ignore[override]
-        raise AssertionError("a task runs in the loop's default executor")
-
-
-async def test_tasks_in_threads_leave_the_loops_default_executor_alone() -> None:
-    def work(context: Context) -> bool:
-        context["worked"] = True
-        return threading.current_thread() is not threading.main_thread()
-
-    executor = NoThreads()
-    loop = asyncio.get_running_loop()
-    cast("Any", loop)._default_executor = executor
-
-    assert await result_of(work) is True
-    cast("Any", loop)._default_executor = None
-
-
-class Crowd:
-    """Counts who is inside, and holds them there until ``size`` came or all that can have come."""
-
-    def __init__(self, size: int) -> None:
-        self.most = 0
-        self._inside = 0
-        self._lock = threading.Lock()
-        self._full = threading.Barrier(size)
-
-    def __call__(self) -> None:
-        with self._lock:
-            self._inside += 1
-            self.most = max(self.most, self._inside)
-        self._full.wait(5)  # nobody leaves before so many are inside
-        with self._lock:
-            self._inside -= 1
-
-
-@pytest.mark.parametrize("threads", [1, 2, 5])
-async def test_no_more_tasks_work_in_threads_than_the_runner_gives(threads: int) -> None:
-    crowd = Crowd(threads)
-    with Registry() as registry, Workflow("many"):
-        for number in range(10):
-            PythonOperator(f"t{number}", crowd)
-
-    async with Runner(":memory:", registry=registry, threads=threads) as runner:
-        done = await runner.execute.aio("many", timeout="10s")
-
-    assert done.status == "SUCCESS", done.error_message
-    assert crowd.most == threads
-
-
-async def test_tasks_in_threads_do_not_hold_up_those_on_the_loop() -> None:
-    free, entered = threading.Event(), asyncio.Event()
-    with Registry() as registry, Workflow("both"):
-
-        @task(id="blocks")
-        def blocks() -> None:
-            assert free.wait(5)
-
-        @task(id="frees")
-        async def frees() -> None:
-            entered.set()
-            free.set()
-
-    async with Runner(":memory:", registry=registry, threads=1) as runner:
-        done = await runner.execute.aio("both", timeout="10s")
-
-    assert done.status == "SUCCESS", done.error_message
-    assert entered.is_set()
-
-
-async def test_a_thread_that_raises_stop_iteration_fails_its_task_alone() -> None:
-    def broken() -> None:
-        raise StopIteration("none left")
-
-    found = await run(broken)
-
-    assert found.status is TaskStatus.FAILED
-    assert "StopIteration" in str(found.error_message)
-
-
-# --- context variables ---
-
-CALLER: contextvars.ContextVar[str] = contextvars.ContextVar("caller", default="nobody")
-
-
-async def test_a_thread_sees_the_context_variables_of_its_task_and_changes_nobodys() -> None:
-    CALLER.set("the opener")
-
-    def in_a_thread() -> str:
-        seen = CALLER.get()
-        CALLER.set("a thread")
-        return seen
-
-    with Registry() as registry, Workflow("many"):
-        for number in range(3):
-            PythonOperator(f"t{number}", in_a_thread)
-
-    async with Runner(":memory:", registry=registry, threads=1) as runner:
-        done = await runner.execute.aio("many", timeout="10s")
-        results = [each.result for each in await done.task_executions.aio()]
-
-    assert results == ["the opener"] * 3
-    assert CALLER.get() == "the opener"
-
-
-async def test_what_one_task_sets_no_other_sees() -> None:
-    CALLER.set("the opener")
-
-    with Registry() as registry, Workflow("many"):
-
-        @task(id="first")
-        async def first() -> str:
-            seen = CALLER.get()
-            CALLER.set("first")
-            return seen
-
-        @task(id="second", dependencies=[first])
-        async def second() -> str:
-            return CALLER.get()
-
-    async with Runner(":memory:", registry=registry) as runner:
-        done = await runner.execute.aio("many", timeout="10s")
-        results = [each.result for each in await done.task_executions.aio()]
-
-    assert results == ["the opener"] * 2

@@ -380,9 +380,10 @@ class Process(Operator):
         self.cleaned = False
 
     def start(self, context: Context) -> None:
-        self.begun.set()
+        """Nothing to do."""
 
     def await_termination(self, context: Context, timeout: float | None = None) -> None:
+        self.begun.set()
         self.told.wait()
         self.cleaned = True
 
