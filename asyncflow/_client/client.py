@@ -371,17 +371,18 @@ class Client(DualContext):
         """Look again and again, less and less often."""
         pause = FIRST_LOOK
         while True:
-            record = await self._existing(name)
-            if record.status.final:
+            record = await self._end_of(name)
+            if record is not None:
                 return record
-            if record.parked_reason is not None and not record.stopping:
-                raise ExecutionParkedError(name, record.parked_reason)
-            await self._pause(name, pause)
+            await self._clock.pause(pause)
             pause = min(pause * 2, LAST_LOOK)
 
-    async def _pause(self, name: str, pause: timedelta) -> None:
-        """Wait until another look at an execution may show something new."""
-        await self._clock.pause(pause)
+    async def _end_of(self, name: str) -> ExecutionRecord | None:
+        """Return an execution if it has ended, None if that may still come."""
+        record = await self._existing(name)
+        if record.parked_reason is not None and not record.stopping and not record.status.final:
+            raise ExecutionParkedError(name, record.parked_reason)
+        return record if record.status.final else None
 
 
 def event_letter(event: EventRecord) -> Letter:

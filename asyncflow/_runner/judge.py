@@ -93,9 +93,7 @@ class Judge:
             return False
         return met if isinstance(met, Awaitable) else bool(met)
 
-    async def _await(
-        self, live: LiveExecution, event: Event, opinions: list[Opinion]
-    ) -> Verdicts:
+    async def _await(self, live: LiveExecution, event: Event, opinions: list[Opinion]) -> Verdicts:
         GATE.set(_refuse)
         met = set[int]()
         for rule, opinion in opinions:

@@ -223,23 +223,29 @@ class Runner(Client):
             owner=None,
         )
 
-    async def _pause(self, name: str, pause: timedelta) -> None:
-        """Wait for news of an execution that this runner owns; look again after a while else."""
+    async def _ended(self, name: str) -> ExecutionRecord:
+        """Look at each piece of news of an execution that this runner owns, else as a client."""
         driver = self._working_engine.driver
-        driver.check()
-        live = driver.names.get(name)
-        if live is None:
-            await super()._pause(name, pause)
-            return
-        news = asyncio.get_running_loop().create_future()
-        live.waiters.append(news)
-        try:
-            await news
-        finally:
-            if news in live.waiters:
-                live.waiters.remove(news)
-        if driver.names.get(name) is live:
-            driver.check()
+        while (live := driver.names.get(name)) is not None:
+            # Before the look, so that nothing comes unseen between the two.
+            news = asyncio.get_running_loop().create_future()
+            live.waiters.append(news)
+            try:
+                record = await self._end_of(name)
+                if record is not None:
+                    return record
+                await news
+            finally:
+                if news in live.waiters:
+                    live.waiters.remove(news)
+            if driver.names.get(name) is live:
+                driver.check()
+        return await super()._ended(name)
+
+    async def _end_of(self, name: str) -> ExecutionRecord | None:
+        """Look at an execution, unless this runner is over."""
+        self._working_engine.driver.check()
+        return await super()._end_of(name)
 
     async def request_stop(self, name: str) -> None:
         """Return once the wish to stop an execution is on disk."""
@@ -267,9 +273,7 @@ class Runner(Client):
         return replace(event, offset=await done)
 
 
-def _spawn(
-    group: asyncio.TaskGroup, coroutine: Coroutine[Any, Any, None]
-) -> asyncio.Task[None]:
+def _spawn(group: asyncio.TaskGroup, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
     """Run users' code beside the group, which would wait for ever for what ends by no cancelling.
 
     An error of the engine's own, which comes out of it, ends the group all the same.
@@ -284,7 +288,7 @@ def _spawn(
             group.create_task(failing)
         except RuntimeError:  # the group ends already
             failing.close()
-            logger.error("%r failed while its runner ended", task, exc_info=error)
+            logger.error("%r failed while its runner ended", task, exc_info=error)  # noqa: TRY400  it is another error
 
     task = asyncio.get_running_loop().create_task(coroutine)
     task.add_done_callback(check)

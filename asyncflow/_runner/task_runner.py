@@ -131,12 +131,7 @@ class TaskRunner:
         SLOTS.set(self._slots)
         _enter(attempt)
         try:
-            if attempt.stopping:
-                raise asyncio.CancelledError
-            hit("task.start.before")
-            await self._tell_start(driver, attempt)
-            ended = await self._work(attempt)
-            hit("task.result.before")
+            ended = await self._see_through(driver, attempt)
         except asyncio.CancelledError as error:
             if attempt.dropped:
                 raise
@@ -146,6 +141,15 @@ class TaskRunner:
             self._forget(attempt)
         if not attempt.dropped:
             driver.put(Told(attempt.live, ended))
+
+    async def _see_through(self, driver: Driver, attempt: Attempt) -> TaskEnded:
+        if attempt.stopping:  # before it began
+            return attempt.stopped(self._clock.now())
+        hit("task.start.before")
+        await self._tell_start(driver, attempt)
+        ended = await self._work(attempt)
+        hit("task.result.before")
+        return ended
 
     def _forget(self, attempt: Attempt) -> None:
         del self._attempts[attempt.live.id, attempt.command.task]

@@ -3,8 +3,10 @@
 It also holds what must wait for the commit: commands, and callers who are to be told.
 """
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from asyncflow._core.commands import Command
 from asyncflow._core.execution import Decision
@@ -28,6 +30,8 @@ from asyncflow._store.batch import (
     TaskWrite,
 )
 from asyncflow._store.fact_text import fact_body
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -114,17 +118,15 @@ class Work:
         """Tell callers that it could not be stored; return what is to be answered again."""
         again: list[Entry] = [*self.undeliverable]
         for entry in self.entries:
-            if isinstance(entry, Told) and _returns(entry):
-                if entry.publication is not None:
-                    entry.publication.open += 1
+            if isinstance(entry, Told) and _reopened(entry):
                 again.append(entry)
-            elif entry.done is not None and not entry.done.done():
-                entry.done.set_exception(error)
+            elif entry.done is not None:
+                _fail(entry.done, error)
         for publication in self.publications:
             if publication.offset is None:
                 publication.refused = True
-                if publication.done is not None and not publication.done.done():
-                    publication.done.set_exception(error)
+                if publication.done is not None:
+                    _fail(publication.done, error)
             elif not publication.open:  # nobody hears it, but its letter is to be taken
                 again.append(publication)
         return again
@@ -135,12 +137,20 @@ class Work:
             yield replace(publication.event, execution=None if live is None else live.id)
 
 
-def _returns(told: Told) -> bool:
-    """Say whether a fact whose answer was not stored is to be answered again.
+def _fail(done: asyncio.Future[T], error: Exception) -> None:
+    if not done.done():
+        done.set_exception(error)
+
+
+def _reopened(told: Told) -> bool:
+    """Say whether a fact whose answer was not stored is to be answered again; it is open then.
 
     A caller who waits gets the error instead; so does the one who published an event that this
     very transaction should have stored.
     """
     if told.publication is None:
         return told.done is None
-    return told.publication.offset is not None
+    if told.publication.offset is None:
+        return False
+    told.publication.open += 1
+    return True

@@ -2,7 +2,6 @@
 
 import decimal
 import inspect
-import threading
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Annotated, Any, Optional, Unpack, cast
@@ -18,7 +17,7 @@ from asyncflow import (
     Workflow,
     task,
 )
-from tests.operators.runs import Filling, result_of, run
+from tests.operators.runs import Filling, result_of
 
 
 def refusal(function: Callable[..., object], **filling: Unpack[Filling]) -> str:
@@ -32,6 +31,9 @@ def refusal(function: Callable[..., object], **filling: Unpack[Filling]) -> str:
 
 
 # --- the context ---
+
+Data = Context
+Number = decimal.Context
 
 
 def by_name(context: object) -> object:
@@ -47,6 +49,10 @@ def by_text(ctx: "Context") -> object:
 
 
 def by_full_text(ctx: "asyncflow.Context") -> object:
+    return ctx["given"]
+
+
+def by_another_name(ctx: "Data") -> object:
     return ctx["given"]
 
 
@@ -93,7 +99,8 @@ def _unresolved() -> Callable[..., object]:
 @pytest.mark.parametrize(
     "function",
     [
-        *(by_name, by_annotation, by_text, by_full_text, by_optional, by_old_optional),
+        *(by_name, by_annotation, by_text, by_full_text, by_another_name),
+        *(by_optional, by_old_optional),
         *(by_optional_text, by_annotated, by_position_alone, by_keyword_alone),
         *(by_annotation_before_name, on_the_loop, _unresolved()),
     ],
@@ -111,8 +118,8 @@ async def test_a_function_without_a_context_gets_none() -> None:
     def anything(*args: object, **kwargs: object) -> list[int]:
         return [len(args), len(kwargs)]
 
-    def another_context(context_of: decimal.Context | None = None) -> bool:
-        return context_of is None
+    def another_context(of: decimal.Context | None = None, text: "Number | None" = None) -> bool:
+        return of is None and text is None
 
     assert await result_of(nothing) == "called"
     assert await result_of(anything) == [0, 0]
@@ -252,29 +259,6 @@ CALLABLES: list[Callable[..., object]] = [
 @pytest.mark.parametrize("function", CALLABLES)
 async def test_whatever_can_be_called_can_be_a_task(function: Callable[..., object]) -> None:
     assert await result_of(function) == 11
-
-
-async def test_what_only_makes_a_coroutine_runs_on_the_loop_alone() -> None:
-    here = threading.get_ident()
-    made: list[int] = []
-
-    class Called:
-        def __call__(self) -> Awaitable[None]:
-            raise NotImplementedError("the subclass is async")
-
-    class AsyncCalled(Called):
-        async def __call__(self) -> None:
-            made.append(threading.get_ident())
-
-    def slot_taken() -> None:
-        made.append(threading.get_ident())
-
-    await run(AsyncCalled())
-    await run(partial(AsyncCalled()))
-    await run(slot_taken)
-
-    assert made[:2] == [here, here]
-    assert made[2] != here
 
 
 def test_a_task_is_called_like_its_function_and_looks_like_it() -> None:

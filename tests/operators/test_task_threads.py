@@ -5,8 +5,11 @@ import contextvars
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import ParamSpec, TypeVar
 
+import anyio
+import anyio.to_thread
 import pytest
 
 from asyncflow import (
@@ -44,55 +47,83 @@ def test_tasks_in_threads_leave_the_loops_default_executor_alone() -> None:
 
 
 class Crowd:
-    """Counts who is inside, and holds them there until ``size`` came or all that can have come."""
+    """Counts who is inside, and lets nobody out before `free` is set."""
 
-    def __init__(self, size: int) -> None:
-        self.most = 0
-        self._inside = 0
+    def __init__(self) -> None:
+        self.inside = 0
+        self.free = threading.Event()
         self._lock = threading.Lock()
-        self._full = threading.Barrier(size)
 
     def __call__(self) -> None:
         with self._lock:
-            self._inside += 1
-            self.most = max(self.most, self._inside)
-        self._full.wait(5)  # nobody leaves before so many are inside
-        with self._lock:
-            self._inside -= 1
+            self.inside += 1
+        assert self.free.wait(5)
+
+    async def watch(self) -> int:
+        """Let come whoever can come, and return how many these were; then let them out."""
+        limiter = anyio.CapacityLimiter(1)
+        for _ in range(50):  # each is a way through a thread and back
+            await anyio.to_thread.run_sync(threading.get_ident, limiter=limiter)
+        found = self.inside
+        self.free.set()
+        return found
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
 async def test_no_more_tasks_work_in_threads_than_the_runner_gives(threads: int) -> None:
-    crowd = Crowd(threads)
+    crowd = Crowd()
     with Registry() as registry, Workflow("many"):
         for number in range(10):
             PythonOperator(f"t{number}", crowd)
+        PythonOperator("watch", crowd.watch)
 
     async with Runner(":memory:", registry=registry, threads=threads) as runner:
         done = await runner.execute.aio("many", timeout="10s")
+        runs = await done.task_executions.aio()
 
     assert done.status == "SUCCESS", done.error_message
-    assert crowd.most == threads
+    assert [each.result for each in runs if each.task_name == "watch"] == [threads]
+    assert crowd.inside == 10
 
 
-async def test_tasks_in_threads_do_not_hold_up_those_on_the_loop() -> None:
-    free, entered = threading.Event(), asyncio.Event()
+class AsyncCalled:
+    """Sets an event when it is called; calling it only makes a coroutine."""
+
+    def __init__(self, event: threading.Event) -> None:
+        self._event = event
+
+    async def __call__(self) -> None:
+        self._event.set()
+
+    async def method(self) -> None:
+        self._event.set()
+
+
+WAYS: list[Callable[[threading.Event], Callable[[], object]]] = [
+    AsyncCalled,
+    lambda event: AsyncCalled(event).method,
+    lambda event: partial(AsyncCalled(event)),
+    lambda event: partial(partial(AsyncCalled(event).method)),
+]
+
+
+@pytest.mark.parametrize("function_of", WAYS)
+async def test_what_only_makes_a_coroutine_needs_no_thread(
+    function_of: Callable[[threading.Event], Callable[[], object]],
+) -> None:
+    free = threading.Event()
+
+    def blocks() -> None:
+        assert free.wait(5)
+
     with Registry() as registry, Workflow("both"):
-
-        @task(id="blocks")
-        def blocks() -> None:
-            assert free.wait(5)
-
-        @task(id="frees")
-        async def frees() -> None:
-            entered.set()
-            free.set()
+        PythonOperator("takes the only thread", blocks)
+        PythonOperator("frees it", function_of(free))
 
     async with Runner(":memory:", registry=registry, threads=1) as runner:
         done = await runner.execute.aio("both", timeout="10s")
 
     assert done.status == "SUCCESS", done.error_message
-    assert entered.is_set()
 
 
 async def test_a_thread_that_raises_stop_iteration_fails_its_task_alone() -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import pytest
@@ -23,7 +23,7 @@ from asyncflow import (
     WorkflowStatus,
     task,
 )
-from tests.runner.scene import When, forever, turns
+from tests.runner.scene import Question, When, forever, turns
 
 MOMENT = timedelta(milliseconds=100)
 ERRORS = [ValueError, SystemExit, KeyboardInterrupt, asyncio.CancelledError, TaskStopped]
@@ -44,7 +44,7 @@ async def test_a_condition_sees_the_event_and_the_context_and_decides(kind: str)
     def future(event: Event, context: Context) -> Awaitable[bool]:
         return asyncio.ensure_future(late(event, context))
 
-    asks = {"sync": sync, "async": late, "awaitable": future}
+    asks: dict[str, Question] = {"sync": sync, "async": late, "awaitable": future}
     with Registry() as registry, Workflow("w"):
 
         @task()
@@ -291,11 +291,11 @@ async def test_a_condition_that_calls_asyncflow_gets_a_usage_error(call: str) ->
         async def speak() -> object:
             return NotificationClient()
 
-        calls = {
+        calls: dict[str, Callable[[], Awaitable[object]]] = {
             "async": lambda: runner.send_event.aio("said"),
             "client": lambda: client.executions.aio().__anext__(),
             "notification": speak,
-            "handle": lambda: execution.refresh.aio(),
+            "handle": execution.refresh.aio,
         }
         try:
             await calls[call]()

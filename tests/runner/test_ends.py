@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from pydantic import BaseModel, computed_field
+from pydantic import BaseModel, field_serializer
 
 from asyncflow import (
     Context,
@@ -297,12 +297,13 @@ async def test_of_a_huge_error_the_beginning_is_kept_and_of_its_traceback_the_en
 
 
 class Broken(BaseModel):
-    """A model with a property that raises what pydantic does not expect."""
+    """A model whose serializer raises."""
 
-    @computed_field
-    @property
-    def half(self) -> int:
-        raise LookupError("no half")
+    value: int = 0
+
+    @field_serializer("value")
+    def half(self, value: int) -> int:
+        raise SystemError("no half")
 
 
 @dataclass
@@ -425,7 +426,7 @@ async def test_a_warning_that_is_made_an_error_fails_the_task_and_nothing_else()
 # --- callbacks ---
 
 Told = list[tuple[object, ...]]
-Callback = Callable[..., None | Awaitable[None]]
+Callback = Callable[..., Awaitable[None] | None]
 
 
 def callbacks(told: Told, kind: str) -> tuple[Callback, Callback]:

@@ -72,7 +72,7 @@ async def test_100_executions_of_10_tasks_all_end_and_each_task_ran_once(tmp_pat
 async def test_executions_that_are_stopped_at_random_all_end(tmp_path: Path) -> None:
     path = tmp_path / "flows.db"
     ran = Counter[tuple[str, str]]()
-    dice = random.Random(7)  # noqa: S311
+    dice = random.Random(7)
     async with Runner(f"sqlite:///{path}", registry=declare(ran)) as runner:
 
         async def one(stopped: bool) -> WorkflowStatus:

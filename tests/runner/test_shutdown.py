@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-
 from datetime import timedelta
 from pathlib import Path
 

@@ -130,7 +130,7 @@ async def test_the_next_call_of_a_stopped_thread_into_asyncflow_raises_task_stop
                 "send_event": lambda: speaker.send_event("said"),
                 "start": lambda: runner.start("w"),
                 "execution": lambda: runner.execution("the-one"),
-                "handle": lambda: handle.refresh(),
+                "handle": handle.refresh,
                 "listing": lambda: list(runner.executions()),
             }
             loop.call_soon_threadsafe(begun.set)

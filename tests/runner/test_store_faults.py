@@ -62,9 +62,7 @@ async def tick(clock: VirtualClock) -> None:
 
 
 @pytest.mark.parametrize("failing", range(1, 10))
-async def test_a_failed_commit_loses_nothing_and_runs_nothing_twice(
-    url: str, failing: int
-) -> None:
+async def test_a_failed_commit_loses_nothing_and_runs_nothing_twice(url: str, failing: int) -> None:
     ran: list[str] = []
     clock = VirtualClock()
     with Registry() as registry, Workflow("w"):
@@ -245,9 +243,10 @@ async def test_a_letter_is_answered_once_whatever_commit_fails(url: str, failing
 
             hears.action_on_event_received(TaskAction.START, "said")
 
-    async with Runner(url, registry=registry, clock=clock, grace=0) as runner, Client(
-        url
-    ) as client:
+    async with (
+        Runner(url, registry=registry, clock=clock, grace=0) as runner,
+        Client(url) as client,
+    ):
         slow_one = await runner.start.aio("slow", {"name": "s"})
         plain = await runner.start.aio("plain")
         await clock.advance(PAUSE)
@@ -284,9 +283,10 @@ async def test_a_look_that_fails_is_repeated(url: str) -> None:
         async def fine() -> None:
             """Runs."""
 
-    async with Runner(url, registry=registry, clock=clock), Client(
-        url, registry=registry
-    ) as client:
+    async with (
+        Runner(url, registry=registry, clock=clock),
+        Client(url, registry=registry) as client,
+    ):
         with armed("store.claim.before:1:raise") as passes:
             started = await client.start.aio("w")
             ticking = asyncio.create_task(tick(clock))
@@ -332,10 +332,11 @@ async def test_a_runner_that_was_replaced_ends_and_tells_everybody(
     url: str, path: Path, noticed_by: str
 ) -> None:
     clock = VirtualClock()
-    begun, cancelled = asyncio.Event(), asyncio.Event()
+    begun, cancelled, asked = asyncio.Event(), asyncio.Event(), asyncio.Event()
     told: list[str] = []
 
     async def hangs(event: Event, context: Context) -> bool:
+        asked.set()
         await forever()
         return True
 
@@ -357,6 +358,7 @@ async def test_a_runner_that_was_replaced_ends_and_tells_everybody(
     await clock.advance(PAUSE)
     waiting = asyncio.create_task(execution.wait.aio())
     judged = asyncio.create_task(runner.send_event.aio("judged"))
+    await asked.wait()
     await clock.settle()
     expel(path)
     if noticed_by == "driver":
