@@ -96,7 +96,7 @@ def block(begin: Callable[[], None], done: Done, cancel: Callable[[], None]) -> 
         done.wait()
     except AsyncflowError:  # it did not begin
         raise
-    except BaseException:
+    except BaseException:  # a signal handler's, passed on once what was begun has ended
         cancel()
         done.wait(PATIENCE)
         raise

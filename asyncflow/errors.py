@@ -11,7 +11,6 @@ AsyncflowError
 │   └── ExecutionNotFoundError   the store has no workflow execution of that name
 ├── ExecutionExistsError         (ValueError) an execution of that name is stored already
 ├── ExecutionParkedError         the execution waits for a definition that is gone
-├── EventTypeError               (TypeError) a value is not of the type that its event takes
 ├── TooLargeError                (ValueError) a value is over the size that a store accepts
 ├── WaitTimeoutError             (TimeoutError) the thing waited for did not come in time
 └── StoreError                   (OSError) the store cannot keep what it should
@@ -122,10 +121,6 @@ class ExecutionParkedError(AsyncflowError):
             f"workflow execution {execution!r} is parked: {reason}; "
             "declare what is missing and start the runner again, or stop the execution"
         )
-
-
-class EventTypeError(AsyncflowError, TypeError):
-    """A value is not of the type that its event takes."""
 
 
 class TooLargeError(AsyncflowError, ValueError):

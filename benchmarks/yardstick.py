@@ -8,7 +8,6 @@ import sqlite3
 import statistics
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 
@@ -49,10 +48,3 @@ def report(name: str, rates: list[float], unit: str, wanted: float | None, fsync
     print(
         f"{name}: {median:,.0f} {unit} (median of {rounds}: {spread}{goal}; fsync {fsync:.2f} ms)"
     )
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """Return how long a call takes."""
-    begin = time.perf_counter()
-    work()
-    return time.perf_counter() - begin

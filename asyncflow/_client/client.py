@@ -11,6 +11,7 @@ from datetime import timedelta
 from os import PathLike
 from typing import Final
 
+from asyncflow._client.events import Envelopes
 from asyncflow._client.plans import Plans
 from asyncflow._clock import Clock, SystemClock
 from asyncflow._core.execution import ExecutionState
@@ -27,12 +28,12 @@ from asyncflow._model.execution import (
     executions_page,
     snapshot,
 )
-from asyncflow._model.naming import event_key, execution_name, storable_name
+from asyncflow._model.naming import execution_name, storable_name
 from asyncflow._model.port import TaskScope, announce, withdraw
 from asyncflow._model.record import EventRecord, ExecutionRecord, TaskExecutionRecord
 from asyncflow._model.registry import Registry, current_registry
 from asyncflow._model.status import ExecutionType, WorkflowStatus
-from asyncflow._model.value import SizeLimits, byte_size, to_json_text
+from asyncflow._model.value import SizeLimits, byte_size
 from asyncflow._model.workflow import Workflow
 from asyncflow._store.batch import Batch, ExecutionWrite, Letter, NewExecution
 from asyncflow._store.fact_text import fact_body
@@ -79,6 +80,7 @@ class Client(DualContext):
         self._registry = registry if registry is not None else current_registry()
         self._clock: Clock = clock if clock is not None else SystemClock()
         self._limits = limits if limits is not None else SizeLimits()
+        self._envelopes = Envelopes(self._limits)
         self._plans = Plans()
         self._home = Home(self._session, type(self).__name__)
 
@@ -122,7 +124,7 @@ class Client(DualContext):
         context: Mapping[str, object] | None = None,
         *,
         name: str | None = None,
-        namespace: str = "default",
+        namespace: str | None = None,
     ) -> WorkflowExecution:
         """Start a workflow. On return its execution is on disk.
 
@@ -130,11 +132,13 @@ class Client(DualContext):
             workflow: its name, or the workflow itself.
             context: what its tasks find in their `Context`; JSON values.
             name: of the execution, unique in the store; None makes one.
-            namespace: where a name is looked up.
+            namespace: where a name is looked up, None: in ``"default"``. A workflow itself has its
+                own.
 
         Raises:
             WorkflowNotFoundError: no workflow of that name is declared.
             DefinitionError: the workflow's block is still open, or has failed.
+            UsageError: the workflow itself is given, and is in another namespace.
             ExecutionExistsError: the name is taken.
             TypeError, ValueError: a name is none, or the context cannot be stored; names the place.
             TooLargeError: the context is over the limit.
@@ -150,7 +154,7 @@ class Client(DualContext):
         context: Mapping[str, object] | None = None,
         *,
         name: str | None = None,
-        namespace: str = "default",
+        namespace: str | None = None,
         timeout: str | float | timedelta | None = None,
     ) -> WorkflowExecution:
         """Start a workflow and return its execution once it has ended, however it ended.
@@ -227,15 +231,14 @@ class Client(DualContext):
             TooLargeError: the value is over the limit.
         """
         target = None if execution is None else await self._existing(execution)
-        event = EventRecord(
-            offset=None,
-            key=event_key(key),
-            value=self._checked(value, "value"),
-            namespace=_namespace(target, namespace),
-            sender=None if sender is None else storable_name(sender, "an event's sender"),
-            create_time=self._clock.now(),
-            context=None if context is None else self._checked(context, "context"),
-            execution=None if target is None else target.id,
+        event = self._envelopes.sent(
+            key,
+            value,
+            context,
+            at=self._clock.now(),
+            sender=sender,
+            namespace=namespace,
+            target=target,
         )
         return Event.of(await self.publish(event))
 
@@ -296,17 +299,8 @@ class Client(DualContext):
         self, scope: TaskScope, key: str, value: object, context: object
     ) -> EventRecord:
         """Publish an event of a task to its own workflow execution."""
-        event = EventRecord(
-            offset=None,
-            key=key,
-            value=self._checked(value, "value"),
-            namespace=scope.namespace,
-            sender=f"{scope.execution_name}/{scope.task_name}",
-            create_time=self._clock.now(),
-            context=None if context is None else self._checked(context, "context"),
-            execution=scope.execution,
-        )
-        return await self.publish(event)
+        now = self._clock.now()
+        return await self.publish(self._envelopes.of_task(scope, key, value, context, at=now))
 
     # --- inside ---
 
@@ -322,19 +316,15 @@ class Client(DualContext):
             raise ExecutionExistsError(row.name)
         return await self._existing(row.name)
 
-    def _wanted(self, workflow: str | Workflow, namespace: str) -> Workflow:
+    def _wanted(self, workflow: str | Workflow, namespace: str | None) -> Workflow:
         if isinstance(workflow, Workflow):
-            if not workflow.declared:
-                text = (
-                    f"workflow {workflow.name!r} cannot be started: its `with` block is still "
-                    "open or has failed, and must end well before"
-                )
-                raise DefinitionError(text)
+            _check_start(workflow, namespace)
             return workflow
         if not isinstance(workflow, str):  # pyright: ignore[reportUnnecessaryIsInstance]  users without a type checker
             text = f"what is started is a Workflow or the name of one, not {workflow!r}"
             raise TypeError(text)
-        return self._registry.workflow(workflow, storable_name(namespace, "a namespace"))
+        place = "default" if namespace is None else storable_name(namespace, "a namespace")
+        return self._registry.workflow(workflow, place)
 
     def _row(self, plan: Plan, name: str | None) -> NewExecution:
         if name is None:
@@ -355,11 +345,6 @@ class Client(DualContext):
         texts = dict((context if isinstance(context, Context) else Context(context)).to_texts())
         self._limits.check("the context", sum(map(byte_size, (*texts, *texts.values()))))
         return texts
-
-    def _checked(self, value: object, what: str) -> str:
-        text = to_json_text(value, what)
-        self._limits.check(f"the event's {what}", byte_size(text))
-        return text
 
     async def _existing(self, name: str) -> ExecutionRecord:
         record = await self.find_execution(name)
@@ -390,13 +375,16 @@ def event_letter(event: EventRecord) -> Letter:
     return Letter(event.namespace, "EventSent", "{}", event.create_time, event.execution, event)
 
 
-def _namespace(target: ExecutionRecord | None, namespace: str | None) -> str:
-    if target is None:
-        return "default" if namespace is None else storable_name(namespace, "a namespace")
-    if namespace is not None and namespace != target.namespace:
+def _check_start(workflow: Workflow, namespace: str | None) -> None:
+    if not workflow.declared:
         text = (
-            f"workflow execution {target.name!r} is in namespace {target.namespace!r}, "
-            f"not in {namespace!r}: leave the namespace out"
+            f"workflow {workflow.name!r} cannot be started: its `with` block is still "
+            "open or has failed, and must end well before"
+        )
+        raise DefinitionError(text)
+    if namespace is not None and namespace != workflow.namespace:
+        text = (
+            f"workflow {workflow.name!r} is in namespace {workflow.namespace!r}, not in "
+            f"{namespace!r}: leave the namespace out, or give the workflow's name"
         )
         raise UsageError(text)
-    return target.namespace

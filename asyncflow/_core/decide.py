@@ -5,9 +5,10 @@ nothing.
 """
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Final, assert_never
 
-from asyncflow._core.commands import SetTimer
+from asyncflow._core.commands import Command, SetTimer, StopTask
 from asyncflow._core.draft import Draft
 from asyncflow._core.execution import NOTHING, Decision, ExecutionState
 from asyncflow._core.facts import (
@@ -26,6 +27,8 @@ from asyncflow._core.state import Outcome, TaskState
 from asyncflow._model.status import ExecutionType, TaskAction, TaskStatus, WorkflowStatus
 
 NO_VERDICTS: Final = frozenset[int]()
+
+_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 LOST: Final = "CrashError: its process died, and it is not idempotent"
 
@@ -50,8 +53,7 @@ def decide(  # noqa: C901  one arm for each fact, and no more in it
         case ExecutionRecovered():
             _recover(draft, state)
         case EventSent():
-            if _works(draft):
-                draft.receive(plan.by_key.get(fact.key, ()), verdicts)
+            _receive(draft, fact, verdicts)
         case TaskStarted():
             _note_start(draft, fact)
         case TaskEnded():
@@ -66,6 +68,33 @@ def decide(  # noqa: C901  one arm for each fact, and no more in it
         case _:
             assert_never(fact)
     return draft.settle()
+
+
+def standing(plan: Plan, state: ExecutionState) -> tuple[Command, ...]:
+    """Return the commands that a state still asks for, told before or not. Pure, like `decide`.
+
+    For the case that it is not known whether those of the last decisions were carried out.
+    """
+    if state.head.parked_reason is not None:
+        return ()
+    draft = Draft(plan, state, state.head.begin or _LONG_AGO)
+    for task in state.tasks.values():
+        if task.status is TaskStatus.QUEUED:
+            draft.dispatch(task)
+        elif task.status is TaskStatus.RETRYING:
+            _set_timer(draft, task)
+        elif task.status is TaskStatus.STOPPING:
+            stop = StopTask(task.name, task.sequence_number, task.try_number)
+            draft.commands.append(stop)
+    return tuple(draft.commands)
+
+
+def _receive(draft: Draft, fact: EventSent, verdicts: frozenset[int]) -> None:
+    if not _works(draft):
+        return
+    if fact.faults and draft.head.error is None:
+        draft.head = replace(draft.head, error=fact.faults[0])
+    draft.receive(draft.plan.by_key.get(fact.key, ()), verdicts)
 
 
 def _works(draft: Draft) -> bool:

@@ -30,10 +30,15 @@ class ExecutionRecovered:
 
 @dataclass(frozen=True, slots=True)
 class EventSent:
-    """An event that this execution may react to was sent."""
+    """An event that this execution may react to was sent.
+
+    Attributes:
+        faults: what conditions raised that were asked about it, with their tasks' names.
+    """
 
     at: datetime
     key: str
+    faults: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

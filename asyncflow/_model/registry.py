@@ -56,11 +56,6 @@ class Registry(Declarations):
         return tuple(self.by_name.values())
 
 
-def default_registry() -> Registry:
-    """Return the registry of all that is declared outside any registry's block."""
-    return _DEFAULT
-
-
 def current_registry() -> Registry:
     """Return the registry whose block is open, else the default one."""
     current = current_declarations()

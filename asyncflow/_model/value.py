@@ -244,7 +244,7 @@ def _read_float(value: float, path: str) -> float:
 
 
 def _shortened(path: str) -> str:
-    return path if len(path) <= 200 else f"{path[:100]}...{path[-60:]}"  # noqa: PLR2004
+    return path if len(path) <= 200 else f"{path[:100]}...{path[-60:]}"  # noqa: PLR2004  what one can read
 
 
 def _name(value: object) -> str:

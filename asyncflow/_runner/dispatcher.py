@@ -67,4 +67,7 @@ class Dispatcher:
             fact = RetryFellDue(self._clock.now(), command.task, number, command.try_number)
             self.driver.put(Told(live, fact))
 
+        earlier = self._timers.get(key)
+        if earlier is not None:  # told again
+            earlier.cancel()
         self._timers[key] = self._clock.call_at_time(command.due, fire)

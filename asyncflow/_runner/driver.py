@@ -8,14 +8,14 @@ through the judge.
 import asyncio
 import logging
 from collections import deque
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final, Protocol, assert_never
 
 from asyncflow._clock import Clock, Timer
 from asyncflow._core.commands import Command
-from asyncflow._core.decide import NO_VERDICTS, decide
-from asyncflow._core.execution import ExecutionState
-from asyncflow._core.facts import EventSent
+from asyncflow._core.decide import decide, standing
+from asyncflow._core.facts import EventSent, StopRequested
 from asyncflow._failpoint import hit
 from asyncflow._runner.judge import Judge
 from asyncflow._runner.live import (
@@ -25,12 +25,13 @@ from asyncflow._runner.live import (
     Receivers,
     Told,
     Undeliverable,
+    Verdicts,
     Wanted,
 )
+from asyncflow._runner.reread import reread
 from asyncflow._runner.work import Answer, Work
 from asyncflow._store.batch import Fence, Receipt
 from asyncflow._store.protocol import Store
-from asyncflow._store.queries import StoredExecutions
 from asyncflow.errors import (
     AsyncflowError,
     ExecutionExistsError,
@@ -46,6 +47,8 @@ MOST_AT_ONCE: Final = 512
 
 DECIDING: Final = 0.005
 """Seconds of deciding without giving the loop to others."""
+
+NO_VERDICTS: Final = Verdicts()
 
 RIDE: Final = timedelta(milliseconds=10)
 """How long a start that nobody listens for waits for a commit to ride with."""
@@ -254,31 +257,36 @@ class Driver:
         """Answer a fact, unless the execution waits for a condition to be judged."""
         if told.publication is not None and told.publication.refused:
             return  # judged meanwhile, and not stored
-        if told.live.held is not None and told.verdicts is None:
+        if told.live.held is not None and told.verdicts is None and not _is_stop(told):
             told.live.held.append(told)
             return
         if told.publication is not None and told.verdicts is None:
             verdicts = self._judge.verdicts(told.live, told.publication.event)
-            if not isinstance(verdicts, frozenset):
+            if not isinstance(verdicts, Verdicts):
                 told.live.held = deque()
                 self._judge.later(verdicts, lambda met: self._judged(told, met))
                 return
             told.verdicts = verdicts
         self._answer(work, told)
 
-    def _judged(self, told: Told, met: frozenset[int]) -> None:
+    def _judged(self, told: Told, verdicts: Verdicts) -> None:
         """Answer the event that was judged, then what its execution was told meanwhile."""
-        told.verdicts = met
+        told.verdicts = verdicts
         held, told.live.held = told.live.held or deque[Told](), None
         self._inbox.extendleft(reversed([told, *held]))
         self._stir()
 
     def _answer(self, work: Work, told: Told) -> None:
-        live = told.live
+        live, fact, verdicts = told.live, told.fact, told.verdicts or NO_VERDICTS
         work.entries.append(told)
-        decision = decide(live.plan, live.state, told.fact, told.verdicts or NO_VERDICTS)
+        if verdicts.faults and isinstance(fact, EventSent):
+            fact = replace(fact, faults=verdicts.faults)
+        decision = decide(live.plan, live.state, fact, verdicts.met)
         live.state.apply(decision)
-        work.answer(live, told.fact, decision)
+        work.answer(live, fact, decision)
+        if live.redefined and live in work.answers:
+            work.answers[live].fingerprint = live.plan.fingerprint
+            live.redefined = False
         if told.letter is not None:
             work.taken.append(told.letter)
         publication = told.publication
@@ -355,30 +363,34 @@ class Driver:
         """Forget what could not be stored: tell callers, read states again, try the rest again."""
         logger.error("a transaction failed, %d facts wait: %s", len(work), error)
         again = work.refuse(error)
-        lives = [live for live, answer in work.answers.items() if answer.new is None]
         while True:
             self._rest()
             await self._clock.pause(self._pause)
             self._resting = False
             self._pause = min(self._pause * 2, AFTER_ERROR[1])
-            if await self._reload(lives):
+            if await self._reread(work):
                 break
         self._inbox.extendleft(reversed(again))
 
-    async def _reload(self, lives: list[LiveExecution]) -> bool:
-        """Read states again; say whether the store could."""
-        by_id = {live.id: live for live in lives}
+    async def _reread(self, work: Work) -> bool:
+        """Go on from what the store says is true; say whether it could be asked."""
         try:
-            found = await self._store.read(StoredExecutions(tuple(by_id)))
+            found = await reread(self._store, self._fence.runner, work.answers, self.lives)
         except StoreError as error:
             logger.error("the store cannot be read: %s", error)  # noqa: TRY400  it repeats
             return False
-        for stored in found:
-            live = by_id[stored.record.id]
-            live.state = ExecutionState.restore(
-                live.plan, stored.head, stored.tasks, stored.context
-            )
+        for live in found:
+            if live.id not in self.lives:
+                self.adopt(live)
+            for command in standing(live.plan, live.state):
+                self._dispatch(live, command)
+            self._look_at(live)
         return True
+
+
+def _is_stop(told: Told) -> bool:
+    """Say whether it is a wish to stop, which does not wait for a condition to be judged."""
+    return isinstance(told.fact, StopRequested)
 
 
 def _refusal(error: BaseException) -> UsageError:

@@ -6,6 +6,7 @@ A condition that raises counts as not met; nothing that it does reaches another 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, TypeAlias
 
@@ -15,7 +16,8 @@ from asyncflow._home import GATE
 from asyncflow._model.context import Context
 from asyncflow._model.event import Event
 from asyncflow._model.record import EventRecord
-from asyncflow._runner.live import LiveExecution
+from asyncflow._runner.attempt import describe
+from asyncflow._runner.live import LiveExecution, Verdicts
 from asyncflow._runner.views import condition_context
 from asyncflow.errors import UsageError
 
@@ -24,8 +26,16 @@ logger = logging.getLogger(__name__)
 PATIENCE: Final = timedelta(seconds=30)
 """How long an ``async def is_met`` may take."""
 
-Verdicts: TypeAlias = frozenset[int]
-Opinion: TypeAlias = tuple[EventRule, bool | Awaitable[bool]]
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What a condition raised, instead of a verdict."""
+
+    text: str
+
+
+Opinion: TypeAlias = bool | Fault | Awaitable[bool]
+Answer: TypeAlias = bool | Fault
 
 
 class Judge:
@@ -43,10 +53,10 @@ class Judge:
     def verdicts(
         self, live: LiveExecution, record: EventRecord
     ) -> Verdicts | Coroutine[Any, Any, Verdicts]:
-        """Return the numbers of the rules that are met, or what must be awaited to know."""
+        """Return what the conditions say, or what must be awaited to know."""
         judged = [rule for rule in live.plan.by_key[record.key] if rule.condition is not None]
         if not judged:
-            return frozenset()
+            return Verdicts()
         event = Event.of(record)
         context = condition_context(live)
         gate = GATE.set(_refuse)
@@ -54,8 +64,9 @@ class Judge:
             opinions = [(rule, self._ask(live, rule, event, context)) for rule in judged]
         finally:
             GATE.reset(gate)
-        if all(isinstance(met, bool) for _, met in opinions):
-            return frozenset(rule.index for rule, met in opinions if met)
+        known = [(rule, met) for rule, met in opinions if isinstance(met, bool | Fault)]
+        if len(known) == len(opinions):
+            return _verdicts(known)
         return self._await(live, event, opinions)
 
     def later(
@@ -81,48 +92,56 @@ class Judge:
         for task in self._judging:
             task.cancel()
 
-    def _ask(
-        self, live: LiveExecution, rule: EventRule, event: Event, context: Context
-    ) -> bool | Awaitable[bool]:
+    def _ask(self, live: LiveExecution, rule: EventRule, event: Event, context: Context) -> Opinion:
         if rule.condition is None:
             return True
         try:
             met = rule.condition.is_met(event, context)
-        except BaseException:  # user code: a condition that raises is not met
-            _complain(live, rule, event)
-            return False
-        return met if isinstance(met, Awaitable) else bool(met)
+            return met if isinstance(met, Awaitable) else bool(met)
+        except BaseException as error:  # user code: a condition that raises is not met
+            return _fault(live, rule, event, error)
 
-    async def _await(self, live: LiveExecution, event: Event, opinions: list[Opinion]) -> Verdicts:
+    async def _await(
+        self, live: LiveExecution, event: Event, opinions: list[tuple[EventRule, Opinion]]
+    ) -> Verdicts:
         GATE.set(_refuse)
-        met = set[int]()
+        known: list[tuple[EventRule, Answer]] = []
         for rule, opinion in opinions:
             if self._closed:
                 _forget(opinion)
-            elif await self._opinion(live, rule, event, opinion):
-                met.add(rule.index)
+            else:
+                known.append((rule, await self._answer(live, rule, event, opinion)))
         if self._closed:
             raise asyncio.CancelledError
-        return frozenset(met)
+        return _verdicts(known)
 
-    async def _opinion(
-        self, live: LiveExecution, rule: EventRule, event: Event, opinion: bool | Awaitable[bool]
-    ) -> bool:
+    async def _answer(
+        self, live: LiveExecution, rule: EventRule, event: Event, opinion: Opinion
+    ) -> Answer:
+        if not isinstance(opinion, Awaitable):
+            return opinion
         try:
             async with self._clock.deadline(PATIENCE):
-                return opinion if isinstance(opinion, bool) else bool(await opinion)
-        except BaseException:  # user code: a condition that raises is not met
-            if not self._closed:
-                _complain(live, rule, event)
-            return False
+                return bool(await opinion)
+        except BaseException as error:  # user code: a condition that raises is not met
+            return False if self._closed else _fault(live, rule, event, error)
 
 
-def _complain(live: LiveExecution, rule: EventRule, event: Event) -> None:
+def _verdicts(known: list[tuple[EventRule, Answer]]) -> Verdicts:
+    return Verdicts(
+        met=frozenset(rule.index for rule, answer in known if answer is True),
+        faults=tuple(answer.text for _, answer in known if isinstance(answer, Fault)),
+    )
+
+
+def _fault(live: LiveExecution, rule: EventRule, event: Event, error: BaseException) -> Fault:
+    """Log what a condition raised, and return it for the execution's record."""
     text = "rule %d of task %r in %r counts as not met by event %r: its condition raised"
-    logger.exception(text, rule.index, rule.task, live.name, event.key)
+    logger.error(text, rule.index, rule.task, live.name, event.key, exc_info=error)
+    return Fault(f"condition of task {rule.task!r}: {describe(error)}")
 
 
-def _forget(opinion: bool | Awaitable[bool]) -> None:
+def _forget(opinion: Opinion) -> None:
     if isinstance(opinion, Coroutine):
         opinion.close()
 

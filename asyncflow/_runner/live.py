@@ -22,6 +22,9 @@ class LiveExecution:
         id: its row, 0 until the transaction that makes it has committed.
         held: facts that wait until a condition has been judged; None if none is being judged.
         waiters: resolved when there is something new to see about its end.
+        started: sequence and try number of each task's last attempt here: a `StartTask` that is
+            told again starts nothing.
+        redefined: its row has the fingerprint of another definition than it goes on under.
     """
 
     name: str
@@ -31,6 +34,8 @@ class LiveExecution:
     id: int = 0
     held: "deque[Told] | None" = None
     waiters: list[asyncio.Future[None]] = field(default_factory=list[asyncio.Future[None]])
+    started: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
+    redefined: bool = False
 
     def wake(self) -> None:
         """Let everybody who waits for it look again."""
@@ -97,6 +102,14 @@ class Publication:
     refused: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """What users' conditions said of an event: the rules that are met, and what was raised."""
+
+    met: frozenset[int] = frozenset()
+    faults: tuple[str, ...] = ()
+
+
 @dataclass(slots=True)
 class Told:
     """A fact for one execution.
@@ -111,7 +124,7 @@ class Told:
     live: LiveExecution
     fact: Fact
     publication: Publication | None = None
-    verdicts: frozenset[int] | None = None
+    verdicts: Verdicts | None = None
     done: asyncio.Future[None] | None = None
     letter: int | None = None
 

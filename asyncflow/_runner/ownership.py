@@ -5,6 +5,7 @@ It looks once a second. A look reads; it writes only when there is something to 
 
 import asyncio
 import logging
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
@@ -53,6 +54,7 @@ class Ownership:
         self._driver = driver
         self._registry = registry
         self._plans = plans
+        self._claimed: tuple[int, ...] = ()
         self._letters: dict[int, Publication | None] = {}
         self._looking = asyncio.Lock()
 
@@ -68,8 +70,14 @@ class Ownership:
                 await self._claim((), None)
 
     async def others(self) -> bool:
-        """Say whether any other runner, as far as one can tell, is alive."""
-        return any(not is_gone(row) for row in await self._other_rows())
+        """Say whether any other runner, as far as one can tell, is alive.
+
+        What a dead one owned is taken over first: it hears what is sent from now on.
+        """
+        rows = await self._other_rows()
+        if any(map(is_gone, rows)):
+            await self.look()
+        return not all(map(is_gone, rows))
 
     async def answered(self, offset: int) -> None:
         """Return when this runner's executions have answered an event that came by letter."""
@@ -101,9 +109,9 @@ class Ownership:
             dead = tuple(row.id for row in rows if is_gone(row))
             _log_dead(rows, dead)
             pairs = tuple((each.namespace, each.name) for each in self._registry.workflows())
+            await self._adopt_claimed()
             await self._claim(dead, pairs)
-            while await self._read_letters():
-                await self._driver.settled()
+            await self._read_letters()
 
     async def _other_rows(self) -> list[RunnerRow]:
         return [row for row in await self._store.read(Runners()) if row.id != self._fence.runner]
@@ -115,11 +123,18 @@ class Ownership:
             return
         while True:
             ids = await self._store.claim(self._fence, dead, workflows, AT_ONCE)
+            self._claimed += ids
             dead = ()
-            for stored in await self._store.read(StoredExecutions(ids)) if ids else ():
-                self._adopt(stored)
+            await self._adopt_claimed()
             if len(ids) < AT_ONCE:
                 return
+
+    async def _adopt_claimed(self) -> None:
+        """Begin to work on what is claimed; what cannot be read now is read at the next look."""
+        if self._claimed:
+            for stored in await self._store.read(StoredExecutions(self._claimed)):
+                self._adopt(stored)
+            self._claimed = ()
 
     def _adopt(self, stored: StoredExecution) -> None:
         record = stored.record
@@ -128,30 +143,36 @@ class Ownership:
             plan = Plan.gone(record.workflow, record.namespace)
         else:
             plan = self._plans.of(workflow)
-        if plan.fingerprint != record.fingerprint:
+        redefined = plan.fingerprint != record.fingerprint
+        if redefined:
             text = "workflow execution %r goes on under another definition: %s, it was %s"
             logger.info(text, record.name, plan.fingerprint or "none", record.fingerprint)
         state = ExecutionState.restore(plan, stored.head, stored.tasks, stored.context)
         live = LiveExecution(record.name, plan, workflow, state, record.id)
+        live.redefined = redefined and workflow is not None
         self._driver.adopt(live)
         now = self._clock.now()
         begun = record.status is not WorkflowStatus.INIT
         fact = ExecutionRecovered(now) if begun else ExecutionStarted(now)
         self._driver.put(Told(live, fact))
 
-    async def _read_letters(self) -> bool:
-        """Deliver what is there, once; say whether there may be more."""
-        query = Inbox(self._fence.runner)
-        items = await self._store.read(query)
-        new = [item for item in items if item.id not in self._letters]
-        # What was answered meanwhile is not there any more; what is there was delivered.
-        self._letters = {item.id: self._letters.get(item.id) for item in items}
-        for item in new:
-            try:
-                self._letters[item.id] = self._deliver(item)
-            except StoreError as error:  # it stays there, for a runner that understands it
-                logger.error("a letter is not delivered: %s", error)  # noqa: TRY400  it says it all
-        return len(items) == query.limit and bool(new)
+    async def _read_letters(self) -> None:
+        """Deliver what is there, once. A letter is forgotten when it is there no more."""
+        query, there = Inbox(self._fence.runner), dict[int, Publication | None]()
+        while items := await self._store.read(query):
+            for item in items:
+                there[item.id] = self._letters.get(item.id)
+                if item.id not in self._letters:
+                    there[item.id] = self._letters[item.id] = self._try_deliver(item)
+            query = replace(query, after=items[-1].id)
+        self._letters = there
+
+    def _try_deliver(self, item: InboxItem) -> Publication | None:
+        try:
+            return self._deliver(item)
+        except StoreError as error:  # it stays there, for a runner that understands it
+            logger.error("a letter is not delivered: %s", error)  # noqa: TRY400  it says it all
+            return None
 
     def _deliver(self, item: InboxItem) -> Publication | None:
         letter, event = item.letter, item.letter.event

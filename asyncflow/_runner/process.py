@@ -9,11 +9,13 @@ from asyncflow._store.batch import RunnerRow
 
 HERE: Final = socket.gethostname()
 
+ENDED: Final = "ended"
+
 _open_runners: Final[set[str]] = set()
 
 
 def identity(pid: int) -> str:
-    """Return what tells a process from a later one with its number; empty where unknown.
+    """Return what tells a process from a later one with its number; "" where unknown.
 
     The time of its start, in clock ticks since boot (field 22 of proc_pid_stat(5)), and the boot.
     """
@@ -24,6 +26,8 @@ def identity(pid: int) -> str:
         return ""
     # The name of the program, in brackets, may itself hold brackets and spaces.
     fields = stat.rpartition(")")[2].split()
+    if fields[0] in {"Z", "X"}:  # it has ended, its parent has not asked how
+        return ENDED
     return f"{boot}/{fields[19]}"
 
 

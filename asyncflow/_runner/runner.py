@@ -12,7 +12,6 @@ from collections.abc import AsyncGenerator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from functools import partial
 from os import PathLike
 from typing import Any, Final
 
@@ -25,6 +24,7 @@ from asyncflow._model.record import EventRecord, ExecutionRecord
 from asyncflow._model.registry import Registry
 from asyncflow._model.value import SizeLimits
 from asyncflow._model.workflow import Workflow
+from asyncflow._runner.bodies import Bodies
 from asyncflow._runner.dispatcher import Dispatcher
 from asyncflow._runner.driver import Driver
 from asyncflow._runner.judge import Judge
@@ -39,6 +39,9 @@ logger = logging.getLogger(__name__)
 
 GRACE: Final = timedelta(seconds=5)
 """How long running tasks may go on once their runner shuts down."""
+
+LAST_WRITES: Final = timedelta(seconds=5)
+"""How long a closing runner tries to store the last facts, after the grace."""
 
 THREADS: Final = 40
 """Threads for blocking tasks."""
@@ -73,7 +76,7 @@ class Runner(Client):
         limits: sizes of values, in bytes of JSON, that are warned of and refused.
         threads: how many blocking tasks work at once.
         grace: how long `shutdown` lets running tasks go on; then they are cancelled, and the next
-            runner starts them anew.
+            runner starts them anew. It then takes at most 5 s to store the last facts.
     """
 
     def __init__(
@@ -147,7 +150,7 @@ class Runner(Client):
             raise failures.exceptions[0] from None  # the first is why the others came
 
     def _build(self, group: asyncio.TaskGroup, fence: Fence) -> Engine:
-        spawn = partial(_spawn, group)
+        spawn = Bodies(group).start
         tasks = TaskRunner(spawn, self._clock, self, self._limits, self._threads)
         dispatcher = Dispatcher(self._clock, tasks)
         judge = Judge(self._clock, spawn)
@@ -168,13 +171,13 @@ class Runner(Client):
                 await engine.tasks.drained()
                 await engine.judge.drained()
         except TimeoutError:
-            logger.warning(
-                "tasks still run after %s: the next runner starts them anew", self._grace
-            )
-            engine.drop()
-        engine.driver.close()
+            text = "tasks still run after %s: the next runner starts them anew"
+            logger.warning(text, self._grace)
+        finally:
+            engine.drop()  # also if whoever closes is cancelled, as by a second Ctrl-C
+            engine.driver.close()
         try:
-            async with self._clock.deadline(self._grace or GRACE):
+            async with self._clock.deadline(LAST_WRITES):
                 await asyncio.wait({driving})
                 await engine.tasks.drained()  # of those that were dropped, which may clean up
         except TimeoutError:
@@ -271,32 +274,6 @@ class Runner(Client):
         done = asyncio.get_running_loop().create_future()
         engine.driver.put(Publication(event, live, done))
         return replace(event, offset=await done)
-
-
-def _spawn(group: asyncio.TaskGroup, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    """Run users' code beside the group, which would wait for ever for what ends by no cancelling.
-
-    An error of the engine's own, which comes out of it, ends the group all the same.
-    """
-
-    def check(task: asyncio.Task[None]) -> None:
-        error = None if task.cancelled() else task.exception()
-        if error is None:
-            return
-        failing = _raise(error)
-        try:
-            group.create_task(failing)
-        except RuntimeError:  # the group ends already
-            failing.close()
-            logger.error("%r failed while its runner ended", task, exc_info=error)  # noqa: TRY400  it is another error
-
-    task = asyncio.get_running_loop().create_task(coroutine)
-    task.add_done_callback(check)
-    return task
-
-
-async def _raise(error: BaseException) -> None:
-    raise error
 
 
 async def _vital(engine: Engine, work: Coroutine[Any, Any, None]) -> None:

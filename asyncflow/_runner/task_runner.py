@@ -61,10 +61,11 @@ class TaskRunner:
         self._empty: asyncio.Future[None] | None = None
 
     def start(self, driver: Driver, live: LiveExecution, command: StartTask) -> None:
-        """Start a body, unless it runs already or this runner is closing."""
-        key = (live.id, command.task)
-        if self._closed or key in self._attempts or live.workflow is None:
+        """Start a body, unless it was started already or this runner is closing."""
+        key, number = (live.id, command.task), (command.sequence_number, command.try_number)
+        if self._closed or live.workflow is None or live.started.get(command.task) == number:
             return
+        live.started[command.task] = number
         operator = live.workflow.tasks[command.task]
         attempt = self._attempt(live, command, operator)
         self._attempts[key] = attempt
@@ -204,13 +205,14 @@ class TaskRunner:
             if isinstance(error, TimeoutError) and deadline.expired:
                 return self._time_out(attempt, limit)
             return self._fail(attempt, error)
-        return attempt.succeeded(self._clock.now(), value, self._limits)
+        ended = attempt.succeeded(self._clock.now(), value, self._limits)
+        if ended.outcome.status is TaskStatus.FAILED:  # what it left cannot be stored
+            _log_failure(attempt, ended)
+        return ended
 
     def _fail(self, attempt: Attempt, error: BaseException) -> TaskEnded:
         ended = attempt.failed(self._clock.now(), error)
-        name, execution = attempt.command.task, attempt.live.name
-        again = "" if attempt.command.last else ", it is tried again"
-        logger.warning("task %r of %r failed%s: %s", name, execution, again, ended.outcome.error)
+        _log_failure(attempt, ended)
         return ended
 
     def _time_out(self, attempt: Attempt, limit: timedelta | None) -> TaskEnded:
@@ -253,6 +255,12 @@ async def _operate(operator: Operator, context: Context, limit: timedelta | None
     seconds = None if limit is None else limit.total_seconds()
     last = await call(operator.await_termination, context, seconds)
     return last if value is None else value
+
+
+def _log_failure(attempt: Attempt, ended: TaskEnded) -> None:
+    name, execution = attempt.command.task, attempt.live.name
+    again = ", it is tried again" if ended.retryable and not attempt.command.last else ""
+    logger.warning("task %r of %r failed%s: %s", name, execution, again, ended.outcome.error)
 
 
 def _enter(attempt: Attempt) -> None:

@@ -25,7 +25,7 @@ def fact_body(fact: Fact) -> str:
         case ExecutionStarted() | ExecutionRecovered() | StopRequested():
             return "{}"
         case EventSent():
-            return json.dumps({"key": fact.key})
+            return json.dumps({"key": fact.key, "faults": fact.faults})
         case TaskActionRequested():
             return json.dumps({"task": fact.task, "action": fact.action})
         case TaskStarted() | RetryFellDue():

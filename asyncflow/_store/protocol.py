@@ -1,8 +1,9 @@
 """The one interface between what decides and what keeps.
 
-A store keeps; it never decides: no verb looks at a status to choose what follows. Eight verbs
-that write or claim, and `read`. Every verb is one transaction: on return it is durable, after an
-error nothing of it is stored. All coroutines are called on the client's home loop.
+A store keeps; it never decides: no verb looks at a status to choose what follows. Five verbs
+write: `register`, `release`, `commit`, `append` and `claim`; each is one transaction: on return it
+is durable, after an error nothing of it is stored. `read` asks, `open` and `close` frame them all.
+All coroutines are called on the client's home loop.
 """
 
 from collections.abc import Sequence

@@ -66,10 +66,11 @@ class Inbox(Query[tuple[InboxItem, ...]]):
     """What waits for a runner, oldest first.
 
     Letters to executions that it owns or that have ended, and letters to a namespace that are
-    addressed to it or to nobody.
+    addressed to it or to nobody. ``after`` is the id that the last page ended with.
     """
 
     runner: str
+    after: int = 0
     limit: int = 512
 
 

@@ -60,6 +60,19 @@ def start_inside_its_block(form: Form, client: Client) -> None:
         form.call(client.start, workflow)
 
 
+def in_team() -> Workflow:
+    with Registry(), Workflow("here", "team") as workflow:
+
+        @task(id="one")
+        async def one() -> None: ...
+
+    return workflow
+
+
+def start_elsewhere(form: Form, client: Client) -> None:
+    form.call(client.start, in_team(), namespace="other")
+
+
 def cycle() -> dict[str, object]:
     context: dict[str, object] = {"a": []}
     cast("list[object]", context["a"]).append(context)
@@ -138,6 +151,12 @@ STARTS: list[Case] = [
         lambda form, client: form.call(client.start, "waits", namespace=cast("Any", 3)),
         TypeError,
         "a namespace is a non-empty string, not 3",
+    ),
+    (
+        "a workflow of another namespace",
+        start_elsewhere,
+        UsageError,
+        "workflow 'here' is in namespace 'team', not in 'other': leave the namespace out",
     ),
     (
         "a block that failed",

@@ -4,7 +4,7 @@ import types
 
 import pytest
 
-from asyncflow._model.registry import Registry, current_registry, default_registry
+from asyncflow._model.registry import Registry, current_registry
 from asyncflow._model.workflow import RedeclaredWarning, Workflow
 from asyncflow.errors import DefinitionError, WorkflowNotFoundError
 from tests.core.samples import Nothing
@@ -55,6 +55,7 @@ def test_an_unknown_workflow_is_refused_with_the_known_ones_of_its_namespace() -
 
 
 def test_the_innermost_registry_takes_what_is_declared() -> None:
+    outside = current_registry()
     with Registry() as outer:
         with Registry() as inner:
             assert current_registry() is inner
@@ -63,7 +64,7 @@ def test_the_innermost_registry_takes_what_is_declared() -> None:
 
     assert len(inner.workflows()) == 1
     assert outer.workflows() == ()
-    assert current_registry() is default_registry()
+    assert current_registry() is outside
 
 
 def test_a_registry_can_be_opened_again() -> None:
@@ -78,17 +79,19 @@ def test_a_registry_can_be_opened_again() -> None:
 def test_outside_any_registry_the_default_one_takes_it() -> None:
     workflow = declare("test_registry.default")
     try:
-        assert default_registry().workflow("test_registry.default") is workflow
+        assert current_registry().workflow("test_registry.default") is workflow
         assert Registry().workflows() == ()
     finally:
-        del default_registry().by_name["default", "test_registry.default"]
+        del current_registry().by_name["default", "test_registry.default"]
 
 
 def test_the_registry_is_left_when_its_block_raises() -> None:
+    outside = current_registry()
+
     with pytest.raises(KeyError), Registry():
         raise KeyError
 
-    assert current_registry() is default_registry()
+    assert current_registry() is outside
 
 
 def test_a_module_that_declares_a_name_again_replaces_the_workflow_silently() -> None:

@@ -1,11 +1,33 @@
-"""What the tests of the runner share: conditions of one line, and turns of the loop."""
+"""What the tests of the runner share: conditions of one line, turns of the loop, one task run."""
 
 import asyncio
+import sqlite3
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
-from asyncflow import Condition, Context, Event
+from asyncflow import (
+    Condition,
+    Context,
+    Event,
+    Registry,
+    Runner,
+    TaskExecution,
+    Workflow,
+    WorkflowExecution,
+    WorkflowStatus,
+    task,
+)
 
 Question = Callable[[Event, Context], bool | Awaitable[bool]]
+
+ERRORS: list[type[BaseException]] = [
+    SystemExit,
+    KeyboardInterrupt,
+    asyncio.CancelledError,
+    GeneratorExit,
+    StopIteration,
+]
+"""What usually ends more than a task."""
 
 
 class When(Condition):
@@ -34,3 +56,54 @@ async def turns(number: int = 50) -> None:
 async def forever() -> None:
     """Wait for what never comes."""
     await asyncio.get_running_loop().create_future()
+
+
+async def run_one(
+    registry: Registry, url: str = ":memory:"
+) -> tuple[WorkflowExecution, TaskExecution]:
+    """Run the workflow "w" of one task; then another one, to see that the runner still works."""
+    with registry, Workflow("after"):
+
+        @task()
+        async def fine() -> str:
+            return "fine"
+
+    async with Runner(url, registry=registry) as runner:
+        done = await runner.execute.aio("w")
+        (run,) = await done.task_executions.aio()
+        after = await runner.execute.aio("after")
+    assert after.status is WorkflowStatus.SUCCESS
+    return done, run
+
+
+def rows(path: Path, sql: str) -> list[tuple[object, ...]]:
+    """Ask the database alone."""
+    connection = sqlite3.connect(path)
+    try:
+        return connection.execute(sql).fetchall()
+    finally:
+        connection.close()
+
+
+def declare(name: str, *tasks: str, body: Callable[[Context], None] | None = None) -> Registry:
+    """Declare tasks in a chain; without a body they hang."""
+    registry = Registry()
+    with registry, Workflow(name):
+        before: list[str] = []
+        for each in tasks:
+
+            @task(id=each, dependencies=list(before))
+            async def work(context: Context) -> None:
+                if body is None:
+                    await forever()
+                else:
+                    body(context)
+
+            before = [each]
+    return registry
+
+
+async def ended(execution: WorkflowExecution) -> tuple[WorkflowExecution, list[TaskExecution]]:
+    """Return an execution once it has ended, and what it ran."""
+    done = await execution.wait.aio()
+    return done, await done.task_executions.aio()

@@ -233,19 +233,47 @@ async def test_an_async_condition_holds_up_only_its_own_execution_and_keeps_the_
         free = await runner.start.aio("w", {"name": "free"})
         sending = [asyncio.create_task(runner.send_event.aio("said", n)) for n in (1, 2)]
         done = await free.wait.aio()
-        stopping = asyncio.create_task(held.stop.aio())
         await turns()
-        waiting = [each.done() for each in (*sending, stopping)]
+        waiting = [each.done() for each in sending]
         released.set()
         offsets = [(await each).offset for each in sending]
-        await stopping
-        stopped = await held.wait.aio()
+        heard = await held.wait.aio()
 
     assert done.final_context == {"name": "free", "heard": True}
-    assert waiting == [False, False, False]
+    assert waiting == [False, False]
     assert offsets == [1, 2]
     assert [value for name, value in asked if name == "held"] == [1, 2]
-    assert stopped.status in {WorkflowStatus.STOPPED, WorkflowStatus.SUCCESS}
+    assert heard.status is WorkflowStatus.SUCCESS
+
+
+async def test_a_stop_does_not_wait_for_a_condition_that_is_being_judged() -> None:
+    released = asyncio.Event()
+
+    async def slow(event: Event, context: Context) -> bool:
+        await released.wait()
+        return True
+
+    with Registry() as registry, Workflow("w"):
+
+        @task()
+        async def hears() -> None:
+            """Never runs."""
+
+        hears.action_on_condition(TaskAction.START, When(slow))
+
+    async with Runner(":memory:", registry=registry) as runner:
+        execution = await runner.start.aio("w")
+        sending = asyncio.create_task(runner.send_event.aio("said"))
+        await turns()
+        await execution.stop.aio(wait=True)
+        released.set()
+        event = await sending
+        stopped = await execution.refresh.aio()
+        runs = await execution.task_executions.aio()
+
+    assert stopped.status is WorkflowStatus.STOPPED
+    assert event.offset == 1
+    assert runs == []
 
 
 async def test_an_async_condition_that_takes_over_30_s_is_not_met() -> None:

@@ -1,8 +1,6 @@
-"""What one runner leaves, the next one goes on with; what clients ask for by letter is done."""
+"""What one runner leaves, the next one goes on with, or parks."""
 
 import asyncio
-import sqlite3
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,9 +9,7 @@ import pytest
 from asyncflow import (
     Client,
     Context,
-    Event,
     ExecutionParkedError,
-    NotificationClient,
     Registry,
     Runner,
     TaskAction,
@@ -23,49 +19,10 @@ from asyncflow import (
     WorkflowStatus,
     task,
 )
-from asyncflow._client.client import event_letter
-from asyncflow._model.record import EventRecord
-from tests.runner.scene import When, forever, turns, until
+from tests.runner.scene import declare, forever, rows, turns
 
 HOUR = timedelta(hours=1)
-SECOND = timedelta(seconds=1)
 MOMENT = timedelta(milliseconds=20)
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "flows.db"
-
-
-@pytest.fixture
-def url(path: Path) -> str:
-    return f"sqlite:///{path}"
-
-
-def rows(path: Path, sql: str) -> list[tuple[object, ...]]:
-    connection = sqlite3.connect(path)
-    try:
-        return connection.execute(sql).fetchall()
-    finally:
-        connection.close()
-
-
-def declare(name: str, *tasks: str, body: Callable[[Context], None] | None = None) -> Registry:
-    """Declare tasks in a chain; without a body they hang."""
-    registry = Registry()
-    with registry, Workflow(name):
-        before: list[str] = []
-        for each in tasks:
-
-            @task(id=each, dependencies=list(before))
-            async def work(context: Context) -> None:
-                if body is None:
-                    await forever()
-                else:
-                    body(context)
-
-            before = [each]
-    return registry
 
 
 async def test_a_running_task_runs_again_and_one_that_is_not_idempotent_has_failed(
@@ -312,230 +269,4 @@ async def test_an_execution_that_never_began_is_parked_and_begins_when_it_is_dec
     async with Runner(url, registry=declare("w", "a", body=lambda context: None)) as runner:
         done = await runner.wait.aio(left.name)
 
-    assert done.status is WorkflowStatus.SUCCESS
-
-
-# --- clients, and several runners ---
-
-
-def listening() -> Registry:
-    """Declare a workflow that waits for an event and writes who runs it."""
-    registry = Registry()
-    with registry, Workflow("w"):
-
-        @task()
-        async def hears(context: Context) -> None:
-            context["heard"] = True
-
-        hears.action_on_event_received(TaskAction.START, "said")
-    return registry
-
-
-async def test_a_client_starts_what_the_next_runner_works_on(url: str) -> None:
-    registry = declare("w", "a", body=lambda context: context.set("ran", context["in"]))
-    async with Client(url, registry=registry) as client:
-        started = await client.start.aio("w", {"in": 1})
-        async with Runner(url, registry=registry):
-            done = await client.wait.aio(started.name)
-
-    assert started.status is WorkflowStatus.INIT
-    assert done.final_context == {"in": 1, "ran": 1}
-
-
-async def test_a_running_runner_takes_over_what_a_client_starts_within_a_second(url: str) -> None:
-    clock = VirtualClock()
-    registry = declare("w", "a", body=lambda context: None)
-    async with (
-        Runner(url, registry=registry, clock=clock) as runner,
-        Client(url, registry=registry) as client,
-    ):
-        started = await client.start.aio("w")
-        await clock.advance(SECOND)
-        done = await asyncio.wait_for(client.wait.aio(started.name), 10)
-        assert runner.location == client.location
-
-    assert done.status is WorkflowStatus.SUCCESS
-
-
-async def test_letters_of_a_client_stop_and_bring_events(url: str, path: Path) -> None:
-    clock = VirtualClock()
-    registry = listening()
-    async with (
-        Runner(url, registry=registry, clock=clock) as runner,
-        Client(url, registry=registry) as client,
-    ):
-        one, two, three = [await runner.start.aio("w") for _ in range(3)]
-        await client.send_event.aio("said", execution=one.name)
-        await client.stop.aio(two.name)
-        await clock.advance(SECOND)
-        first, second = await one.wait.aio(), await two.wait.aio()
-        third = await three.refresh.aio()
-        await client.send_event.aio("said")
-        await client.send_event.aio("said", namespace="elsewhere")
-        await clock.advance(SECOND)
-        last = await three.wait.aio()
-        await clock.advance(SECOND)
-        await until(lambda: not rows(path, "SELECT id FROM inbox"))
-
-    assert (first.status, first.final_context) == ("SUCCESS", {"heard": True})
-    assert (second.status, second.final_context) == ("STOPPED", {})
-    assert (third.status, third.final_context) == ("RUNNING", {})
-    assert (last.status, last.final_context) == ("SUCCESS", {"heard": True})
-
-
-async def test_letters_wait_for_a_runner_that_is_not_there_yet(url: str) -> None:
-    registry = listening()
-    async with Runner(url, registry=registry) as runner:
-        heard, stopped = [await runner.start.aio("w") for _ in range(2)]
-    async with Client(url, registry=registry) as client:
-        await client.send_event.aio("said", execution=heard.name)
-        await client.stop.aio(stopped.name)
-    async with Runner(url, registry=registry) as runner:
-        ends = [await runner.wait.aio(each.name) for each in (heard, stopped)]
-
-    assert [end.status for end in ends] == [WorkflowStatus.SUCCESS, WorkflowStatus.STOPPED]
-
-
-async def test_an_event_to_a_finished_execution_is_stored_and_ignored(url: str, path: Path) -> None:
-    registry = listening()
-    async with Runner(url, registry=registry) as runner, Client(url) as client:
-        execution = await runner.start.aio("w")
-        await runner.send_event.aio("said")
-        done = await execution.wait.aio()
-        event = await runner.send_event.aio("said", "late", execution=execution.name)
-        other = await client.send_event.aio("said", "later", execution=execution.name)
-        after = await execution.refresh.aio()
-        runs = await after.task_executions.aio()
-
-    assert (event.offset, other.offset) == (2, 3)
-    assert [row[0] for row in rows(path, 'SELECT value FROM event ORDER BY "offset"')] == [
-        "null",
-        '"late"',
-        '"later"',
-    ]
-    assert len(runs) == 1
-    assert after.end_date == done.end_date
-
-
-async def test_a_broadcast_reaches_the_executions_of_all_runners_at_once(url: str) -> None:
-    clock = VirtualClock()
-    registry = listening()
-    async with (
-        Runner(url, registry=registry, clock=clock) as one,
-        Runner(url, registry=registry, clock=clock) as two,
-    ):
-        # the first one has not looked since the second one came
-        mine, other = await one.start.aio("w"), await two.start.aio("w")
-        event = await one.send_event.aio("said")
-        answered = await mine.task_executions.aio()
-        await clock.advance(SECOND)
-        ends = [await mine.wait.aio(), await other.wait.aio()]
-
-    assert event.offset == 1
-    assert len(answered) == 1, "the sender's own executions have answered on return"
-    assert [end.final_context for end in ends] == [{"heard": True}] * 2
-
-
-async def test_a_tasks_own_event_is_answered_on_return_beside_another_runner(url: str) -> None:
-    clock = VirtualClock()
-    seen: list[TaskStatus | None] = []
-    with Registry() as registry, Workflow("w"):
-
-        @task()
-        async def hears() -> None:
-            await forever()
-
-        @task()
-        async def speaks(context: Context) -> None:
-            await NotificationClient().send_event.aio("said")
-            seen.append(context.get_task_status("hears"))
-
-        hears.action_on_event_received(TaskAction.START, "said")
-
-    async with (
-        Runner(url, registry=Registry(), clock=clock),
-        Runner(url, registry=registry, clock=clock) as runner,
-    ):
-        execution = await runner.start.aio("w")
-        await until(lambda: bool(seen))
-        await execution.stop.aio(wait=True)
-
-    assert seen[0] in {TaskStatus.QUEUED, TaskStatus.RUNNING}
-
-
-async def test_a_runner_stops_and_waits_for_what_another_one_owns(url: str) -> None:
-    clock = VirtualClock()
-    registry = listening()
-    async with (
-        Runner(url, registry=registry, clock=clock) as one,
-        Runner(url, registry=registry, clock=clock) as two,
-    ):
-        execution = await one.start.aio("w")
-        await two.stop.aio(execution.name)
-        waiting = asyncio.create_task(two.wait.aio(execution.name))
-        while not waiting.done():
-            await clock.advance(SECOND)
-        done = await waiting
-
-    assert done.status is WorkflowStatus.STOPPED
-
-
-async def test_each_letter_counts_once(url: str) -> None:
-    clock = VirtualClock()
-    heard: list[object] = []
-
-    async def counts(event: Event, context: Context) -> bool:
-        heard.append(event.value)
-        await turns(1)
-        return event.value == 99
-
-    with Registry() as registry, Workflow("w"):
-
-        @task()
-        async def last() -> None:
-            """Runs at the last one."""
-
-        last.action_on_condition(TaskAction.START, When(counts))
-
-    async with Runner(url, registry=registry, clock=clock) as runner, Client(url) as client:
-        execution = await runner.start.aio("w")
-        for number in range(100):
-            await client.send_event.aio("said", number)
-            if number % 20 == 0:
-                await clock.advance(SECOND)
-        await clock.advance(SECOND)
-        done = await execution.wait.aio()
-
-    assert heard == list(range(100))
-    assert done.status is WorkflowStatus.SUCCESS
-
-
-async def test_more_letters_than_one_look_reads_are_all_read_by_it(url: str) -> None:
-    clock = VirtualClock()
-    heard: list[object] = []
-
-    def counts(event: Event, context: Context) -> bool:
-        heard.append(event.value)
-        return event.value == 1199
-
-    with Registry() as registry, Workflow("w"):
-
-        @task()
-        async def last() -> None:
-            """Runs at the last one."""
-
-        last.action_on_condition(TaskAction.START, When(counts))
-
-    async with Client(url, registry=registry) as client:
-        await client.start.aio("w", name="e")
-        now = clock.now()
-        letters = [
-            event_letter(EventRecord(None, "said", str(number), "default", None, now))
-            for number in range(1200)
-        ]
-        await client._store.append(letters)
-        async with Runner(url, registry=registry, clock=clock) as runner:
-            done = await runner.wait.aio("e")
-
-    assert heard == list(range(1200))
     assert done.status is WorkflowStatus.SUCCESS

@@ -394,3 +394,30 @@ async def test_an_async_task_may_clean_up_after_its_grace(url: str) -> None:
         await begun.wait()
 
     assert cleaned == [True]
+
+
+async def test_a_retry_that_is_set_in_the_grace_is_left_to_the_next_runner(url: str) -> None:
+    clock = VirtualClock()
+    begun, released = asyncio.Event(), asyncio.Event()
+    with Registry() as registry, Workflow("w"):
+
+        @task(retries=1, retry_delay="1h")
+        async def fails() -> None:
+            begun.set()
+            await released.wait()
+            raise ConnectionError("no route")
+
+    runner = await Runner(url, registry=registry, clock=clock).__aenter__()
+    execution = await runner.start.aio("w")
+    await begun.wait()
+    ending = await closing(runner)
+    released.set()
+    await ending
+    left = clock.next_deadline()
+    async with Runner(url, registry=registry, clock=clock) as runner:
+        found = await runner.execution.aio(execution.name)
+        assert found is not None
+        (run,) = await found.task_executions.aio()
+
+    assert left is None
+    assert run.status is TaskStatus.RETRYING

@@ -8,8 +8,10 @@ import pytest
 
 from asyncflow import (
     Context,
+    ExecutionExistsError,
     Registry,
     Runner,
+    TaskAction,
     TaskStatus,
     VirtualClock,
     WaitTimeoutError,
@@ -155,3 +157,28 @@ async def test_a_closed_runner_holds_up_no_clock(url: str) -> None:
     await clock.advance(2 * HOUR)
 
     assert clock.next_deadline() is None
+
+
+async def test_a_refused_execution_takes_nothing_from_the_one_that_has_its_name(url: str) -> None:
+    clock = VirtualClock()
+    with Registry() as registry:
+        with Workflow("works"):
+
+            @task()
+            async def works() -> None:
+                await forever()
+
+        with Workflow("ends-at-once", finish_when_idle=True):
+
+            @task()
+            async def hears() -> None:
+                """Never runs."""
+
+            hears.action_on_event_received(TaskAction.START, "said")
+
+    async with Runner(url, registry=registry, clock=clock) as runner:
+        await runner.start.aio("works", name="taken")
+        with pytest.raises(ExecutionExistsError):
+            await runner.start.aio("ends-at-once", name="taken")
+        # no time passes: the end is told, not looked for
+        await runner.stop.aio("taken", wait=True)

@@ -1,8 +1,8 @@
 """What type checkers must make of both forms; nothing here is run.
 
 Each `type: ignore` stands where a wrong call must be rejected: mypy's `warn_unused_ignores` fails
-the day that it is not, and so does pyright's setting below. This is the one use of `type: ignore`
-that the house permits.
+the day that it is not, and so does pyright's setting below. Elsewhere a `type: ignore` has its
+reason on its line.
 """
 # pyright: reportUnnecessaryTypeIgnoreComment=true
 

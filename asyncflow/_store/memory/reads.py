@@ -82,7 +82,7 @@ def _inbox(tables: Tables, query: Inbox) -> tuple[InboxItem, ...]:
     matching = (
         item
         for item, runner in tables.inbox.values()
-        if _is_for(tables, item.letter, runner, query.runner)
+        if item.id > query.after and _is_for(tables, item.letter, runner, query.runner)
     )
     return tuple(islice(matching, query.limit))
 

@@ -125,7 +125,7 @@ def _make_writer(path: str) -> sqlite3.Connection:
             migrate(db, path, migrations())
             _switch_to_wal(db)
             db.execute("PRAGMA synchronous = FULL")
-        except BaseException:
+        except BaseException:  # passed on: no open fails and leaves the file open
             db.close()
             raise
         return db

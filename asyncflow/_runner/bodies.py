@@ -1,0 +1,41 @@
+"""Where users' code is started: beside the runner's task group, which would wait for it for ever.
+
+See docs/decisions/0007. Whoever starts something here holds on to the task and waits for it with a
+limit; an error of the engine's own that comes out of it ends the group all the same.
+"""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any
+
+logger = logging.getLogger(__name__)
+
+
+class Bodies:
+    """Starts users' code for one runner."""
+
+    def __init__(self, group: asyncio.TaskGroup) -> None:
+        """Pass errors of the engine's own on to ``group``."""
+        self._group = group
+
+    def start(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Start it, and return its task."""
+        task = asyncio.get_running_loop().create_task(coroutine)
+        task.add_done_callback(self._check)
+        return task
+
+    def _check(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is None:
+            return
+        failing = _raise(error)
+        try:
+            self._group.create_task(failing)
+        except RuntimeError:  # the group ends already
+            failing.close()
+            logger.error("%r failed while its runner ended", task, exc_info=error)  # noqa: TRY400  it is another error
+
+
+async def _raise(error: BaseException) -> None:
+    raise error
