@@ -230,7 +230,7 @@ class DualIterator(_Bound[Concatenate[Any, P], Page[T_co, Any]]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Items[T_co]:
         """Return an iterator that blocks where it turns a page."""
         home = self._home()
-        home.check_blocking(self._name)
+        home.check_blocking(self._name, f"write `async for ... in {self._name}.aio():` instead")
         return Items(self._fetch(*args, **kwargs), home, self._name)
 
     def aio(self, *args: P.args, **kwargs: P.kwargs) -> AsyncItems[T_co]:

@@ -45,10 +45,10 @@ class Home:
             task = asyncio.create_task(root.live(), name=f"{self.label} home")
             task.add_done_callback(lambda _: root.finish())
             try:
-                await settle(root.opened, task.cancel)
+                await settle(root.opened, task.cancel, root)
             except asyncio.CancelledError:
                 self._root = None
-                await outlast(root.ended)
+                await outlast(root.ended, root)
                 raise
             self._keep_if_opened(root)
         finally:
@@ -70,6 +70,7 @@ class Home:
         root = self._own_root()
         if root is not None:
             root.check_thread(f"{self.label}.shutdown")
+            root.check_loop(f"{self.label}.shutdown")
             block(root.close, root.ended, root.cancel)
             root.raise_failure()
 
@@ -77,8 +78,9 @@ class Home:
         """Do as `close` does, from any loop; cancelling the caller does not stop the closing."""
         root = self._own_root()
         if root is not None:
+            root.check_loop(f"{self.label}.shutdown.aio")
             root.close()
-            await outlast(root.ended)
+            await outlast(root.ended, root)
             root.raise_failure()
 
     def run(self, make_coroutine: Callable[[], Coroutine[Any, Any, R]], name: str) -> R:
@@ -93,6 +95,7 @@ class Home:
             with self._opening:
                 root = self._admitting() or self._open_thread(name)
         root.check_thread(name)
+        root.check_loop(name)
         call = Call(make_coroutine, name, root)
         block(call.begin, call.done, call.cancel)
         return call.result()
@@ -109,20 +112,21 @@ class Home:
         root = self._admitting()
         if root is None:
             raise self._not_open(f"{name}.aio")
+        root.check_loop(f"{name}.aio")
         call = Call(make_coroutine, name, root)
         call.begin()
         try:
-            await settle(call.done, call.cancel)
+            await settle(call.done, call.cancel, root)
         except asyncio.CancelledError:
-            if not call.cancelled:
+            if call.done.is_set and not call.cancelled:
                 call.result()  # an error of its cleaning up is told, as without a hop
             raise
         return call.result()
 
-    def check_blocking(self, name: str) -> None:
-        """Refuse a blocking form on a thread that runs an event loop."""
+    def check_blocking(self, name: str, instead: str | None = None) -> None:
+        """Refuse a blocking form on a thread that runs an event loop; say what to do instead."""
         if running_loop() is not None:
-            raise SyncInLoopError(name)
+            raise SyncInLoopError(name, instead)
 
     def _admitting(self) -> Root | None:
         root = self._root

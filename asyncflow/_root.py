@@ -102,22 +102,25 @@ def block(begin: Callable[[], None], done: Done, cancel: Callable[[], None]) -> 
         raise
 
 
-async def settle(done: Done, cancel: Callable[[], object]) -> None:
+async def settle(done: Done, cancel: Callable[[], object], root: "Root") -> None:
     """Wait for it; if the caller is cancelled, cancel it and wait on."""
     try:
         await asyncio.wait({done.future()})
     except asyncio.CancelledError:
         cancel()
-        await outlast(done)
+        await outlast(done, root)
         raise
 
 
-async def outlast(done: Done) -> None:
-    """Wait for it, however often the caller is cancelled; then the caller hears of that."""
+async def outlast(done: Done, root: "Root") -> None:
+    """Wait for it, however often the caller is cancelled; then the caller hears of that.
+
+    Cancelled while nobody runs the home's loop, it gives up: nothing could end there.
+    """
     waiter = done.future()
     cancelled: asyncio.CancelledError | None = None
     with anyio.CancelScope(shield=True):  # an anyio scope would cancel again in every turn
-        while not waiter.done():
+        while not (waiter.done() or root.stands_still):
             try:
                 await asyncio.wait({waiter})
             except asyncio.CancelledError as error:
@@ -208,6 +211,12 @@ class Root:
     def admits(self) -> bool:
         return self._group is not None
 
+    @property
+    def stands_still(self) -> bool:
+        """Whether its loop exists and nobody runs it, as between two tests of one fixture."""
+        loop = self.loop
+        return loop is not None and not loop.is_closed() and not loop.is_running()
+
     async def live(self) -> None:
         """Be the root task; raises nothing, `error` has what it was."""
         try:
@@ -262,6 +271,15 @@ class Root:
         error = self.error
         if error is not None and (cancelled or not isinstance(error, asyncio.CancelledError)):
             raise error
+
+    def check_loop(self, name: str) -> None:
+        """Refuse to wait for a loop that nobody runs."""
+        if self.stands_still:
+            raise UsageError(
+                f"{name}() would wait for the event loop that {self.label} was opened in, and "
+                f"nobody runs that loop now: open and use {self.label} in one loop (with "
+                "pytest-asyncio, give the fixture and the test the same loop_scope)"
+            )
 
     def check_thread(self, name: str) -> None:
         """Refuse to wait for a loop that only this thread could run."""

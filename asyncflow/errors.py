@@ -51,10 +51,11 @@ class UsageError(AsyncflowError, RuntimeError):
 class SyncInLoopError(UsageError):
     """A blocking form was called on a thread that runs an event loop."""
 
-    def __init__(self, name: str) -> None:
-        """Name the call; the message says what to await instead."""
+    def __init__(self, name: str, instead: str | None = None) -> None:
+        """Name the call; the message says what to do instead: by default, to await its `aio`."""
         self.name = name
-        super().__init__(f"{name}() would block the running event loop: await {name}.aio() instead")
+        way_out = instead if instead is not None else f"await {name}.aio() instead"
+        super().__init__(f"{name}() would block the running event loop: {way_out}")
 
 
 class NotFoundError(AsyncflowError, LookupError):

@@ -1,6 +1,7 @@
 """Where a call cannot run, and how a home of either kind is opened and closed."""
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
@@ -30,7 +31,7 @@ async def test_blocking_on_a_thread_that_runs_a_loop_is_refused_before_a_corouti
     async with Bell() as bell:
         with pytest.raises(SyncInLoopError, match=r"Bell\.add\(\) .* await Bell\.add\.aio\(\)"):
             bell.add(1)
-        with pytest.raises(SyncInLoopError):
+        with pytest.raises(SyncInLoopError, match=r"`async for \.\.\. in Bell\.numbers\.aio\(\):`"):
             bell.numbers(3)
         with pytest.raises(SyncInLoopError):
             bell.home.run(make, "make")
@@ -104,6 +105,48 @@ def test_a_home_whose_loop_was_closed_under_it_is_closed() -> None:
     with pytest.raises(UsageError, match="Bell is closed"):
         in_a_thread(lambda: bell.add(1))
     in_a_thread(bell.shutdown)
+
+
+def test_a_home_whose_loop_nobody_runs_refuses_both_forms_in_other_loops_and_threads() -> None:
+    bell = Bell()
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(bell.__aenter__())
+
+    for call in (lambda: bell.add.aio(1), bell.shutdown.aio):
+        with pytest.raises(UsageError, match=r"nobody runs that loop now: .* same loop_scope"):
+            asyncio.run(call())
+    for blocking in (lambda: bell.add(1), bell.shutdown):
+        with pytest.raises(UsageError, match="nobody runs that loop now"):
+            in_a_thread(blocking)
+
+    assert loop.run_until_complete(bell.add.aio(1)) == 2
+    loop.run_until_complete(bell.shutdown.aio())
+    loop.close()
+
+
+def test_a_caller_whose_home_loop_stopped_under_its_call_can_be_cancelled() -> None:
+    bell = Bell()
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(bell.__aenter__())
+    running = threading.Event()
+
+    async def moment() -> None:
+        running.set()
+        await asyncio.to_thread(bell.entered.wait)
+
+    async def wait_in_vain() -> None:
+        thread = threading.Thread(target=lambda: loop.run_until_complete(moment()))
+        thread.start()
+        await asyncio.to_thread(running.wait)
+        call = asyncio.create_task(bell.hang.aio())
+        await asyncio.to_thread(thread.join)
+        call.cancel()
+        await call
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(wait_in_vain())
+    loop.run_until_complete(bell.shutdown.aio())
+    loop.close()
 
 
 async def test_whoever_enters_and_whoever_leaves_may_be_different_tasks() -> None:

@@ -1,6 +1,13 @@
 """What may be a name: of a workflow, a namespace, a task, an execution, an event."""
 
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import Final
+
 from asyncflow.errors import DefinitionError
+
+MISSPELT: Final = 0.75
+"""How alike an unknown option must be to a known one to be taken for it: ``retrys``, ``timout``."""
 
 
 def checked_name(name: object, what: str) -> str:
@@ -23,7 +30,8 @@ def storable_name(name: object, what: str) -> str:
         ValueError: it is an empty one, or no Unicode text.
     """
     if not isinstance(name, str):
-        text = f"{what} is a non-empty string, not {name!r}"
+        way_out = ": give its .name" if isinstance(getattr(name, "name", None), str) else ""
+        text = f"{what} is a non-empty string, not {name!r}{way_out}"
         raise TypeError(text)
     if not name:
         text = f"{what} is a non-empty string, not {name!r}"
@@ -46,6 +54,19 @@ def check_text(text: str, what: str) -> None:
     except UnicodeEncodeError as error:
         message = f"{what} is {text!r}, which has a lone surrogate and is no Unicode text"
         raise ValueError(message) from error
+
+
+def check_spelling(given: Mapping[str, object], known: Iterable[str], label: str) -> None:
+    """Refuse what is all but an option: kept as something of the user's, it would do nothing.
+
+    Raises:
+        DefinitionError: one of them is nearly a known option; names both.
+    """
+    options = list(known)
+    for each in given:
+        for meant in get_close_matches(each, options, n=1, cutoff=MISSPELT):
+            text = f"{label}: there is no option {each!r}, did you mean {meant!r}?"
+            raise DefinitionError(text)
 
 
 def event_key(key: object) -> str:

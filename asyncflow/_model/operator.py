@@ -13,7 +13,7 @@ from typing import Final, Protocol, TypeAlias, TypedDict, TypeVar, cast
 from asyncflow._model.condition import Condition, SingleEventCondition, TaskStatusCondition
 from asyncflow._model.context import Context
 from asyncflow._model.duration import Duration, parse_duration
-from asyncflow._model.naming import checked_name
+from asyncflow._model.naming import check_spelling, checked_name
 from asyncflow._model.policy import DEFAULT_DELAY, DEFAULT_JITTER, Backoff, Retry
 from asyncflow._model.rule import TaskRule
 from asyncflow._model.status import TaskAction, TaskStatus
@@ -128,6 +128,7 @@ class Operator(ABC):
         self.name = checked_name(name, "the name of a task")
         self.workflow = _open_workflow(name)
         self.rules: list[TaskRule] = []
+        check_spelling(config, TaskOptions.__annotations__, self._label)
         self.config = config
         try:
             self.retry = Retry(
@@ -247,7 +248,10 @@ def upstream_statuses(
     statuses: dict[str, TaskStatus] = {}
     for upstream, status in found.items():
         if not isinstance(upstream, Operator):
-            text = f"{label}: an upstream task is a task, not {upstream!r}"
+            text = (
+                f"{label}: an upstream task is the task itself, not {upstream!r}: "
+                "names go into dependencies=[...]"
+            )
             raise DefinitionError(text)
         if upstream.workflow is not operator.workflow:
             text = (

@@ -13,7 +13,7 @@ from typing import Final, Self
 
 from asyncflow._model.check import check_tasks, listed
 from asyncflow._model.condition import Condition
-from asyncflow._model.naming import checked_name
+from asyncflow._model.naming import check_spelling, checked_name
 from asyncflow._model.operator import OPEN_WORKFLOW, Operator, OperatorT
 from asyncflow._model.status import TaskAction, TaskStatus
 from asyncflow.errors import DefinitionError, DuplicateTaskError
@@ -78,6 +78,7 @@ class Workflow:
         if not isinstance(finish_when_idle, bool):  # pyright: ignore[reportUnnecessaryIsInstance]  users without a type checker
             text = f"workflow {name!r}: finish_when_idle is True or False, not {finish_when_idle!r}"
             raise DefinitionError(text)
+        check_spelling(config, ("namespace", "finish_when_idle"), f"workflow {name!r}")
         self.finish_when_idle = finish_when_idle
         self.config = config
         self.tasks: dict[str, Operator] = {}
@@ -132,7 +133,10 @@ class Workflow:
     def check_open(self, what: str) -> None:
         """Refuse ``what`` if the block has ended: executions may run by what was in it."""
         if self._ended:
-            text = f"{what} comes too late: the block of workflow {self.name!r} has ended"
+            text = (
+                f"{what} comes too late: the block of workflow {self.name!r} has ended, and it "
+                "belongs inside"
+            )
             raise DefinitionError(text)
 
     def action_on_condition(self, task_name: str, action: TaskAction, condition: Condition) -> None:

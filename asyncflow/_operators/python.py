@@ -91,7 +91,10 @@ def task(
         raise DefinitionError(text)
 
     def declare(function: Callable[P, R_co]) -> PythonOperator[P, R_co]:
-        name = id if id is not None else getattr(function, "__name__", "")
+        name = id if id is not None else getattr(function, "__name__", None)
+        if name is None:
+            text = f"@task above {function!r}, which has no name: write @task(id=...)"
+            raise DefinitionError(text)
         return PythonOperator(name, function, **options)
 
     return declare

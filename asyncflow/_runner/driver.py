@@ -394,7 +394,8 @@ def _is_stop(told: Told) -> bool:
 
 
 def _refusal(error: BaseException) -> UsageError:
-    return UsageError(f"the runner answers nothing more: {str(error) or repr(error)}")
+    why = "it was cancelled" if isinstance(error, asyncio.CancelledError) else str(error)
+    return UsageError(f"the runner answers nothing more: {why or repr(error)}")
 
 
 def _confirm(publication: Publication) -> None:

@@ -160,12 +160,23 @@ class Ownership:
         """Deliver what is there, once. A letter is forgotten when it is there no more."""
         query, there = Inbox(self._fence.runner), dict[int, Publication | None]()
         while items := await self._store.read(query):
+            early = await self._early(items)
             for item in items:
-                there[item.id] = self._letters.get(item.id)
-                if item.id not in self._letters:
+                if item.id in self._letters:
+                    there[item.id] = self._letters[item.id]
+                elif item.letter.execution not in early:
                     there[item.id] = self._letters[item.id] = self._try_deliver(item)
             query = replace(query, after=items[-1].id)
         self._letters = there
+
+    async def _early(self, items: tuple[InboxItem, ...]) -> frozenset[int]:
+        """Return who will only later hear what is for them: begun in a commit that is in doubt."""
+        targets = (item.letter.execution for item in items)
+        absent = {each for each in targets if each is not None and each not in self._driver.lives}
+        if not absent:
+            return frozenset()
+        found = await self._store.read(StoredExecutions(tuple(sorted(absent))))
+        return frozenset(each.record.id for each in found if not each.record.status.final)
 
     def _try_deliver(self, item: InboxItem) -> Publication | None:
         try:

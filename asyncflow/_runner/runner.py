@@ -19,7 +19,9 @@ from asyncflow._client.client import Client, event_letter
 from asyncflow._clock import Callback, Clock, VirtualClock
 from asyncflow._core.execution import ExecutionState
 from asyncflow._core.facts import ExecutionStarted, StopRequested
+from asyncflow._dual import Shutdown
 from asyncflow._model.duration import parse_duration
+from asyncflow._model.port import CURRENT_TASK
 from asyncflow._model.record import EventRecord, ExecutionRecord
 from asyncflow._model.registry import Registry
 from asyncflow._model.value import SizeLimits
@@ -98,6 +100,18 @@ class Runner(Client):
         self._grace = parse_duration(grace, "grace", zero=True)
         self._engine: Engine | None = None
 
+    @property
+    def shutdown(self) -> Shutdown:
+        """Close it; refused in its own tasks, which it would wait for. See `DualContext`."""
+        scope = CURRENT_TASK.get()
+        if scope is not None and scope.port is self:
+            text = (
+                f"task {scope.task_name!r} cannot shut down the runner that runs it: each would "
+                "wait for the other; end the task, and shut down where the runner was opened"
+            )
+            raise UsageError(text)
+        return super().shutdown
+
     @asynccontextmanager
     async def _session(self) -> AsyncGenerator[None]:
         """Be open and work: entered and left in the root task of its home."""
@@ -166,6 +180,9 @@ class Runner(Client):
         engine.closing = True
         engine.tasks.close()
         engine.dispatcher.close()
+        if engine.tasks.running:
+            text = "%s shuts down: tasks that run (%d) may go on for %s"
+            logger.info(text, self.label, engine.tasks.running, self._grace)
         try:
             async with self._clock.deadline(self._grace):
                 await engine.tasks.drained()

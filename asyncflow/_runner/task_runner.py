@@ -90,6 +90,11 @@ class TaskRunner:
         else:
             self._end_body(attempt, until)
 
+    @property
+    def running(self) -> int:
+        """How many bodies run."""
+        return len(self._attempts)
+
     def close(self) -> None:
         """Start nothing more."""
         self._closed = True

@@ -222,6 +222,14 @@ EVENTS: list[Case] = [
         UsageError,
         "'taken' is in namespace 'default', not in 'team': leave the namespace out",
     ),
+    (
+        "an execution itself",
+        lambda form, client: form.call(
+            client.send_event, "k", execution=cast("Any", form.call(client.execution, "taken"))
+        ),
+        TypeError,
+        "name of a workflow execution .* not <WorkflowExecution 'taken' .*>: give its .name",
+    ),
     ("execution unknown", sending(execution="none"), ExecutionNotFoundError, "'none'.*listall"),
     (
         "no task",

@@ -77,6 +77,19 @@ def test_options_are_read_once_and_unknown_ones_are_kept() -> None:
     assert task.config == {"queue": "heavy"}
 
 
+@pytest.mark.parametrize(
+    ("misspelt", "meant"),
+    [("retrys", "retries"), ("timout", "timeout"), ("on_sucess", "on_success")],
+)
+def test_what_is_nearly_an_option_is_refused_and_not_kept(misspelt: str, meant: str) -> None:
+    text = f"task 'deploy': there is no option {misspelt!r}, did you mean {meant!r}"
+    options: dict[str, Any] = {misspelt: 3}
+    with declared():
+        Nothing("build")
+        with pytest.raises(DefinitionError, match=text):
+            Nothing("deploy", **options)
+
+
 def test_by_default_a_task_is_tried_once_without_a_limit() -> None:
     with declared():
         task = Nothing("build")

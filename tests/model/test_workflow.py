@@ -130,6 +130,12 @@ def test_finish_when_idle_is_a_flag() -> None:
 # --- dependencies ---
 
 
+def test_what_is_nearly_an_option_of_a_workflow_is_refused() -> None:
+    text = "workflow 'release': there is no option 'finish_when_idel', did you mean"
+    with pytest.raises(DefinitionError, match=text):
+        Workflow("release", finish_when_idel=True)
+
+
 def test_dependencies_become_the_first_rule_also_on_later_tasks() -> None:
     with declared() as workflow:
         deploy = Nothing("deploy", dependencies=["build", "test"])

@@ -187,6 +187,14 @@ def test_what_cannot_be_called_is_refused() -> None:
     assert "python_callable is 'f', which cannot be called" in refusal(cast("Any", "f"))
 
 
+def test_a_function_without_a_name_needs_an_id() -> None:
+    unnamed = partial(print, "hello")
+    with Workflow("w"):
+        task(id="named")(unnamed)
+        with pytest.raises(DefinitionError, match=r"has no name: write @task\(id=\.\.\.\)"):
+            task()(unnamed)
+
+
 def test_the_decorator_without_its_parentheses_is_refused() -> None:
     def build() -> None: ...
 

@@ -53,6 +53,13 @@ async def turns(number: int = 50) -> None:
         await asyncio.sleep(0)
 
 
+async def closing(runner: Runner) -> asyncio.Task[None]:
+    """Begin to shut down, and return what ends with it."""
+    task = asyncio.create_task(runner.shutdown.aio())
+    await turns()
+    return task
+
+
 async def forever() -> None:
     """Wait for what never comes."""
     await asyncio.get_running_loop().create_future()

@@ -34,11 +34,6 @@ from tests.runner.scene import When, declare, rows, turns
 T = TypeVar("T")
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "flows.db"
-
-
 async def tick(clock: VirtualClock) -> None:
     """Let time go on, whatever happens."""
     while True:
@@ -111,6 +106,35 @@ async def test_what_was_claimed_and_could_not_be_read_is_read_later(path: Path) 
         ticking.cancel()
 
     assert done.final_context == {"done": True}
+
+
+async def test_a_letter_to_an_execution_whose_start_is_in_doubt_waits_for_it(path: Path) -> None:
+    clock = VirtualClock()
+    with Registry() as registry, Workflow("w"):
+
+        @task()
+        async def hears() -> str:
+            return "heard"
+
+        hears.action_on_event_received(TaskAction.START, "said")
+
+    store = Deaf(str(path))
+    runner = Runner(path, registry=registry, clock=clock)
+    runner._store = store
+
+    async with runner, Client(path, registry=registry, clock=clock) as client:
+        store.deaf = True
+        with armed("store.commit.after:1:raise"), pytest.raises(StoreError):
+            await runner.start.aio("w", name="w-1")
+        await client.send_event.aio("said", execution="w-1")
+        await clock.advance(AFTER_ERROR[1])
+        store.deaf = False
+        ticking = asyncio.create_task(tick(clock))
+        done = await runner.wait.aio("w-1")
+        ticking.cancel()
+        (run,) = await done.task_executions.aio()
+
+    assert run.result == "heard"
 
 
 async def test_what_a_condition_raised_is_recorded_on_the_execution() -> None:

@@ -1,17 +1,15 @@
 """Shutting down: what runs may end within the grace, the rest is the next runner's."""
 
 import asyncio
+import logging
 import threading
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
 from asyncflow import (
     Context,
-    Event,
     NotificationClient,
-    Operator,
     Registry,
     Runner,
     TaskAction,
@@ -22,22 +20,10 @@ from asyncflow import (
     WorkflowStatus,
     task,
 )
-from tests.runner.scene import When, forever, turns, until
+from tests.runner.scene import closing, forever, turns
 
 GRACE = timedelta(seconds=5)
 MOMENT = timedelta(milliseconds=100)
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'flows.db'}"
-
-
-async def closing(runner: Runner) -> asyncio.Task[None]:
-    """Begin to shut down, and return what ends with it."""
-    task = asyncio.create_task(runner.shutdown.aio())
-    await turns()
-    return task
 
 
 async def test_a_running_task_may_end_in_the_grace_and_what_follows_is_the_next_runners(
@@ -188,6 +174,52 @@ async def test_a_runner_that_shuts_down_starts_nothing_but_lets_tasks_send_event
     ]
 
 
+async def test_a_task_cannot_shut_down_the_runner_that_runs_it(url: str) -> None:
+    said: list[str] = []
+    with Registry() as registry, Workflow("w"):
+
+        @task()
+        async def on_the_loop() -> None:
+            try:
+                await runner.shutdown.aio()
+            except UsageError as error:
+                said.append(str(error))
+
+        @task()
+        def in_a_thread() -> None:
+            try:
+                runner.shutdown()
+            except UsageError as error:
+                said.append(str(error))
+
+    async with Runner(url, registry=registry) as runner:
+        done = await runner.execute.aio("w")
+
+    assert done.status is WorkflowStatus.SUCCESS
+    assert [each.split(" the runner")[0] for each in sorted(said)] == [
+        "task 'in_a_thread' cannot shut down",
+        "task 'on_the_loop' cannot shut down",
+    ]
+
+
+async def test_that_running_tasks_hold_up_the_shutdown_is_logged(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    with Registry() as registry, Workflow("w"):
+
+        @task()
+        async def runs() -> None:
+            await forever()
+
+    async with Runner(url, registry=registry, grace=0) as runner:
+        await runner.start.aio("w")
+        await turns()
+
+    assert "tasks that run (1) may go on for 0:00:00" in caplog.text
+    assert "tasks still run after 0:00:00: the next runner starts them anew" in caplog.text
+
+
 async def test_who_waits_when_the_runner_shuts_down_gets_an_error_or_the_end(url: str) -> None:
     begun, released = asyncio.Event(), asyncio.Event()
     with Registry() as registry:
@@ -247,131 +279,6 @@ def test_who_waits_in_another_thread_gets_an_error(url: str) -> None:
     gate.set()
 
     assert len(raised) == 1
-
-
-async def test_a_thread_that_never_ends_holds_up_no_shutdown_longer_than_the_grace(
-    url: str,
-) -> None:
-    clock = VirtualClock()
-    begun, gate, late = asyncio.Event(), threading.Event(), threading.Event()
-    loop = asyncio.get_running_loop()
-    raised: list[type[BaseException]] = []
-    with Registry() as registry, Workflow("w"):
-
-        @task()
-        def deaf(context: Context) -> str:
-            if context.try_number > 1:
-                return "again"
-            loop.call_soon_threadsafe(begun.set)
-            gate.wait()
-            try:
-                NotificationClient().send_event("late")
-            except BaseException as error:
-                raised.append(type(error))
-                raise
-            finally:
-                late.set()
-            return "late"
-
-    runner = await Runner(url, registry=registry, clock=clock, grace=GRACE).__aenter__()
-    execution = await runner.start.aio("w")
-    await begun.wait()
-    await clock.advance(MOMENT)
-    ending = await closing(runner)
-    await clock.advance(GRACE)
-    await ending
-    gate.set()
-    await until(late.is_set)
-    async with Runner(url, registry=registry, clock=clock) as runner:
-        done = await runner.wait.aio(execution.name)
-        (run,) = await done.task_executions.aio()
-
-    assert [each.__name__ for each in raised] == ["TaskStopped"]
-    assert (run.result, run.try_number) == ("again", 2)
-
-
-async def test_a_condition_that_hangs_holds_up_no_shutdown_longer_than_the_grace(
-    url: str,
-) -> None:
-    clock = VirtualClock()
-    asked = asyncio.Event()
-
-    async def hangs(event: Event, context: Context) -> bool:
-        asked.set()
-        await forever()
-        return True
-
-    with Registry() as registry, Workflow("w"):
-
-        @task()
-        async def hears() -> None:
-            """Never runs."""
-
-        hears.action_on_condition(TaskAction.START, When(hangs))
-        hears.action_on_condition(TaskAction.START, When(hangs))
-
-    runner = await Runner(url, registry=registry, clock=clock, grace=GRACE).__aenter__()
-    await runner.start.aio("w")
-    sending = asyncio.create_task(runner.send_event.aio("said"))
-    await asked.wait()
-    ending = await closing(runner)
-    await clock.advance(GRACE)
-    await ending
-
-    with pytest.raises(UsageError, match="shut down"):
-        await sending
-
-
-async def test_a_stop_that_hangs_holds_up_no_shutdown_longer_than_the_grace(url: str) -> None:
-    clock = VirtualClock()
-    begun, told = asyncio.Event(), asyncio.Event()
-
-    class Hangs(Operator):
-        async def start(self, context: Context) -> None:
-            begun.set()
-            await forever()
-
-        async def stop(self, context: Context) -> None:
-            told.set()
-            await forever()
-
-    with Registry() as registry, Workflow("w"):
-        Hangs("hangs")
-
-    runner = await Runner(url, registry=registry, clock=clock, grace=GRACE).__aenter__()
-    execution = await runner.start.aio("w")
-    await begun.wait()
-    await execution.stop.aio()
-    await told.wait()
-    ending = await closing(runner)
-    await clock.advance(GRACE)
-    await ending
-
-
-async def test_a_task_that_swallows_its_cancellation_holds_up_no_shutdown_for_ever(
-    url: str,
-) -> None:
-    clock = VirtualClock()
-    begun, released, over = asyncio.Event(), asyncio.Event(), asyncio.Event()
-    with Registry() as registry, Workflow("w"):
-
-        @task()
-        async def stubborn() -> None:
-            begun.set()
-            try:
-                await forever()
-            except asyncio.CancelledError:
-                await released.wait()
-            over.set()
-
-    runner = await Runner(url, registry=registry, clock=clock, grace=GRACE).__aenter__()
-    await runner.start.aio("w")
-    await begun.wait()
-    ending = await closing(runner)
-    await clock.advance(2 * GRACE)
-    await ending
-    released.set()
-    await over.wait()
 
 
 async def test_an_async_task_may_clean_up_after_its_grace(url: str) -> None:

@@ -35,11 +35,6 @@ PAUSE = AFTER_ERROR[0]
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "flows.db"
-
-
-@pytest.fixture
 def url(path: Path) -> str:
     return f"sqlite:///{path}"
 
