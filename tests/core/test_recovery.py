@@ -4,6 +4,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 from asyncflow._core.commands import EndExecution, SetTimer, StartTask, StopTask
+from asyncflow._core.decide import standing
 from asyncflow._core.facts import RetryFellDue
 from asyncflow._core.plan import Plan
 from asyncflow._model.status import TaskAction, TaskStatus, WorkflowStatus
@@ -52,6 +53,29 @@ def test_a_crash_before_the_next_attempt_began_is_no_other_try() -> None:
     again = [play.recover(), play.recover()]
 
     assert again == [(StartTask("a", 1, 2, last=True),)] * 2
+
+
+def test_what_a_state_still_asks_for_can_be_told_again_and_changes_nothing() -> None:
+    plan = parallel("queued", "running", "stopping", "done", "retrying", retries=1)
+    play = Play.begun(plan)
+    play.run("running", "stopping", "done", "retrying")
+    play.act("stopping", STOP)
+    play.end("done")
+    (timer,) = play.fail("retrying")
+    before = play.kept()
+
+    told = standing(plan, play.state)
+
+    assert told == (StartTask("queued", 1, 1, last=False), StopTask("stopping", 1, 1), timer)
+    assert play.kept() == before
+
+
+def test_a_parked_state_asks_for_nothing() -> None:
+    play = Play.begun(parallel("a", "b")).taken_over(parallel("b"))
+    play.recover()
+
+    assert play.state.head.parked_reason is not None
+    assert standing(play.plan, play.state) == ()
 
 
 def test_a_rule_may_stop_what_a_recovery_has_just_asked_for() -> None:
