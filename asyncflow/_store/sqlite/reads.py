@@ -103,10 +103,11 @@ def _inbox(db: sqlite3.Connection, query: Inbox) -> tuple[InboxItem, ...]:
     rows = db.execute(
         f"SELECT i.id, i.namespace, i.kind, i.body, i.at, i.execution, {columns} FROM inbox i "
         'LEFT JOIN event e ON e."offset" = i.event_offset '
-        "WHERE i.id > ?3 AND CASE WHEN i.execution IS NULL THEN i.runner IS NULL OR i.runner = ?1 "
+        "WHERE i.id > :after AND CASE WHEN i.execution IS NULL "
+        "THEN i.runner IS NULL OR i.runner = :runner "
         "ELSE NOT EXISTS (SELECT 1 FROM execution x WHERE x.id = i.execution "
-        f"AND {UNFINISHED} AND x.owner IS NOT ?1) END ORDER BY i.id LIMIT ?2",
-        (query.runner, query.limit, query.after),
+        f"AND {UNFINISHED} AND x.owner IS NOT :runner) END ORDER BY i.id LIMIT :limit",
+        {"runner": query.runner, "after": query.after, "limit": query.limit},
     )
     return tuple(map(_item, rows.fetchall()))
 
