@@ -8,6 +8,7 @@ import sqlite3
 import statistics
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 
@@ -27,7 +28,7 @@ def fsync_ms(folder: Path, times: int = 50) -> float:
 
 def check_counts(database: Path, executions: int, tasks: int) -> None:
     """Exit with an error unless so many executions and tasks are recorded as SUCCESS, FULL."""
-    with sqlite3.connect(database) as connection:
+    with closing(sqlite3.connect(database)) as connection:
         found = [
             connection.execute(f"SELECT count(*) FROM {table} WHERE status = 'SUCCESS'").fetchone()[
                 0

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ def run(database: Path, log: Path, failpoint: str = "") -> int:
 
 def recorded(database: Path) -> dict[str, str]:
     """Return the tasks with a recorded result, by the database alone."""
-    with sqlite3.connect(database) as connection:
+    with closing(sqlite3.connect(database)) as connection:
         rows = connection.execute("SELECT task, status FROM task_execution").fetchall()
     return {name: status for name, status in rows if status == "SUCCESS"}
 
