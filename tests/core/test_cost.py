@@ -86,6 +86,8 @@ def steps(action: Callable[[], object]) -> int:
         count += 1
 
     tracing, profiling = sys.gettrace(), sys.getprofile()
+    # Python 3.12 counts opcodes only if some frame asked for it before `settrace`.
+    sys._getframe().f_trace_opcodes = True
     gc.disable()  # what it finalizes would be counted
     sys.settrace(trace)
     sys.setprofile(profile)
