@@ -59,6 +59,7 @@ class Outcome:
         result: JSON text, None for nothing.
         error: ``"ValueError: text"``, None unless it failed.
         abandoned: it was told to stop and did not; its late result is refused.
+        metrics: JSON object as text, what the operator said of its work at the end.
     """
 
     status: TaskStatus
@@ -66,3 +67,4 @@ class Outcome:
     error: str | None = None
     traceback: str | None = None
     abandoned: bool = False
+    metrics: str | None = None

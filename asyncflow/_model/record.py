@@ -48,6 +48,8 @@ class TaskExecutionRecord:
         result: JSON text of what the task returned; None if nothing.
         error: type and text of the exception of the last failed attempt.
         abandoned: it was stopped and did not end; its thread may still run.
+        metrics: JSON object as text; None if its operator has none.
+        id: of its row; grows.
     """
 
     execution: int
@@ -62,6 +64,41 @@ class TaskExecutionRecord:
     error: str | None
     traceback: str | None
     abandoned: bool
+    metrics: str | None = None
+    id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogRecord:
+    """A line that a task wrote to its log.
+
+    Attributes:
+        id: its place among all lines of the store; None before it is stored.
+        level: the number of the `logging` module.
+    """
+
+    execution: int
+    task_name: str
+    sequence_number: int
+    try_number: int
+    at: datetime
+    level: int
+    text: str
+    id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RuleRecord:
+    """A workflow rule as stored: its condition is code, and added anew in each process.
+
+    Attributes:
+        name: unique among the rules of its workflow.
+    """
+
+    namespace: str
+    workflow: str
+    name: str
+    paused: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
+from typing import TypeAlias
 
 from asyncflow._core.state import Head, Outcome, TaskState
-from asyncflow._model.record import EventRecord, ExecutionRecord
+from asyncflow._model.record import EventRecord, ExecutionRecord, LogRecord
 from asyncflow._model.status import ExecutionType
 
 
@@ -37,9 +39,30 @@ class Fence:
     epoch: int
 
 
+class Refused(StrEnum):
+    """Why a new execution got no row."""
+
+    NAME_TAKEN = "NAME_TAKEN"
+    CAUSED_ALREADY = "CAUSED_ALREADY"
+    DISABLED = "DISABLED"
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """An event: its offset, or, with ``fresh``, its place in `Batch.events`."""
+
+    event: int
+    fresh: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class NewExecution:
-    """A workflow execution that has no row yet."""
+    """A workflow execution that has no row yet.
+
+    Attributes:
+        cause: the event that starts it. One event starts a workflow at most once: the second is
+            refused.
+    """
 
     name: str
     workflow: str
@@ -47,6 +70,7 @@ class NewExecution:
     execution_type: ExecutionType
     created: datetime
     fingerprint: str
+    cause: Cause | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +98,13 @@ class ExecutionWrite:
     """Everything that one transaction changes in one execution.
 
     Attributes:
-        target: the row's id, or the row to make. If its name is taken nothing of this write
-            happens and the receipt has None in its place.
+        target: the row's id, or the row to make. If it is refused nothing of this write happens
+            and the receipt says why in its place.
         head: the new head; None keeps the row's. A final head releases the execution's owner.
         tasks: rows to insert or replace, at most one for each task and sequence number.
         context: top-level keys and their JSON text; None deletes the key.
         fingerprint: of the plan it now runs under; None keeps the row's.
+        cells: users' states by name and their JSON text; None clears.
     """
 
     target: int | NewExecution
@@ -88,6 +113,11 @@ class ExecutionWrite:
     context: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
     facts: tuple[FactWrite, ...] = ()
     fingerprint: str | None = None
+    cells: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
+
+
+WorkflowCell: TypeAlias = tuple[str, str, str]
+"""The namespace, the workflow and the name of a user's state that belongs to a workflow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +129,16 @@ class Batch:
             whose executions have no owner.
         events: to be stored, in this order; their offsets are in the receipt.
         taken: ids of inbox items that this transaction answers; they are removed with it.
+        cells: users' states of workflows and their JSON text; None clears.
+        logs: lines to be kept, in this order.
     """
 
     fence: Fence | None = None
     executions: tuple[ExecutionWrite, ...] = ()
     events: tuple[EventRecord, ...] = ()
     taken: tuple[int, ...] = ()
+    cells: Mapping[WorkflowCell, str | None] = field(default_factory=dict[WorkflowCell, str | None])
+    logs: tuple[LogRecord, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +146,11 @@ class Receipt:
     """What a transaction gave.
 
     Attributes:
-        ids: one for each execution written, in order; None where a new one's name was taken.
+        ids: one for each execution written, in order; why not, where a new one was refused.
         offsets: one for each event, in order.
     """
 
-    ids: tuple[int | None, ...] = ()
+    ids: tuple[int | Refused, ...] = ()
     offsets: tuple[int, ...] = ()
 
 
@@ -149,12 +183,13 @@ class InboxItem:
 
 @dataclass(frozen=True, slots=True)
 class StoredExecution:
-    """All that is needed to go on with an execution: its latest task runs and its context."""
+    """All that is needed to go on with an execution: its latest task runs, context and states."""
 
     record: ExecutionRecord
     head: Head
     tasks: tuple[TaskState, ...]
     context: Mapping[str, str]
+    cells: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,3 +201,52 @@ class FactRecord:
     kind: str
     body: str
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SetEnabled:
+    """Let a workflow be started, or refuse new executions of it; those that run go on."""
+
+    namespace: str
+    workflow: str
+    enabled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteWorkflow:
+    """Remove the ended executions of a workflow, with their events, states, logs and rules."""
+
+    namespace: str
+    workflow: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddRule:
+    """Keep a workflow rule; one that is there already stays as it is, also if it is paused."""
+
+    namespace: str
+    workflow: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetRulePaused:
+    """Pause a workflow rule or let it act again; no effect on one that is not there."""
+
+    namespace: str
+    workflow: str
+    name: str
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DropRule:
+    """Forget a workflow rule."""
+
+    namespace: str
+    workflow: str
+    name: str
+
+
+Change: TypeAlias = SetEnabled | DeleteWorkflow | AddRule | SetRulePaused | DropRule
+"""What an operator of the service changes; each is one transaction."""

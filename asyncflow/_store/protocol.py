@@ -1,7 +1,7 @@
 """The one interface between what decides and what keeps.
 
-A store keeps; it never decides: no verb looks at a status to choose what follows. Five verbs
-write: `register`, `release`, `commit`, `append` and `claim`; each is one transaction: on return it
+A store keeps; it never decides: no verb looks at a status to choose what follows. Six verbs write:
+`register`, `release`, `commit`, `append`, `claim` and `change`; each is one transaction: on return it
 is durable, after an error nothing of it is stored. `read` asks, `open` and `close` frame them all.
 All coroutines are called on the client's home loop.
 """
@@ -9,7 +9,7 @@ All coroutines are called on the client's home loop.
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
-from asyncflow._store.batch import Batch, Fence, Letter, Receipt, RunnerRow
+from asyncflow._store.batch import Batch, Change, Fence, Letter, Receipt, RunnerRow
 from asyncflow._store.queries import Query
 
 T = TypeVar("T")
@@ -68,6 +68,15 @@ class Store(Protocol):
             dead: runners whose rows are removed first, so that what they owned is nobody's.
             workflows: (namespace, name) pairs to take; None takes any.
             limit: take at most so many.
+        """
+        ...
+
+    async def change(self, change: Change) -> tuple[str, ...]:
+        """Make a change that somebody asked for by a call.
+
+        Returns:
+            Names of unfinished executions that stand in the way of `DeleteWorkflow`, at most ten;
+            then nothing was changed. Empty if it was.
         """
         ...
 

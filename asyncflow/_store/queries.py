@@ -2,9 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Generic, TypeVar
 
-from asyncflow._model.record import EventRecord, ExecutionRecord, TaskExecutionRecord
+from asyncflow._model.record import (
+    EventRecord,
+    ExecutionRecord,
+    LogRecord,
+    RuleRecord,
+    TaskExecutionRecord,
+)
 from asyncflow._model.status import WorkflowStatus
 from asyncflow._store.batch import FactRecord, InboxItem, RunnerRow, StoredExecution
 
@@ -51,7 +58,10 @@ class ContextOf(Query[Mapping[str, str]]):
 
 @dataclass(frozen=True, slots=True)
 class Events(Query[tuple[EventRecord, ...]]):
-    """Events in order of offset: ``begin`` exclusive, ``end`` inclusive."""
+    """Events in order of offset: ``begin`` and ``since`` exclusive, ``end`` and ``until`` inclusive.
+
+    ``begin`` and ``end`` are offsets, ``since`` and ``until`` are times.
+    """
 
     namespace: str | None = None
     execution: int | None = None
@@ -59,6 +69,51 @@ class Events(Query[tuple[EventRecord, ...]]):
     begin: int = 0
     end: int | None = None
     limit: int = 100
+    sender: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LastOffset(Query[int]):
+    """The offset of the last event, 0 if there is none; ``until`` counts older ones only.
+
+    Times may repeat or go back: it is the greatest offset of an event not younger than ``until``.
+    """
+
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowCells(Query[Mapping[str, str]]):
+    """Users' states of a workflow, JSON text by name."""
+
+    namespace: str
+    workflow: str
+
+
+@dataclass(frozen=True, slots=True)
+class DisabledWorkflows(Query[frozenset[tuple[str, str]]]):
+    """The (namespace, name) of each workflow that refuses to be started."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowRules(Query[tuple[RuleRecord, ...]]):
+    """Workflow rules, ordered by namespace, workflow and the order of their adding."""
+
+    namespace: str | None = None
+    workflow: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskLogs(Query[tuple[LogRecord, ...]]):
+    """The log of one run of a task, in order; ``after`` is the last id seen."""
+
+    execution: int
+    task_name: str
+    sequence_number: int
+    after: int = 0
+    limit: int = 1000
 
 
 @dataclass(frozen=True, slots=True)
