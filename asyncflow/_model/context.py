@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from asyncflow._model.naming import check_text
+from asyncflow._model.state import Cells, StateDescriptor, ValueState, ValueStateDescriptor
 from asyncflow._model.status import TaskStatus
 from asyncflow._model.value import from_json_text, to_json_text
 from asyncflow.errors import UsageError
@@ -56,6 +57,7 @@ class Context(MutableMapping[str, Any]):
         self._gone: dict[str, None] = {}
         self._task: RunningTask | None = None
         self._status_of: Callable[[str], TaskStatus | None] | None = None
+        self._cells: Cells | None = None
         self._frozen = False
         for key, value in _items(data):
             self[key] = value
@@ -67,6 +69,7 @@ class Context(MutableMapping[str, Any]):
         *,
         task: RunningTask | None = None,
         status_of: Callable[[str], TaskStatus | None] | None = None,
+        cells: Cells | None = None,
         frozen: bool = False,
     ) -> "Context":
         """Return a context on stored data. For the engine.
@@ -76,12 +79,14 @@ class Context(MutableMapping[str, Any]):
                 they are read.
             task: the task that it is for.
             status_of: tells the latest status of a task; raises `TaskNotFoundError`.
+            cells: keeps users' states.
             frozen: whether it can only be read, as in conditions and callbacks.
         """
         context = cls()
         context._base = texts
         context._task = task
         context._status_of = status_of
+        context._cells = cells
         context._frozen = frozen
         return context
 
@@ -142,7 +147,8 @@ class Context(MutableMapping[str, Any]):
 
     def copy(self) -> "Context":
         """Return a copy that shares nothing and may be changed; nothing in it counts as changed."""
-        return Context.of(self.to_texts(), task=self._task, status_of=self._status_of)
+        texts, cells = self.to_texts(), self._cells
+        return Context.of(texts, task=self._task, status_of=self._status_of, cells=cells)
 
     def get_task_status(self, task_name: str) -> TaskStatus | None:
         """Return the latest status of a task of this workflow execution, None if it never ran.
@@ -158,6 +164,27 @@ class Context(MutableMapping[str, Any]):
             )
             raise UsageError(text)
         return self._status_of(task_name)
+
+    def get_state(self, state_descriptor: StateDescriptor) -> ValueState:
+        """Return a state of the user's: one that is kept from event to event, and through crashes.
+
+        In tasks and their conditions it belongs to the workflow execution, in workflow rules to
+        the workflow.
+
+        Raises:
+            TypeError: the descriptor is no `ValueStateDescriptor`.
+            UsageError: the context was not given to a task or a condition.
+        """
+        if not isinstance(state_descriptor, ValueStateDescriptor):
+            text = f"a state is described by a ValueStateDescriptor, not {state_descriptor!r}"
+            raise TypeError(text)
+        if self._cells is None:
+            text = (
+                "this context has no states: get_state() works in the one that a task or a "
+                "condition was given"
+            )
+            raise UsageError(text)
+        return ValueState(state_descriptor.name, self._cells)
 
     # --- in a task ---
 

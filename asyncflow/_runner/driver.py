@@ -382,7 +382,7 @@ class Driver:
         for live in found:
             if live.id not in self.lives:
                 self.adopt(live)
-            for command in standing(live.plan, live.state):
+            for command in standing(live.plan, live.state, self._clock.now()):
                 self._dispatch(live, command)
             self._look_at(live)
         return True
