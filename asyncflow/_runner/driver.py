@@ -17,7 +17,7 @@ from asyncflow._core.commands import Command
 from asyncflow._core.decide import decide, standing
 from asyncflow._core.facts import EventSent, StopRequested
 from asyncflow._failpoint import hit
-from asyncflow._runner.judge import Judge
+from asyncflow._runner.judge import Judge, Pending
 from asyncflow._runner.live import (
     Entry,
     LiveExecution,
@@ -261,8 +261,8 @@ class Driver:
             told.live.held.append(told)
             return
         if told.publication is not None and told.verdicts is None:
-            verdicts = self._judge.verdicts(told.live, told.publication.event)
-            if not isinstance(verdicts, Verdicts):
+            verdicts = self._judge.execution(told.live, told.publication.event)
+            if isinstance(verdicts, Pending):
                 told.live.held = deque()
                 self._judge.later(verdicts, lambda met: self._judged(told, met))
                 return
@@ -279,11 +279,13 @@ class Driver:
     def _answer(self, work: Work, told: Told) -> None:
         live, fact, verdicts = told.live, told.fact, told.verdicts or NO_VERDICTS
         work.entries.append(told)
-        if verdicts.faults and isinstance(fact, EventSent):
-            fact = replace(fact, faults=verdicts.faults)
+        if isinstance(fact, EventSent) and (verdicts.faults or verdicts.cells):
+            fact = replace(fact, faults=verdicts.faults, cells=verdicts.cells)
         decision = decide(live.plan, live.state, fact, verdicts.met)
         live.state.apply(decision)
         work.answer(live, fact, decision)
+        if told.answered is not None:
+            told.answered()
         if live.redefined and live in work.answers:
             work.answers[live].fingerprint = live.plan.fingerprint
             live.redefined = False

@@ -167,7 +167,7 @@ class Runner(Client):
         spawn = Bodies(group).start
         tasks = TaskRunner(spawn, self._clock, self, self._limits, self._threads)
         dispatcher = Dispatcher(self._clock, tasks)
-        judge = Judge(self._clock, spawn)
+        judge = Judge(self._clock, spawn, self._limits)
         driver = Driver(self._store, self._clock, fence, judge, dispatcher)
         dispatcher.driver = driver
         ownership = Ownership(

@@ -28,6 +28,7 @@ from asyncflow._operators.hooks import call
 from asyncflow._operators.threads import SLOTS
 from asyncflow._runner.attempt import Attempt
 from asyncflow._runner.callbacks import call_back
+from asyncflow._runner.cells import TaskCells
 from asyncflow._runner.driver import Driver
 from asyncflow._runner.live import LiveExecution, Told
 from asyncflow._runner.views import task_context
@@ -67,7 +68,7 @@ class TaskRunner:
             return
         live.started[command.task] = number
         operator = live.workflow.tasks[command.task]
-        attempt = self._attempt(live, command, operator)
+        attempt = self._attempt(driver, live, command, operator)
         self._attempts[key] = attempt
         attempt.body = self._spawn(self._run(driver, attempt))
         attempt.body.set_name(command.task)
@@ -116,7 +117,9 @@ class TaskRunner:
             if not attempt.begun:
                 self._forget(attempt)
 
-    def _attempt(self, live: LiveExecution, command: StartTask, operator: Operator) -> Attempt:
+    def _attempt(
+        self, driver: Driver, live: LiveExecution, command: StartTask, operator: Operator
+    ) -> Attempt:
         scope = TaskScope(
             port=self._port,
             execution=live.id,
@@ -127,7 +130,8 @@ class TaskRunner:
             try_number=command.try_number,
             stop_sign=StopSign(),
         )
-        context = task_context(live, scope)
+        cells = TaskCells(live, scope, self._clock, self._limits, driver.put)
+        context = task_context(live, scope, cells)
         base = live.state.context
         return Attempt(live, command, operator, context, scope, base=base)
 

@@ -141,7 +141,7 @@ def test_a_period_is_kept() -> None:
 def test_a_period_that_is_none_is_refused_by_its_task() -> None:
     with declared():
         Nothing("build")
-        with pytest.raises(DefinitionError, match="^task 'tick': periodic_expression is 'daily'"):
+        with pytest.raises(DefinitionError, match=r"^task 'tick': periodic_expression is 'daily'"):
             Nothing("tick", periodic_expression="daily")
 
 
