@@ -11,7 +11,7 @@ from typing import Any, Final
 from asyncflow._model.naming import check_text
 from asyncflow._model.status import TaskStatus
 from asyncflow._model.value import from_json_text, to_json_text
-from asyncflow.errors import UsageError
+from asyncflow.errors import TaskStopped, UsageError
 
 _NO_TEXTS: Final[Mapping[str, str]] = {}
 
@@ -149,6 +149,7 @@ class Context(MutableMapping[str, Any]):
 
         Raises:
             TaskNotFoundError: the workflow has no such task.
+            TaskStopped: in a task that was told to stop.
             UsageError: the context belongs to no workflow execution.
         """
         if self._status_of is None:
@@ -157,6 +158,8 @@ class Context(MutableMapping[str, Any]):
                 "that a task, a condition or a callback was given"
             )
             raise UsageError(text)
+        if self._told_to_stop():
+            raise TaskStopped
         return self._status_of(task_name)
 
     # --- in a task ---
@@ -183,9 +186,13 @@ class Context(MutableMapping[str, Any]):
 
     @property
     def idempotency_key(self) -> str:
-        """The same for all attempts of this run, and no other's: hand it to what must act once."""
+        """The same for all attempts of this run, and no other's: hand it to what must act once.
+
+        It is ``"{execution}/{task}/{sequence_number}"``; a slash in a name becomes ``%2F``.
+        """
         task = self._in_task("idempotency_key")
-        return f"{task.execution_name}/{task.task_name}/{task.sequence_number}"
+        names = _escaped(task.execution_name), _escaped(task.task_name)
+        return f"{names[0]}/{names[1]}/{task.sequence_number}"
 
     @property
     def stop_requested(self) -> bool:
@@ -221,6 +228,9 @@ class Context(MutableMapping[str, Any]):
             for key in self
         }
 
+    def _told_to_stop(self) -> bool:
+        return self._task is not None and self._task.stop_requested()
+
     def _added(self, key: str) -> bool:
         return key not in self._base or key in self._gone
 
@@ -252,6 +262,10 @@ def _plain_key(key: object) -> str:
         raise TypeError(text)
     check_text(key, "a key of a context")
     return str.__str__(key)
+
+
+def _escaped(name: str) -> str:
+    return name.replace("%", "%25").replace("/", "%2F")
 
 
 def _place(key: str) -> str:

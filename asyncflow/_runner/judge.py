@@ -6,7 +6,7 @@ A condition that raises counts as not met; nothing that it does reaches another 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final, TypeAlias
 
@@ -57,7 +57,7 @@ class Judge:
         judged = [rule for rule in live.plan.by_key[record.key] if rule.condition is not None]
         if not judged:
             return Verdicts()
-        event = Event.of(record)
+        event = replace(Event.of(record), offset=None)  # also of a letter, whose event is stored
         context = condition_context(live)
         gate = GATE.set(_refuse)
         try:
