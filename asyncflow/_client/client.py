@@ -278,8 +278,7 @@ class Client(DualContext):
             async with self._clock.deadline(timeout):
                 return await self._ended(name)
         except TimeoutError as error:
-            text = f"workflow execution {name!r} has not ended within {timeout}; it goes on"
-            raise WaitTimeoutError(text) from error
+            raise WaitTimeoutError(_in_vain(record, timeout)) from error
 
     async def request_stop(self, name: str) -> None:
         """Return once the wish to stop an execution is on disk."""
@@ -373,6 +372,13 @@ class Client(DualContext):
 def event_letter(event: EventRecord) -> Letter:
     """Return the letter that brings an event to those who hear it."""
     return Letter(event.namespace, "EventSent", "{}", event.create_time, event.execution, event)
+
+
+def _in_vain(record: ExecutionRecord, timeout: timedelta | None) -> str:
+    text = f"workflow execution {record.name!r} has not ended within {timeout}"
+    if record.status is WorkflowStatus.INIT and record.owner is None:
+        return f"{text}; no runner had taken it up: open one that has workflow {record.workflow!r}"
+    return f"{text}; it goes on"
 
 
 def _check_start(workflow: Workflow, namespace: str | None) -> None:

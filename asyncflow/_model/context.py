@@ -12,7 +12,7 @@ from asyncflow._model.naming import check_text
 from asyncflow._model.state import Cells, StateDescriptor, ValueState, ValueStateDescriptor
 from asyncflow._model.status import TaskStatus
 from asyncflow._model.value import from_json_text, to_json_text
-from asyncflow.errors import UsageError
+from asyncflow.errors import TaskStopped, UsageError
 
 _NO_TEXTS: Final[Mapping[str, str]] = {}
 
@@ -155,6 +155,7 @@ class Context(MutableMapping[str, Any]):
 
         Raises:
             TaskNotFoundError: the workflow has no such task.
+            TaskStopped: in a task that was told to stop.
             UsageError: the context belongs to no workflow execution.
         """
         if self._status_of is None:
@@ -163,6 +164,8 @@ class Context(MutableMapping[str, Any]):
                 "that a task, a condition or a callback was given"
             )
             raise UsageError(text)
+        if self._told_to_stop():
+            raise TaskStopped
         return self._status_of(task_name)
 
     def get_state(self, state_descriptor: StateDescriptor) -> ValueState:
@@ -173,6 +176,7 @@ class Context(MutableMapping[str, Any]):
 
         Raises:
             TypeError: the descriptor is no `ValueStateDescriptor`.
+            TaskStopped: in a task that was told to stop.
             UsageError: the context was not given to a task or a condition.
         """
         if not isinstance(state_descriptor, ValueStateDescriptor):
@@ -184,6 +188,8 @@ class Context(MutableMapping[str, Any]):
                 "condition was given"
             )
             raise UsageError(text)
+        if self._told_to_stop():
+            raise TaskStopped
         return ValueState(state_descriptor.name, self._cells)
 
     # --- in a task ---
@@ -210,9 +216,13 @@ class Context(MutableMapping[str, Any]):
 
     @property
     def idempotency_key(self) -> str:
-        """The same for all attempts of this run, and no other's: hand it to what must act once."""
+        """The same for all attempts of this run, and no other's: hand it to what must act once.
+
+        It is ``"{execution}/{task}/{sequence_number}"``; a slash in a name becomes ``%2F``.
+        """
         task = self._in_task("idempotency_key")
-        return f"{task.execution_name}/{task.task_name}/{task.sequence_number}"
+        names = _escaped(task.execution_name), _escaped(task.task_name)
+        return f"{names[0]}/{names[1]}/{task.sequence_number}"
 
     @property
     def stop_requested(self) -> bool:
@@ -248,6 +258,9 @@ class Context(MutableMapping[str, Any]):
             for key in self
         }
 
+    def _told_to_stop(self) -> bool:
+        return self._task is not None and self._task.stop_requested()
+
     def _added(self, key: str) -> bool:
         return key not in self._base or key in self._gone
 
@@ -279,6 +292,10 @@ def _plain_key(key: object) -> str:
         raise TypeError(text)
     check_text(key, "a key of a context")
     return str.__str__(key)
+
+
+def _escaped(name: str) -> str:
+    return name.replace("%", "%25").replace("/", "%2F")
 
 
 def _place(key: str) -> str:

@@ -2,7 +2,7 @@
 
 from typing import TypeVar, assert_never
 
-from asyncflow._clock import Clock, Timer
+from asyncflow._clock import Clock
 from asyncflow._core.commands import (
     CancelPeriods,
     CancelTimer,
@@ -18,6 +18,7 @@ from asyncflow._failpoint import hit
 from asyncflow._runner.driver import Driver
 from asyncflow._runner.live import LiveExecution, Told
 from asyncflow._runner.task_runner import TaskRunner
+from asyncflow._timer import Timer
 
 K = TypeVar("K")
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final, Protocol, assert_never
 
-from asyncflow._clock import Clock, Timer
+from asyncflow._clock import Clock
 from asyncflow._core.commands import Command
 from asyncflow._core.decide import decide, standing
 from asyncflow._core.facts import EventSent, StopRequested
@@ -32,6 +32,7 @@ from asyncflow._runner.reread import reread
 from asyncflow._runner.work import Answer, Work
 from asyncflow._store.batch import Fence, Receipt
 from asyncflow._store.protocol import Store
+from asyncflow._timer import Timer
 from asyncflow.errors import (
     AsyncflowError,
     ExecutionExistsError,
@@ -102,6 +103,11 @@ class Driver:
             entry.done.add_done_callback(self._callers.discard)
         self._inbox.append(entry)
         self._stir()
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is answered any more."""
+        return self._over is not None
 
     def check(self) -> None:
         """Raise `UsageError` if nothing is answered any more."""

@@ -7,7 +7,7 @@ that it does reaches another task's rules.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final, TypeAlias
 
@@ -94,7 +94,7 @@ class Judge:
             return Verdicts()
         cells = Overlay(live.state.cells, self.limits)
         context = condition_context(live, cells)
-        return self.verdicts(Case(repr(live.name), Event.of(record), context, cells, questions))
+        return self.verdicts(Case(repr(live.name), _unstored(record), context, cells, questions))
 
     def verdicts(self, case: Case) -> Verdicts | Pending:
         """Return what the conditions say, or what must be awaited to know; see `later`."""
@@ -153,6 +153,11 @@ class Judge:
         if self._closed:
             raise asyncio.CancelledError
         return answer
+
+
+def _unstored(record: EventRecord) -> Event:
+    """Return an event as conditions see it, whether it came by letter and is stored or not."""
+    return replace(Event.of(record), offset=None)
 
 
 def _judge(case: Case) -> Judging:

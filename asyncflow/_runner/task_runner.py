@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import timedelta
+from itertools import islice
 from typing import Any, Final
 
 import anyio
@@ -25,7 +26,7 @@ from asyncflow._model.port import CURRENT_TASK, Port, StopSign, TaskScope
 from asyncflow._model.status import TaskStatus
 from asyncflow._model.value import SizeLimits
 from asyncflow._operators.hooks import call
-from asyncflow._operators.threads import SLOTS
+from asyncflow._operators.threads import DEADLINE, SLOTS
 from asyncflow._runner.attempt import Attempt
 from asyncflow._runner.callbacks import call_back
 from asyncflow._runner.cells import TaskCells
@@ -35,6 +36,8 @@ from asyncflow._runner.views import task_context
 from asyncflow.errors import StoreError, TaskStopped
 
 logger = logging.getLogger(__name__)
+
+SHOWN: Final = 10
 
 STOP_GRACE: Final = timedelta(seconds=10)
 """How long a thread that was told to stop may take, before it is left to itself."""
@@ -96,6 +99,15 @@ class TaskRunner:
         """How many bodies run."""
         return len(self._attempts)
 
+    def named(self) -> str:
+        """Name bodies that run, not too many, for people."""
+        names = [
+            f"{attempt.command.task!r} of {attempt.live.name!r}"
+            for attempt in islice(self._attempts.values(), SHOWN)
+        ]
+        more = self.running - len(names)
+        return ", ".join(names) + (f" and {more} more" if more else "")
+
     def close(self) -> None:
         """Start nothing more."""
         self._closed = True
@@ -149,7 +161,7 @@ class TaskRunner:
             ended = attempt.stopped(self._clock.now()) if stopped else self._fail(attempt, error)
         finally:
             self._forget(attempt)
-        if not attempt.dropped:
+        if not (attempt.dropped or driver.over):
             driver.put(Told(attempt.live, ended))
 
     async def _see_through(self, driver: Driver, attempt: Attempt) -> TaskEnded:
@@ -203,6 +215,7 @@ class TaskRunner:
         deadline = self._clock.deadline(limit)
         try:
             async with deadline:
+                DEADLINE.set(deadline)
                 value = await _operate(attempt.operator, attempt.context, limit)
         except asyncio.CancelledError as error:
             if attempt.ending:
