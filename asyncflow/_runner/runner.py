@@ -15,7 +15,8 @@ from datetime import timedelta
 from os import PathLike
 from typing import Any, Final
 
-from asyncflow._client.client import Client, event_letter
+from asyncflow._client.client import Client
+from asyncflow._client.event_calls import event_letter
 from asyncflow._clock import Clock, VirtualClock
 from asyncflow._core.execution import ExecutionState
 from asyncflow._core.facts import ExecutionStarted, StopRequested
