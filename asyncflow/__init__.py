@@ -17,6 +17,7 @@ from asyncflow._model.context import Context
 from asyncflow._model.event import Event
 from asyncflow._model.execution import TaskExecution, TaskExecutionKey, WorkflowExecution
 from asyncflow._model.operator import Operator, OperatorConfigItem
+from asyncflow._model.record import RuleRecord
 from asyncflow._model.registry import Registry
 from asyncflow._model.rule import TaskRule, WorkflowRule
 from asyncflow._model.state import (
@@ -45,6 +46,7 @@ from asyncflow.errors import (
     ExecutionParkedError,
     FencedError,
     NotFoundError,
+    RuleNotFoundError,
     StoreError,
     StoreLocationError,
     StoreReadOnlyError,
@@ -55,6 +57,8 @@ from asyncflow.errors import (
     TooLargeError,
     UsageError,
     WaitTimeoutError,
+    WorkflowDisabledError,
+    WorkflowInUseError,
     WorkflowNotFoundError,
 )
 
@@ -83,6 +87,8 @@ __all__ = [
     "PythonOperator",
     "RedeclaredWarning",
     "Registry",
+    "RuleNotFoundError",
+    "RuleRecord",
     "Runner",
     "SingleEventCondition",
     "SizeLimits",
@@ -111,7 +117,9 @@ __all__ = [
     "Workflow",
     "WorkflowBuilder",
     "WorkflowContextManager",
+    "WorkflowDisabledError",
     "WorkflowExecution",
+    "WorkflowInUseError",
     "WorkflowNotFoundError",
     "WorkflowRule",
     "WorkflowStatus",

@@ -8,9 +8,12 @@ AsyncflowError
 ├── NotFoundError                (LookupError)
 │   ├── WorkflowNotFoundError    no workflow of that name is declared
 │   ├── TaskNotFoundError        the workflow has no task of that name
-│   └── ExecutionNotFoundError   the store has no workflow execution of that name
+│   ├── ExecutionNotFoundError   the store has no workflow execution of that name
+│   └── RuleNotFoundError        the workflow has no workflow rule of that name
 ├── ExecutionExistsError         (ValueError) an execution of that name is stored already
 ├── ExecutionParkedError         the execution waits for a definition that is gone
+├── WorkflowDisabledError        new executions of the workflow are refused
+├── WorkflowInUseError           the workflow has executions that have not ended
 ├── TooLargeError                (ValueError) a value is over the size that a store accepts
 ├── WaitTimeoutError             (TimeoutError) the thing waited for did not come in time
 └── StoreError                   (OSError) the store cannot keep what it should
@@ -99,6 +102,19 @@ class ExecutionNotFoundError(NotFoundError):
         )
 
 
+class RuleNotFoundError(NotFoundError):
+    """The workflow has no workflow rule of that name."""
+
+    def __init__(self, rule: str, workflow: str, known: tuple[str, ...] = ()) -> None:
+        """Name what was asked for, and what there is."""
+        self.rule = rule
+        self.workflow = workflow
+        there = ", ".join(map(repr, known)) or "none"
+        super().__init__(
+            f"workflow {workflow!r} has no workflow rule {rule!r}; its rules are: {there}"
+        )
+
+
 class ExecutionExistsError(AsyncflowError, ValueError):
     """A workflow execution of that name is stored already."""
 
@@ -121,6 +137,33 @@ class ExecutionParkedError(AsyncflowError):
         super().__init__(
             f"workflow execution {execution!r} is parked: {reason}; "
             "declare what is missing and start the runner again, or stop the execution"
+        )
+
+
+class WorkflowDisabledError(AsyncflowError):
+    """New executions of the workflow are refused; those that run go on."""
+
+    def __init__(self, workflow: str, namespace: str) -> None:
+        """Name the workflow."""
+        self.workflow = workflow
+        self.namespace = namespace
+        super().__init__(
+            f"workflow {workflow!r} in namespace {namespace!r} is disabled: "
+            "enable_workflow() lets it be started again"
+        )
+
+
+class WorkflowInUseError(AsyncflowError):
+    """The workflow has executions that have not ended; nothing was deleted."""
+
+    def __init__(self, workflow: str, namespace: str, executions: tuple[str, ...]) -> None:
+        """Name the workflow, and some of its executions."""
+        self.workflow = workflow
+        self.namespace = namespace
+        self.executions = executions
+        super().__init__(
+            f"workflow {workflow!r} in namespace {namespace!r} cannot be deleted while executions "
+            f"of it run: {', '.join(map(repr, executions))}; stop them and wait for their ends"
         )
 
 

@@ -26,9 +26,15 @@ from asyncflow._model.record import ExecutionRecord
 from asyncflow._model.status import ExecutionType, WorkflowStatus
 from asyncflow._model.value import byte_size
 from asyncflow._model.workflow import Workflow
-from asyncflow._store.batch import Batch, ExecutionWrite, Letter, NewExecution
+from asyncflow._store.batch import Batch, ExecutionWrite, Letter, NewExecution, Refused
 from asyncflow._store.fact_text import fact_body
-from asyncflow.errors import ExecutionExistsError, ExecutionParkedError, WaitTimeoutError
+from asyncflow.errors import (
+    AsyncflowError,
+    ExecutionExistsError,
+    ExecutionParkedError,
+    WaitTimeoutError,
+    WorkflowDisabledError,
+)
 
 FIRST_LOOK: Final = timedelta(milliseconds=10)
 LAST_LOOK: Final = timedelta(milliseconds=500)
@@ -155,8 +161,9 @@ class ExecutionCalls(WorkflowCalls):
         head = ExecutionState.new(self._plans.of(workflow), {}).head
         batch = Batch(executions=(ExecutionWrite(row, head, context=dict(texts)),))
         receipt = await self._store.commit(batch)
-        if receipt.ids[0] is None:
-            raise ExecutionExistsError(row.name)
+        (made,) = receipt.ids
+        if isinstance(made, Refused):
+            raise refusal(made, row)
         return await self._existing(row.name)
 
     def _row(self, plan: Plan, name: str | None) -> NewExecution:
@@ -195,6 +202,13 @@ class ExecutionCalls(WorkflowCalls):
         if record.parked_reason is not None and not record.stopping and not record.status.final:
             raise ExecutionParkedError(name, record.parked_reason)
         return record if record.status.final else None
+
+
+def refusal(why: Refused, row: NewExecution) -> AsyncflowError:
+    """Return the error for an execution that got no row."""
+    if why is Refused.DISABLED:
+        return WorkflowDisabledError(row.workflow, row.namespace)
+    return ExecutionExistsError(row.name)
 
 
 def _in_vain(record: ExecutionRecord, timeout: timedelta | None) -> str:

@@ -5,10 +5,10 @@ workflow for its workflow rules. Nothing here stores one; `Cells` does.
 """
 
 from abc import ABC, abstractmethod
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from asyncflow._model.naming import storable_name
-from asyncflow._model.value import JsonValue, from_json_text, to_json_text
+from asyncflow._model.value import from_json_text, to_json_text
 
 
 class StateType:
@@ -67,7 +67,7 @@ class ValueState(State):
         self._name = name
         self._cells = cells
 
-    def value(self) -> JsonValue:
+    def value(self) -> Any:  # noqa: ANN401  JSON: only its reader knows its shape
         """Return a copy of the value; None if it was never set, or was cleared."""
         text = self._cells.get(self._name)
         return None if text is None else from_json_text(text)

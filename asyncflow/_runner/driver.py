@@ -8,10 +8,12 @@ through the judge.
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final, Protocol, assert_never
 
+from asyncflow._client.executions import refusal
 from asyncflow._clock import Clock
 from asyncflow._core.commands import Command
 from asyncflow._core.decide import decide, standing
@@ -30,12 +32,11 @@ from asyncflow._runner.live import (
 )
 from asyncflow._runner.reread import reread
 from asyncflow._runner.work import Answer, Work
-from asyncflow._store.batch import Fence, Receipt
+from asyncflow._store.batch import Fence, Receipt, Refused
 from asyncflow._store.protocol import Store
 from asyncflow._timer import Timer
 from asyncflow.errors import (
     AsyncflowError,
-    ExecutionExistsError,
     FencedError,
     StoreError,
     UsageError,
@@ -332,26 +333,28 @@ class Driver:
             _confirm(publication)
         hit("driver.dispatch.after")
 
-    def _number(self, work: Work, receipt: Receipt) -> set[LiveExecution]:
-        """Give new executions the ids of their rows; return those whose names were taken."""
-        refused = set[LiveExecution]()
+    def _number(self, work: Work, receipt: Receipt) -> dict[LiveExecution, AsyncflowError]:
+        """Give new executions the ids of their rows; return those that got none, and why."""
+        refused: dict[LiveExecution, AsyncflowError] = {}
         for (live, answer), row in zip(work.answers.items(), receipt.ids, strict=True):
             if answer.new is None:
                 continue
-            if row is None:
-                refused.add(live)
+            if isinstance(row, Refused):
+                refused[live] = refusal(row, answer.new)
             else:
                 live.id = row
                 self.adopt(live)
         return refused
 
-    def _acknowledge(self, entry: Told | Wanted, refused: set[LiveExecution]) -> None:
+    def _acknowledge(
+        self, entry: Told | Wanted, refused: Mapping[LiveExecution, AsyncflowError]
+    ) -> None:
         if isinstance(entry, Told) and entry.publication is not None:
             _confirm(entry.publication)
         if entry.done is None or entry.done.done():
             return
         if entry.live in refused:
-            entry.done.set_exception(ExecutionExistsError(entry.live.name))
+            entry.done.set_exception(refused[entry.live])
         else:
             entry.done.set_result(None)
 
