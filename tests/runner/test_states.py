@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -40,7 +41,7 @@ class Sums(Condition):
 
     def is_met(self, event: Event, context: Context) -> bool:
         state = context.get_state(SUM)
-        total = (state.value() or 0) + event.value
+        total = (state.value() or 0) + cast("int", event.value)
         state.update(total)
         if event.value == self.fail_at:
             raise LookupError("no such number")
@@ -59,7 +60,7 @@ class SumsLater(Sums):
 
 
 def summing(*conditions: Condition, holds: bool = True) -> Registry:
-    """Declare a task that is started by each of the conditions, and one that holds the execution."""
+    """Declare a task that each of the conditions starts, and one that holds the execution."""
     with Registry() as registry, Workflow("w"):
 
         @task()
