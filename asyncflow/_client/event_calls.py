@@ -55,7 +55,7 @@ class EventCalls(ClientBase):
 
     # --- the port ---
 
-    async def publish(self, event: EventRecord) -> EventRecord:
+    async def publish(self, event: EventRecord, *, by_task: bool = False) -> EventRecord:
         """Store an event for those who hear it, and return it with its offset."""
         (offset,) = await self._store.append([event_letter(event)])
         return replace(event, offset=offset)
@@ -65,7 +65,8 @@ class EventCalls(ClientBase):
     ) -> EventRecord:
         """Publish an event of a task to its own workflow execution."""
         now = self._clock.now()
-        return await self.publish(self._envelopes.of_task(scope, key, value, context, at=now))
+        event = self._envelopes.of_task(scope, key, value, context, at=now)
+        return await self.publish(event, by_task=True)
 
 
 def event_letter(event: EventRecord) -> Letter:

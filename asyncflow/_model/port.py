@@ -60,8 +60,11 @@ class Port(Protocol):
         """Return once the wish to stop an execution is on disk."""
         ...
 
-    async def publish(self, event: EventRecord) -> EventRecord:
-        """Store an event, tell those who hear it, and return it with its offset."""
+    async def publish(self, event: EventRecord, *, by_task: bool = False) -> EventRecord:
+        """Store an event, tell those who hear it, and return it with its offset.
+
+        Workflow rules hear what a task says to its own execution, not what others say to it.
+        """
         ...
 
     async def publish_from(

@@ -15,6 +15,7 @@ from asyncflow._core.state import Head
 from asyncflow._model.record import EventRecord
 from asyncflow._runner.live import (
     Entry,
+    Heard,
     LiveExecution,
     Publication,
     Told,
@@ -28,6 +29,7 @@ from asyncflow._store.batch import (
     Fence,
     NewExecution,
     TaskWrite,
+    WorkflowCell,
 )
 from asyncflow._store.fact_text import fact_body
 
@@ -92,15 +94,17 @@ class Work:
     entries: list[Told | Wanted] = field(default_factory=list[Told | Wanted])
     publications: list[Publication] = field(default_factory=list[Publication])
     undeliverable: list[Undeliverable] = field(default_factory=list[Undeliverable])
+    heard: list[Heard] = field(default_factory=list[Heard])
+    cells: dict[WorkflowCell, str | None] = field(default_factory=dict[WorkflowCell, str | None])
 
     def __len__(self) -> int:
         """Return how much was taken from the inbox."""
-        return len(self.entries) + len(self.publications)
+        return len(self.entries) + len(self.publications) + len(self.heard)
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to store."""
-        return not (self.answers or self.storing or self.taken)
+        return not (self.answers or self.storing or self.taken or self.cells)
 
     def answer(self, live: LiveExecution, fact: Fact, decision: Decision) -> None:
         """Add what follows from a fact, if anything does."""
@@ -115,6 +119,7 @@ class Work:
             executions=tuple(answer.write(live.id) for live, answer in self.answers.items()),
             events=tuple(self._events()),
             taken=tuple(self.taken),
+            cells=self.cells,
         )
 
     def refuse(self, error: Exception) -> list[Entry]:
@@ -125,6 +130,7 @@ class Work:
                 again.append(entry)
             elif entry.done is not None:
                 _fail(entry.done, error)
+        again += [heard for heard in self.heard if _reopened(heard)]
         for publication in self.publications:
             if publication.offset is None:
                 publication.refused = True
@@ -145,15 +151,15 @@ def _fail(done: asyncio.Future[T], error: Exception) -> None:
         done.set_exception(error)
 
 
-def _reopened(told: Told) -> bool:
-    """Say whether a fact whose answer was not stored is to be answered again; it is open then.
+def _reopened(entry: Told | Heard) -> bool:
+    """Say whether an entry whose answer was not stored is to be answered again; it is open then.
 
     A caller who waits gets the error instead; so does the one who published an event that this
     very transaction should have stored.
     """
-    if told.publication is None:
-        return told.done is None
-    if told.publication.offset is None:
+    if entry.publication is None:
+        return isinstance(entry, Told) and entry.done is None
+    if entry.publication.offset is None:
         return False
-    told.publication.open += 1
+    entry.publication.open += 1
     return True
