@@ -49,3 +49,11 @@ async def in_thread(function: Callable[[], T]) -> T:
         return await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=SLOTS.get())
     finally:
         sign.abandoned = sign.abandoned or working
+
+
+async def apart(function: Callable[[], T]) -> T:
+    """Return what a function of the engine returns, called in a thread that takes no task's slot.
+
+    It ends its work even if the caller is cancelled, and does not ask whether its task was stopped.
+    """
+    return await anyio.to_thread.run_sync(function, limiter=anyio.CapacityLimiter(1))
