@@ -6,8 +6,6 @@ A command is run as it was declared: no value of an event or a context is put in
 import os
 import shutil
 from collections.abc import Mapping
-from contextlib import suppress
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, Unpack, cast
 
@@ -103,12 +101,12 @@ def _names(context: Context) -> dict[str, str]:
 
 async def _remove(folder: "TemporaryDirectory[str]") -> None:
     """Remove a folder: an empty one here, what may take long in a thread."""
-    with suppress(OSError):
-        Path(folder.name).rmdir()
-    if os.path.lexists(folder.name):
+    try:
+        os.rmdir(folder.name)
+    except OSError:  # something is in it
         await apart(folder.cleanup)
     else:
-        folder.cleanup()
+        folder.cleanup()  # that it does not warn
 
 
 def _environment(task: str, given: object) -> dict[str, str]:

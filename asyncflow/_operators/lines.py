@@ -1,4 +1,4 @@
-"""What a task's process prints, as lines of the log ``asyncflow.task``. It keeps only the last few."""
+"""What a task's process prints, as lines of the log ``asyncflow.task``. It keeps few."""
 
 import logging
 from collections import deque

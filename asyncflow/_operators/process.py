@@ -61,13 +61,15 @@ class Child:
             sources: further pipes and what takes them in; they are closed here from now on.
             passed: descriptors that it gets; they are closed here once it has them.
         """
-        reading, writing = os.pipe()
-        self._sources = {reading: output, **(sources or {})}
+        self._sources = dict(sources or {})
         self._loop = asyncio.get_running_loop()
         self._wake: asyncio.Future[None] | None = None
-        self._left = REST * len(self._sources)
         self._ended = self._loop.create_future()
+        given = list(passed)
         try:
+            reading, writing = os.pipe()
+            self._sources[reading] = output
+            given.append(writing)
             self._process = subprocess.Popen(
                 arguments,
                 stdin=subprocess.DEVNULL,
@@ -82,8 +84,9 @@ class Child:
             self._close()
             raise
         finally:
-            for descriptor in (writing, *passed):
+            for descriptor in given:
                 os.close(descriptor)
+        self._left = REST * len(self._sources)
         for source in self._sources:
             os.set_blocking(source, False)
         self._watch()
@@ -154,8 +157,11 @@ class Child:
             self._loop.add_reader(descriptor, self._on_end, descriptor)
 
     def _wait(self) -> None:
-        """Wait for it in a thread."""
-        self._process.wait()
+        """Wait for it in a thread; where that can be, without reaping it."""
+        if hasattr(os, "waitid"):
+            os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
+        else:
+            self._process.wait()
         with suppress(RuntimeError):  # the loop is closed: nobody waits in it
             self._loop.call_soon_threadsafe(self._on_end)
 
@@ -208,8 +214,6 @@ class Child:
     def _signal(self, number: int) -> None:
         """Signal its whole session: groups that were made in it, as timeout(1) does, too."""
         leader = self._process.pid
-        if self._process.returncode is not None:  # another may have its id by now
-            return
         # macOS refuses it where only those are left that have ended.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(leader, number)
