@@ -26,6 +26,7 @@ from asyncflow._model.port import CURRENT_TASK, Port, TaskScope
 from asyncflow._model.record import EventRecord
 from asyncflow._model.status import TaskStatus
 from asyncflow._model.value import to_json_text
+from asyncflow._operators.isolation import IMPORTED, importing
 from asyncflow._operators.lines import LONGEST
 from asyncflow._operators.python import filled
 from asyncflow._operators.wire import Message, decoded, encoded, error_message, known_error
@@ -180,9 +181,11 @@ def _function(job: Message) -> Callable[..., Any]:
     else:
         os.environ["PYTHONPATH"] = job["pythonpath"]
     GATE.set(_refuse)
+    importing.set()
     if job["main"] is not None:
         _run_main(job["main"])
     found: Any = pkgutil.resolve_name(job["target"])
+    importing.clear()
     function: Callable[..., Any] = getattr(found, "python_callable", found)
     return function
 
@@ -200,11 +203,7 @@ def _run_main(main: dict[str, str]) -> None:
 
 def _refuse() -> None:
     """Keep a main module without a guard from running its workflows in here again."""
-    text = (
-        "a module with a task of isolation='process' is imported by the task's process, where it "
-        'must not run workflows: put that under `if __name__ == "__main__":`'
-    )
-    raise UsageError(text)
+    raise UsageError(IMPORTED)
 
 
 def _context(link: Link, job: Message, scope: TaskScope) -> Context:

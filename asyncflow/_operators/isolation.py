@@ -6,6 +6,7 @@ The other side is `child`. What it asks is answered in the task's own scope.
 import inspect
 import os
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
@@ -25,6 +26,14 @@ from asyncflow.errors import AsyncflowError, DefinitionError, TaskStopped, Usage
 Isolation: TypeAlias = Literal["thread", "process"]
 
 MAIN: Final = "__main__"
+
+importing: Final = threading.Event()
+"""Set in a task's process while it imports modules: what they start then starts no more of them."""
+
+IMPORTED: Final = (
+    "a module with a task of isolation='process' is imported by the task's process, where it must "
+    'not run workflows: put that under `if __name__ == "__main__":`'
+)
 
 CHILD: Final = "asyncflow._operators.child"
 
@@ -104,6 +113,8 @@ async def run_apart(target: Target, place: int | str | None, context: Context) -
     scope = CURRENT_TASK.get()
     if scope is None:
         raise UsageError("a task with isolation='process' starts only in a runner")
+    if importing.is_set():
+        raise UsageError(IMPORTED)
     target.check()
     async with AsyncExitStack() as stack:
         slots = SLOTS.get()

@@ -6,8 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from asyncflow import Context, NotificationClient, Registry, Workflow, WorkflowExecution, task
 
@@ -18,6 +18,7 @@ with Registry(), Workflow("decorated"):
         return f"{context.task_name} in {__name__}"
 
 
+earlier: list[Callable[..., object]] = []
 for _name in ("first", "second"):
     with Registry(), Workflow(_name):
 
@@ -25,8 +26,8 @@ for _name in ("first", "second"):
         def twice() -> None:
             """Is two functions of one name, and only the second can be found."""
 
-
-first: Any = None
+    earlier.append(twice.python_callable)
+earlier.pop()
 
 
 class Holder:
@@ -35,8 +36,16 @@ class Holder:
         return number * factor + int(context["given"])
 
 
+def say(*words: object) -> None:
+    sys.stdout.write(" ".join(map(str, words)) + "\n")
+
+
 def place() -> list[int]:
     return [os.getpid(), os.getpgrp(), os.getsid(0)]
+
+
+def surroundings() -> list[object]:
+    return [sys.path, os.environ.get("PYTHONPATH")]
 
 
 def changes(context: Context) -> dict[str, object]:
@@ -55,14 +64,14 @@ def numbers(context: Context) -> list[object]:
 
 
 def says(context: Context) -> None:
-    print("printed\nünd mehr")
-    print("an error", file=sys.stderr)
+    say("printed\nünd mehr")
+    sys.stderr.write("an error\n")
     subprocess.run(["echo", "of a process"], check=True)
     log = logging.getLogger("any")
     log.debug("not heard")
     log.info("informed of %s", 100)
     try:
-        raise ValueError("inner")
+        int("x")
     except ValueError:
         log.exception("two\nlines")
 
@@ -88,12 +97,12 @@ def calls_something_else() -> None:
     WorkflowExecution.get("x")
 
 
-class Odd(Exception):
+class OddError(Exception):
     """Has a name of its own."""
 
 
 def raises() -> None:
-    raise Odd("it's odd")
+    raise OddError("it's odd")
 
 
 def raises_key_error() -> None:
@@ -121,15 +130,9 @@ def ends_hard(context: Context, how: str) -> str:
     return "ended"
 
 
-def loops() -> None:
-    print("begun", os.getpid(), flush=True)
-    while True:
-        pass
-
-
 def loops_with_a_child() -> None:
     child = subprocess.Popen(["sleep", "1000"])
-    print("begun", os.getpid(), child.pid, flush=True)
+    say("begun", os.getpid(), child.pid)
     while True:
         pass
 
@@ -151,6 +154,6 @@ def looks(context: Context, path: str) -> None:
             raise
 
     signal.signal(signal.SIGTERM, heard)
-    print("begun", os.getpid(), flush=True)
+    say("begun", os.getpid())
     while True:
         time.sleep(0.01)

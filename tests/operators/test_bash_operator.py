@@ -3,6 +3,7 @@
 import asyncio
 import os
 import resource
+import signal
 from collections.abc import Generator, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -24,6 +25,7 @@ from asyncflow import (
 )
 from asyncflow._operators import lines as lines_module
 from asyncflow._operators.lines import LONGEST, Lines
+from asyncflow._operators.process import Child
 from tests.operators.ears import Ears, gone, listening, lives
 from tests.runner.scene import turns
 
@@ -99,7 +101,9 @@ async def test_a_command_knows_its_task_and_gets_the_runners_environment(
 async def test_a_command_works_in_an_empty_folder_that_is_removed(
     ears: Ears, folders: Path
 ) -> None:
-    await run("pwd; ls -A | wc -l; mkdir -p a/b; touch a/b/c; chmod 000 a/b; readlink /proc/$$/fd/0")
+    await run(
+        "pwd; ls -A | wc -l; mkdir -p a/b; touch a/b/c; chmod 000 a/b; readlink /proc/$$/fd/0"
+    )
 
     folder, count, stdin = ears.texts
     assert Path(folder).parent == folders
@@ -132,10 +136,10 @@ async def test_a_signal_is_named() -> None:
 
 
 def test_an_error_has_the_return_code_and_the_lines() -> None:
-    error = BashError(-64, ("x" * 500,))
+    error = BashError(-99, ("x" * 500,))
 
-    assert (error.returncode, error.tail) == (-64, ("x" * 500,))
-    assert str(error) == f"the command ended by signal 64; its last lines:\n  {'x' * 400}..."
+    assert (error.returncode, error.tail) == (-99, ("x" * 500,))
+    assert str(error) == f"the command ended by signal 99; its last lines:\n  {'x' * 400}..."
     assert isinstance(error, ChildProcessError)
 
 
@@ -275,8 +279,7 @@ async def test_a_command_is_stopped_at_every_moment_of_its_start(folders: Path) 
         for number in range(20):
             execution = await runner.start.aio("w")
             await turns(number)
-            done = await execution.stop.aio(wait=True)
-            assert done is None
+            await execution.stop.aio(wait=True)
         after = open_files()
 
     assert after == before
@@ -313,9 +316,10 @@ async def test_a_command_that_ignores_sigterm_is_killed_after_10_s(ears: Ears) -
 
 async def test_a_command_cleans_up_within_the_10_s_and_so_do_its_children(ears: Ears) -> None:
     command = """
+        mkfifo fifo; trap 'echo x > fifo & exit' TERM
         bash -c 'trap "read x < fifo; echo cleaned; exit" TERM
                  echo begun $$; while :; do sleep 0.01; done' &
-        mkfifo fifo; trap 'echo x > fifo & exit' TERM; wait; wait
+        wait
     """
     async with Runner(":memory:", registry=declare(command)) as runner:
         execution = await runner.start.aio("w")
@@ -336,21 +340,20 @@ async def test_groups_that_a_command_made_are_stopped_too(ears: Ears) -> None:
     await gone(processes)
 
 
-async def test_closing_a_runner_in_a_hurry_kills_at_once(ears: Ears) -> None:
-    loop = asyncio.get_running_loop()
+async def test_cancelled_once_more_the_engine_waits_no_longer(ears: Ears) -> None:
+    clock = VirtualClock()  # it stands still: 10 s never pass
+    lines = Lines(1)
+    child = Child(["bash", "-c", STUBBORN], lines.feed, environment=os.environ)
+    while not ears.begun.is_set():
+        await child.listen()
+    ending = asyncio.create_task(child.finish(clock))
+    await turns()
+    early = ending.done()
+    ending.cancel()
 
-    def script() -> list[int]:
-        runner = Runner(":memory:", registry=declare(STUBBORN), clock=None, grace=0)
-        with runner:
-            runner.start("w")
-            ears.begun.wait()
-        return ears.numbers()
-
-    begin = loop.time()
-    processes = await loop.run_in_executor(None, script)
-
-    assert loop.time() - begin < 9
-    await gone(processes)
+    assert await ending == -signal.SIGKILL
+    assert not early
+    await gone(ears.numbers())
 
 
 async def test_without_pidfds_a_thread_waits_for_the_end(
