@@ -7,13 +7,25 @@ imports its own layer or lower ones; nothing below imports this one.
 from asyncflow._client.client import Client
 from asyncflow._client.notification import NotificationClient
 from asyncflow._clock import Clock, SystemClock, VirtualClock
-from asyncflow._model.condition import Condition, SingleEventCondition
+from asyncflow._model.condition import (
+    Condition,
+    MeetAllCondition,
+    MeetAnyCondition,
+    SingleEventCondition,
+)
 from asyncflow._model.context import Context
 from asyncflow._model.event import Event
 from asyncflow._model.execution import TaskExecution, TaskExecutionKey, WorkflowExecution
 from asyncflow._model.operator import Operator, OperatorConfigItem
 from asyncflow._model.registry import Registry
 from asyncflow._model.rule import TaskRule, WorkflowRule
+from asyncflow._model.state import (
+    State,
+    StateDescriptor,
+    StateType,
+    ValueState,
+    ValueStateDescriptor,
+)
 from asyncflow._model.status import ExecutionType, TaskAction, TaskStatus, WorkflowStatus
 from asyncflow._model.value import JsonValue, LargeValueWarning, SizeLimits
 from asyncflow._model.workflow import (
@@ -66,6 +78,8 @@ __all__ = [
     "FencedError",
     "JsonValue",
     "LargeValueWarning",
+    "MeetAllCondition",
+    "MeetAnyCondition",
     "NotFoundError",
     "NotificationClient",
     "Operator",
@@ -76,6 +90,9 @@ __all__ = [
     "Runner",
     "SingleEventCondition",
     "SizeLimits",
+    "State",
+    "StateDescriptor",
+    "StateType",
     "StoreError",
     "StoreLocationError",
     "StoreReadOnlyError",
@@ -91,6 +108,8 @@ __all__ = [
     "TaskStopped",
     "TooLargeError",
     "UsageError",
+    "ValueState",
+    "ValueStateDescriptor",
     "VirtualClock",
     "WaitTimeoutError",
     "Workflow",

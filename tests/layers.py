@@ -9,7 +9,7 @@ from functools import cache
 from typing import NamedTuple
 
 LAYERS = {
-    **dict.fromkeys(("errors", "_root", "_home", "_dual", "_clock", "_failpoint"), 0),
+    **dict.fromkeys(("errors", "_root", "_home", "_dual", "_clock", "_timer", "_failpoint"), 0),
     "_model": 1,
     "_core": 2,
     **dict.fromkeys(("_store", "_operators"), 3),
@@ -99,7 +99,6 @@ ALLOWED: Mapping[tuple[str, str], str] = {
     ("asyncflow/_model/port.py", "asyncflow._home"): "handles say where their coroutines run",
     ("asyncflow/_model/value.py", "pydantic"): "users' models are stored as JSON",
     ("asyncflow/_model/workflow.py", "inspect.currentframe"): "a warning names both declarations",
-    ("asyncflow/_operators/threads.py", "anyio.to_thread.run_sync"): "all tasks' threads, limited",
     ("asyncflow/_root.py", "wait(...)"): "a thread outside any loop waits, which no clock wakes",
     ("asyncflow/_root.py", "acquire(timeout=...)"): "the same: signal handlers must get a turn",
 }

@@ -180,7 +180,6 @@ GOOD: tuple[tuple[Rule, str, str], ...] = (
     (nothing_sleeps, RUNNER, "clock.call_at(moment, f)"),
     (nothing_sleeps, RUNNER, "await self._closing.wait()"),
     (nothing_sleeps, RUNNER, "deadline = clock.deadline(limit)"),
-    (threads_have_their_own_limit, THREAD, "import anyio\nanyio.to_thread.run_sync(f)"),
     (tasks_have_an_owner, RUNNER, "group.create_task(f())"),
     (tasks_have_an_owner, RUNNER, "self._group.create_task(f())"),
     (tasks_have_an_owner, RUNNER, "import asyncio\ntask: asyncio.Task[None] | None = None"),

@@ -13,7 +13,7 @@ from asyncflow._model.context import Context
 from asyncflow._model.operator import Operator, TaskOptions
 from asyncflow._operators.lines import Lines
 from asyncflow._operators.process import Child, running_clock
-from asyncflow._operators.threads import apart
+from asyncflow._operators.workers import work_in_thread
 from asyncflow.errors import BashError, DefinitionError
 
 TAIL: Final = 20
@@ -104,7 +104,7 @@ async def _remove(folder: "TemporaryDirectory[str]") -> None:
     try:
         os.rmdir(folder.name)
     except OSError:  # something is in it
-        await apart(folder.cleanup)
+        await work_in_thread(folder.cleanup)
     else:
         folder.cleanup()  # that it does not warn
 

@@ -118,6 +118,22 @@ class Proxy:
         raise UsageError(text)
 
 
+class RemoteCells:
+    """Asks the runner for the states of the execution."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def get(self, name: str) -> str | None:
+        """Return what is kept under a name."""
+        value = self._link.ask(ask="get", name=name).result()
+        return None if value is None else to_json_text(value)
+
+    def put(self, name: str, text: str | None) -> None:
+        """Keep a text under a name."""
+        self._link.ask(ask="put", name=name, text=text).result()
+
+
 class Forwarding(logging.Handler):
     """Logs in the runner."""
 
@@ -218,7 +234,7 @@ def _context(link: Link, job: Message, scope: TaskScope) -> Context:
         try_number=scope.try_number,
         stop_requested=lambda: scope.stop_sign.raised,
     )
-    return Context.of(job["context"], task=task, status_of=status_of)
+    return Context.of(job["context"], task=task, status_of=status_of, cells=RemoteCells(link))
 
 
 @asynccontextmanager

@@ -9,17 +9,18 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from types import ModuleType
 from typing import Any, Final, Literal, TypeAlias
 
 from asyncflow._model.context import Context
 from asyncflow._model.port import CURRENT_TASK, TaskScope
+from asyncflow._model.state import ValueStateDescriptor
 from asyncflow._model.value import from_json_text, to_json_text
 from asyncflow._operators.lines import Lines, task_log
 from asyncflow._operators.process import Child, running_clock
-from asyncflow._operators.threads import SLOTS
+from asyncflow._operators.threads import slot
 from asyncflow._operators.wire import Message, decoded, encoded, error_message, remote_error
 from asyncflow.errors import AsyncflowError, DefinitionError, TaskStopped, UsageError, ending
 
@@ -116,10 +117,7 @@ async def run_apart(target: Target, place: int | str | None, context: Context) -
     if importing.is_set():
         raise UsageError(IMPORTED)
     target.check()
-    async with AsyncExitStack() as stack:
-        slots = SLOTS.get()
-        if slots is not None:
-            await stack.enter_async_context(slots)
+    async with slot():
         return await _Run(scope, context).result(_job(target, place, context, scope))
 
 
@@ -220,6 +218,15 @@ class _Run:
                 return {**told, "create_time": record.create_time.isoformat()}
             case {"ask": "status", "name": name}:
                 return self._context.get_task_status(name)
+            case {"ask": "get", "name": name}:
+                return self._context.get_state(ValueStateDescriptor(name)).value()
+            case {"ask": "put", "name": name, "text": text}:
+                state = self._context.get_state(ValueStateDescriptor(name))
+                if text is None:
+                    state.clear()
+                else:
+                    state.update(from_json_text(text))
+                return None
             case _:
                 text = f"{question['ask']} cannot be asked from another process"
                 raise UsageError(text)

@@ -59,6 +59,11 @@ class PythonOperator(Operator, Generic[P, R_co]):
         if not callable(python_callable):
             text = f"task {name!r}: python_callable is {python_callable!r}, which cannot be called"
             raise DefinitionError(text)
+        if inspect.isgeneratorfunction(python_callable) or inspect.isasyncgenfunction(
+            python_callable
+        ):
+            text = f"task {name!r}: its function has a yield, and nothing would run: return a value"
+            raise DefinitionError(text)
         self.python_callable = python_callable
         self._arguments = tuple(op_args)
         self._keywords = dict(op_kwargs or {})

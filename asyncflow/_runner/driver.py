@@ -12,12 +12,12 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final, Protocol, assert_never
 
-from asyncflow._clock import Clock, Timer
+from asyncflow._clock import Clock
 from asyncflow._core.commands import Command
 from asyncflow._core.decide import decide, standing
 from asyncflow._core.facts import EventSent, StopRequested
 from asyncflow._failpoint import hit
-from asyncflow._runner.judge import Judge
+from asyncflow._runner.judge import Judge, Pending
 from asyncflow._runner.live import (
     Entry,
     LiveExecution,
@@ -32,6 +32,7 @@ from asyncflow._runner.reread import reread
 from asyncflow._runner.work import Answer, Work
 from asyncflow._store.batch import Fence, Receipt
 from asyncflow._store.protocol import Store
+from asyncflow._timer import Timer
 from asyncflow.errors import (
     AsyncflowError,
     ExecutionExistsError,
@@ -102,6 +103,11 @@ class Driver:
             entry.done.add_done_callback(self._callers.discard)
         self._inbox.append(entry)
         self._stir()
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is answered any more."""
+        return self._over is not None
 
     def check(self) -> None:
         """Raise `UsageError` if nothing is answered any more."""
@@ -261,8 +267,8 @@ class Driver:
             told.live.held.append(told)
             return
         if told.publication is not None and told.verdicts is None:
-            verdicts = self._judge.verdicts(told.live, told.publication.event)
-            if not isinstance(verdicts, Verdicts):
+            verdicts = self._judge.execution(told.live, told.publication.event)
+            if isinstance(verdicts, Pending):
                 told.live.held = deque()
                 self._judge.later(verdicts, lambda met: self._judged(told, met))
                 return
@@ -279,11 +285,13 @@ class Driver:
     def _answer(self, work: Work, told: Told) -> None:
         live, fact, verdicts = told.live, told.fact, told.verdicts or NO_VERDICTS
         work.entries.append(told)
-        if verdicts.faults and isinstance(fact, EventSent):
-            fact = replace(fact, faults=verdicts.faults)
+        if isinstance(fact, EventSent) and (verdicts.faults or verdicts.cells):
+            fact = replace(fact, faults=verdicts.faults, cells=verdicts.cells)
         decision = decide(live.plan, live.state, fact, verdicts.met)
         live.state.apply(decision)
         work.answer(live, fact, decision)
+        if told.answered is not None:
+            told.answered()
         if live.redefined and live in work.answers:
             work.answers[live].fingerprint = live.plan.fingerprint
             live.redefined = False
@@ -382,7 +390,7 @@ class Driver:
         for live in found:
             if live.id not in self.lives:
                 self.adopt(live)
-            for command in standing(live.plan, live.state):
+            for command in standing(live.plan, live.state, self._clock.now()):
                 self._dispatch(live, command)
             self._look_at(live)
         return True

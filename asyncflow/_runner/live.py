@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -104,10 +105,15 @@ class Publication:
 
 @dataclass(frozen=True, slots=True)
 class Verdicts:
-    """What users' conditions said of an event: the rules that are met, and what was raised."""
+    """What users' conditions said of an event: the rules that are met, and what was raised.
+
+    Attributes:
+        cells: what they changed in users' states.
+    """
 
     met: frozenset[int] = frozenset()
     faults: tuple[str, ...] = ()
+    cells: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
 
 
 @dataclass(slots=True)
@@ -119,6 +125,7 @@ class Told:
         verdicts: of the conditions that the event met; None: not judged yet.
         done: resolved when the answer is on disk; takes the error if it could not be stored.
         letter: the inbox item that brought it.
+        answered: called once it is decided on; its answer is not on disk by then.
     """
 
     live: LiveExecution
@@ -127,6 +134,7 @@ class Told:
     verdicts: Verdicts | None = None
     done: asyncio.Future[None] | None = None
     letter: int | None = None
+    answered: Callable[[], None] | None = None
 
 
 @dataclass(slots=True)

@@ -147,7 +147,9 @@ class Ownership:
         if redefined:
             text = "workflow execution %r goes on under another definition: %s, it was %s"
             logger.info(text, record.name, plan.fingerprint or "none", record.fingerprint)
-        state = ExecutionState.restore(plan, stored.head, stored.tasks, stored.context)
+        state = ExecutionState.restore(
+            plan, stored.head, stored.tasks, stored.context, stored.cells
+        )
         live = LiveExecution(record.name, plan, workflow, state, record.id)
         live.redefined = redefined and workflow is not None
         self._driver.adopt(live)

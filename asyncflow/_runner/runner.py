@@ -15,8 +15,9 @@ from datetime import timedelta
 from os import PathLike
 from typing import Any, Final
 
-from asyncflow._client.client import Client, event_letter
-from asyncflow._clock import Callback, Clock, VirtualClock
+from asyncflow._client.client import Client
+from asyncflow._client.event_calls import event_letter
+from asyncflow._clock import Clock, VirtualClock
 from asyncflow._core.execution import ExecutionState
 from asyncflow._core.facts import ExecutionStarted, StopRequested
 from asyncflow._dual import Shutdown
@@ -35,6 +36,7 @@ from asyncflow._runner.ownership import Ownership
 from asyncflow._runner.process import HERE, enter, identity, leave
 from asyncflow._runner.task_runner import TaskRunner
 from asyncflow._store.batch import Fence, RunnerRow
+from asyncflow._timer import Callback
 from asyncflow.errors import StoreError, UsageError
 
 logger = logging.getLogger(__name__)
@@ -167,7 +169,7 @@ class Runner(Client):
         spawn = Bodies(group).start
         tasks = TaskRunner(spawn, self._clock, self, self._limits, self._threads)
         dispatcher = Dispatcher(self._clock, tasks)
-        judge = Judge(self._clock, spawn)
+        judge = Judge(self._clock, spawn, self._limits)
         driver = Driver(self._store, self._clock, fence, judge, dispatcher)
         dispatcher.driver = driver
         ownership = Ownership(
@@ -188,8 +190,8 @@ class Runner(Client):
                 await engine.tasks.drained()
                 await engine.judge.drained()
         except TimeoutError:
-            text = "tasks still run after %s: the next runner starts them anew"
-            logger.warning(text, self._grace)
+            text = "tasks still run after %s, the next runner starts them anew: %s"
+            logger.warning(text, self._grace, engine.tasks.named())
         finally:
             engine.drop()  # also if whoever closes is cancelled, as by a second Ctrl-C
             engine.driver.close()

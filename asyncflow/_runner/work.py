@@ -45,6 +45,7 @@ class Answer:
         default_factory=dict[tuple[str, int], TaskWrite]
     )
     context: dict[str, str | None] = field(default_factory=dict[str, str | None])
+    cells: dict[str, str | None] = field(default_factory=dict[str, str | None])
     facts: list[FactWrite] = field(default_factory=list[FactWrite])
 
     def add(self, fact: Fact, decision: Decision) -> None:
@@ -52,6 +53,7 @@ class Answer:
         if decision.head is not None:
             self.head = decision.head
         self.context.update(decision.context)
+        self.cells.update(decision.cells)
         for change in decision.tasks:
             key = (change.state.name, change.state.sequence_number)
             earlier = self.tasks.pop(key, None)
@@ -68,6 +70,7 @@ class Answer:
             context=self.context,
             facts=tuple(self.facts),
             fingerprint=self.fingerprint,
+            cells=self.cells,
         )
 
 
@@ -101,7 +104,7 @@ class Work:
 
     def answer(self, live: LiveExecution, fact: Fact, decision: Decision) -> None:
         """Add what follows from a fact, if anything does."""
-        if decision.head is not None or decision.tasks:
+        if decision.head is not None or decision.tasks or decision.cells:
             self.answers.setdefault(live, Answer()).add(fact, decision)
         self.commands.extend((live, command) for command in decision.commands)
 

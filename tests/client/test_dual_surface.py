@@ -82,8 +82,9 @@ EXPORTED = {name: getattr(asyncflow, name) for name in asyncflow.__all__}
 def members(name: str, cls: type) -> Iterator[tuple[str, object]]:
     """Yield what a class and its private bases define: what is exported itself is seen there."""
     bases = [base for base in cls.__mro__ if base.__module__.startswith("asyncflow")]
+    seen = {base for each in bases[1:] if each in EXPORTED.values() for base in each.__mro__}
     for base in bases:
-        if base is cls or base not in EXPORTED.values():
+        if base not in seen:
             yield from ((f"{name}.{each}", value) for each, value in vars(base).items())
 
 

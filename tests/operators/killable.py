@@ -9,7 +9,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from asyncflow import Context, NotificationClient, Registry, Workflow, WorkflowExecution, task
+from asyncflow import (
+    Context,
+    NotificationClient,
+    Registry,
+    ValueStateDescriptor,
+    Workflow,
+    WorkflowExecution,
+    task,
+)
 
 with Registry(), Workflow("decorated"):
 
@@ -83,6 +91,15 @@ def sends() -> list[object]:
 
 def asks(context: Context, name: str) -> object:
     return context.get_task_status(name)
+
+
+def remembers(context: Context) -> list[object]:
+    state = context.get_state(ValueStateDescriptor("sum"))
+    seen = [state.value()]
+    state.update({"a": 1})
+    seen.append(state.value())
+    state.clear()
+    return [*seen, state.value()]
 
 
 def sends_wrongly() -> str:

@@ -2,20 +2,17 @@
 
 import asyncio
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
 from asyncflow import (
     Condition,
     Context,
-    DefinitionError,
     Event,
     PythonOperator,
     Registry,
@@ -28,9 +25,8 @@ from asyncflow import (
     task,
 )
 from asyncflow._operators import process
-from tests.bell import ROOT
 from tests.operators import killable
-from tests.operators.ears import Ears, gone, listening, lives, within
+from tests.operators.ears import Ears, gone, listening, lives
 from tests.runner.scene import run_one, turns
 
 
@@ -193,6 +189,10 @@ async def test_it_asks_for_the_status_of_tasks() -> None:
     assert text == "TaskNotFoundError: workflow 'w' has no task 'nobody'; its tasks are: 't'"
 
 
+async def test_it_keeps_states() -> None:
+    assert await result(killable.remembers) == [None, {"a": 1}, None]
+
+
 async def test_a_value_that_is_no_json_is_refused_where_it_is_sent() -> None:
     assert str(await result(killable.sends_wrongly)).startswith("value is of type object")
 
@@ -273,7 +273,7 @@ async def test_it_is_stopped_at_every_moment_of_its_start() -> None:
 
     assert after == before
     with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+        os.waitpid(-1, os.WNOHANG)  # noqa: ASYNC222  it does not wait
 
 
 async def test_told_to_stop_it_knows_and_its_calls_raise(ears: Ears, tmp_path: Path) -> None:
@@ -313,114 +313,6 @@ async def test_no_more_processes_work_than_the_runner_gives_threads(
         await runner.execute.aio("w", timeout="15s")
 
     assert (most, now) == (1, 0)
-
-
-# --- the main module, and the runner's death ---
-
-SCRIPT = """
-import os, sys
-from asyncflow import Context, Registry, Runner, Workflow, task
-
-with Registry() as registry, Workflow("w"):
-
-    @task(isolation="process")
-    def work(context: Context) -> str:
-        print("begun", os.getpid(), flush=True)
-        while {endless}:
-            pass
-        return __name__
-
-def main() -> None:
-    import logging
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    with Runner(":memory:", registry=registry) as runner:
-        done = runner.execute("w", timeout="15s")
-        (run,) = done.task_executions()
-        print(run.status, run.result, run.error_message)
-
-{guard}main()
-"""
-GUARD = 'if __name__ == "__main__": '
-
-
-def script(path: Path, *, endless: bool = False, guard: str = GUARD) -> "subprocess.Popen[str]":
-    file = path / "script.py"
-    file.write_text(SCRIPT.format(endless=endless, guard=guard))
-    return subprocess.Popen(
-        [sys.executable, "script.py"],
-        cwd=path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-
-
-def test_a_function_of_the_main_file_works(tmp_path: Path) -> None:
-    with script(tmp_path) as running:
-        output, _ = running.communicate()
-
-    assert "SUCCESS __mp_main__ None" in output
-
-
-def test_a_main_file_without_a_guard_fails_with_the_way_out(tmp_path: Path) -> None:
-    with script(tmp_path, guard="") as running:
-        output, _ = running.communicate()
-
-    assert "FAILED None UsageError: a module with a task of isolation='process'" in output
-    assert 'if __name__ == "__main__":' in output
-
-
-def test_a_process_ends_when_its_runner_is_killed(tmp_path: Path) -> None:
-    with script(tmp_path, endless=True) as running:
-        assert running.stdout is not None
-        line = next(line for line in running.stdout if line.startswith("begun"))
-        worker = int(line.split()[1])
-        before = lives(worker)
-        running.kill()
-
-    assert before
-    assert within(10, lambda: not lives(worker))
-
-
-# --- what is refused ---
-
-
-def refusal(
-    function: Callable[..., object],
-    op_args: Sequence[object] = (),
-    op_kwargs: Mapping[str, object] | None = None,
-    isolation: object = "process",
-) -> str:
-    how = cast("Any", isolation)
-    with Registry(), pytest.raises(DefinitionError) as caught, Workflow("w"):
-        PythonOperator("t", function, op_args=op_args, op_kwargs=op_kwargs, isolation=how)
-    return str(caught.value)
-
-
-async def on_the_loop() -> None: ...
-
-
-def test_functions_that_no_other_process_finds_are_refused() -> None:
-    def local() -> None: ...
-
-    assert "a lambda has no name" in refusal(lambda: None)
-    assert "stands inside another function" in refusal(local)
-    assert "it is async" in refusal(on_the_loop)
-    assert "no plain function" in refusal(partial(killable.place))
-    assert "no plain function" in refusal(cast("list[int]", []).append, op_args=[1])
-    assert "calls <function" in refusal(local)
-    assert "task 't'" in refusal(local)
-
-
-def test_arguments_that_are_no_json_are_refused() -> None:
-    assert "op_args[0] is of type object" in refusal(print, op_args=[object()])
-    assert "op_kwargs['sep'] is of type bytes" in refusal(print, op_kwargs={"sep": b"x"})
-
-
-def test_an_unknown_isolation_is_refused() -> None:
-    text = refusal(killable.place, isolation="thraed")
-
-    assert text == "task 't': isolation is 'thread' or 'process', not 'thraed'"
 
 
 async def test_a_name_that_leads_to_another_function_fails_the_task() -> None:
