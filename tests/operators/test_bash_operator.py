@@ -350,6 +350,8 @@ async def test_cancelled_once_more_the_engine_waits_no_longer(ears: Ears) -> Non
     await turns()
     early = ending.done()
     ending.cancel()
+    await turns(1)
+    ending.cancel()  # while the killed one is on its way to its end
 
     assert await ending == -signal.SIGKILL
     assert not early
