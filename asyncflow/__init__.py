@@ -35,10 +35,12 @@ from asyncflow._model.workflow import (
     WorkflowBuilder,
     WorkflowContextManager,
 )
+from asyncflow._operators.bash import BashOperator
 from asyncflow._operators.python import PythonOperator, task
 from asyncflow._runner.runner import Runner
 from asyncflow.errors import (
     AsyncflowError,
+    BashError,
     DefinitionError,
     DuplicateTaskError,
     ExecutionExistsError,
@@ -64,6 +66,8 @@ from asyncflow.errors import (
 
 __all__ = [
     "AsyncflowError",
+    "BashError",
+    "BashOperator",
     "Client",
     "Clock",
     "Condition",

@@ -26,6 +26,7 @@ from asyncflow._model.port import CURRENT_TASK, Port, StopSign, TaskScope
 from asyncflow._model.status import TaskStatus
 from asyncflow._model.value import SizeLimits
 from asyncflow._operators.hooks import call
+from asyncflow._operators.process import CLOCK
 from asyncflow._operators.threads import DEADLINE, SLOTS
 from asyncflow._runner.attempt import Attempt
 from asyncflow._runner.callbacks import call_back
@@ -151,6 +152,7 @@ class TaskRunner:
         """See one attempt through. It must not raise: it would end the runner."""
         attempt.begun = True
         SLOTS.set(self._slots)
+        CLOCK.set(self._clock)
         _enter(attempt)
         try:
             ended = await self._see_through(driver, attempt)

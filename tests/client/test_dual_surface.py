@@ -58,7 +58,7 @@ PLAIN = {
     ),
     *("Event.of", "TaskExecution.of", "SizeLimits.check"),
     *(f"Operator.{name}" for name in HOOKS | RULES | {"start_after"}),
-    *("PythonOperator.start", "task"),
+    *("BashOperator.start", "PythonOperator.start", "task"),
     *(f"Registry.{name}" for name in ("find", "register", "workflow", "workflows")),
     *(f"Workflow.{name}" for name in RULES | {"add", "check_open"}),
     *(f"WorkflowBuilder.{name}" for name in ("build", "description", "tag")),
@@ -71,6 +71,7 @@ COROUTINES = {
     *(f"Client.{name}" for name in PORT),
     *(f"Runner.{name}" for name in ("publish", "request_stop")),
     *("Clock.pause", "VirtualClock.advance", "VirtualClock.advance_to", "VirtualClock.settle"),
+    "BashOperator.start",
     "PythonOperator.start",
 }
 """The plain ones that must be awaited all the same: the port, the clock, and a hook."""
