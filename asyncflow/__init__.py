@@ -11,6 +11,7 @@ from asyncflow._model.condition import Condition, SingleEventCondition
 from asyncflow._model.context import Context
 from asyncflow._model.event import Event
 from asyncflow._model.execution import TaskExecution, TaskExecutionKey, WorkflowExecution
+from asyncflow._model.log import LogLine
 from asyncflow._model.operator import Operator, OperatorConfigItem
 from asyncflow._model.registry import Registry
 from asyncflow._model.rule import TaskRule, WorkflowRule
@@ -62,6 +63,7 @@ __all__ = [
     "FencedError",
     "JsonValue",
     "LargeValueWarning",
+    "LogLine",
     "NotFoundError",
     "NotificationClient",
     "Operator",

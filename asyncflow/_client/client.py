@@ -30,7 +30,7 @@ from asyncflow._model.execution import (
 )
 from asyncflow._model.naming import execution_name, storable_name
 from asyncflow._model.port import TaskScope, announce, withdraw
-from asyncflow._model.record import EventRecord, ExecutionRecord, TaskExecutionRecord
+from asyncflow._model.record import EventRecord, ExecutionRecord, LogRecord, TaskExecutionRecord
 from asyncflow._model.registry import Registry, current_registry
 from asyncflow._model.status import ExecutionType, WorkflowStatus
 from asyncflow._model.value import SizeLimits, byte_size
@@ -39,7 +39,13 @@ from asyncflow._store.batch import Batch, ExecutionWrite, Letter, NewExecution
 from asyncflow._store.fact_text import fact_body
 from asyncflow._store.locate import open_store
 from asyncflow._store.protocol import Store
-from asyncflow._store.queries import ContextOf, ExecutionByName, Executions, TaskExecutions
+from asyncflow._store.queries import (
+    ContextOf,
+    ExecutionByName,
+    Executions,
+    TaskExecutions,
+    TaskLogs,
+)
 from asyncflow.errors import (
     DefinitionError,
     ExecutionExistsError,
@@ -268,6 +274,12 @@ class Client(DualContext):
     async def find_context(self, execution: int) -> Mapping[str, str]:
         """Return the merged context of an execution, JSON text by key."""
         return await self._store.read(ContextOf(execution))
+
+    async def find_logs(
+        self, execution: int, task_name: str, sequence_number: int, *, after: int, limit: int
+    ) -> tuple[LogRecord, ...]:
+        """Return lines that one run of a task logged, in order, those after an id."""
+        return await self._store.read(TaskLogs(execution, task_name, sequence_number, after, limit))
 
     async def await_end(self, name: str, timeout: timedelta | None) -> ExecutionRecord:
         """Return an execution once it has ended."""

@@ -31,6 +31,7 @@ from asyncflow._runner.dispatcher import Dispatcher
 from asyncflow._runner.driver import Driver
 from asyncflow._runner.judge import Judge
 from asyncflow._runner.live import LiveExecution, Publication, Told, Wanted
+from asyncflow._runner.logs import TaskLog
 from asyncflow._runner.ownership import Ownership
 from asyncflow._runner.process import HERE, enter, identity, leave
 from asyncflow._runner.task_runner import TaskRunner
@@ -127,8 +128,9 @@ class Runner(Client):
             try:
                 fence = await self._store.register(row)
                 try:
-                    async with self._working(fence):
-                        yield
+                    with TaskLog(self, self._clock).hearing() as log:
+                        async with self._working(fence, log):
+                            yield
                 finally:
                     await self._release(fence)
             finally:
@@ -142,11 +144,11 @@ class Runner(Client):
             logger.exception("runner %s stays in the store until its process ends", fence.runner)
 
     @asynccontextmanager
-    async def _working(self, fence: Fence) -> AsyncGenerator[None]:
+    async def _working(self, fence: Fence, log: TaskLog) -> AsyncGenerator[None]:
         """Run the engine's coroutines, and drain them at the end."""
         try:
             async with asyncio.TaskGroup() as group:
-                engine = self._engine = self._build(group, fence)
+                engine = self._engine = self._build(group, fence, log)
                 driving = group.create_task(_vital(engine, engine.driver.run()))
                 settler = _settle(self._clock, engine.driver)
                 try:
@@ -163,12 +165,12 @@ class Runner(Client):
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from None  # the first is why the others came
 
-    def _build(self, group: asyncio.TaskGroup, fence: Fence) -> Engine:
+    def _build(self, group: asyncio.TaskGroup, fence: Fence, log: TaskLog) -> Engine:
         spawn = Bodies(group).start
         tasks = TaskRunner(spawn, self._clock, self, self._limits, self._threads)
         dispatcher = Dispatcher(self._clock, tasks)
         judge = Judge(self._clock, spawn)
-        driver = Driver(self._store, self._clock, fence, judge, dispatcher)
+        driver = Driver(self._store, self._clock, fence, judge, dispatcher, log=log)
         dispatcher.driver = driver
         ownership = Ownership(
             self._store, self._clock, fence, driver, registry=self._registry, plans=self._plans

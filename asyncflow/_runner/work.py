@@ -12,7 +12,7 @@ from asyncflow._core.commands import Command
 from asyncflow._core.execution import Decision
 from asyncflow._core.facts import Fact
 from asyncflow._core.state import Head
-from asyncflow._model.record import EventRecord
+from asyncflow._model.record import EventRecord, LogRecord
 from asyncflow._runner.live import (
     Entry,
     LiveExecution,
@@ -89,6 +89,7 @@ class Work:
     entries: list[Told | Wanted] = field(default_factory=list[Told | Wanted])
     publications: list[Publication] = field(default_factory=list[Publication])
     undeliverable: list[Undeliverable] = field(default_factory=list[Undeliverable])
+    logs: tuple[LogRecord, ...] = ()
 
     def __len__(self) -> int:
         """Return how much was taken from the inbox."""
@@ -97,7 +98,7 @@ class Work:
     @property
     def empty(self) -> bool:
         """Whether there is nothing to store."""
-        return not (self.answers or self.storing or self.taken)
+        return not (self.answers or self.storing or self.taken or self.logs)
 
     def answer(self, live: LiveExecution, fact: Fact, decision: Decision) -> None:
         """Add what follows from a fact, if anything does."""
@@ -112,6 +113,7 @@ class Work:
             executions=tuple(answer.write(live.id) for live, answer in self.answers.items()),
             events=tuple(self._events()),
             taken=tuple(self.taken),
+            logs=self.logs,
         )
 
     def refuse(self, error: Exception) -> list[Entry]:
