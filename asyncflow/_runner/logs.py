@@ -7,7 +7,7 @@ and where it is the only handler it leaves everything else of `logging` as if it
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Final, Self
@@ -64,7 +64,7 @@ class TaskLog(logging.Handler):
         return bool(self._lines)
 
     @contextmanager
-    def hearing(self) -> Iterator[Self]:
+    def hearing(self) -> Generator[Self]:
         """Hear what is logged; not `close`, which others call who configure logging anew."""
         self._loop = asyncio.get_running_loop()
         if OUTPUT.level == logging.NOTSET:

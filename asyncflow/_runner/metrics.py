@@ -5,7 +5,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
-from typing import Final
+from typing import Final, cast
 
 from asyncflow._clock import Clock
 from asyncflow._core.facts import TaskEnded
@@ -74,7 +74,7 @@ def _checked(limits: SizeLimits, found: object) -> str | None:
         raise TypeError(text)
     if not found:
         return None
-    text = to_json_text(found, "metrics")
+    text = to_json_text(cast("Mapping[object, object]", found), "metrics")
     limits.check("the metrics", byte_size(text))
     return text
 

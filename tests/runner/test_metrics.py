@@ -5,7 +5,7 @@ import logging
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import cast
 
 import pytest
 
@@ -26,7 +26,7 @@ from tests.runner.scene import ERRORS, ended, forever, run_one, turns, until
 PATIENCE = timedelta(seconds=5)
 METRICS = {"rows": 3, "share": 0.5, "by": {"kind": [1, None]}}
 
-Ask = Callable[[], Any]
+Ask = Callable[[], object]
 
 
 class Measured(Operator):
@@ -46,7 +46,9 @@ class Measured(Operator):
     async def get_metrics(self, context: Context) -> Mapping[str, object]:
         self.asked += 1
         found = self._ask()
-        return await found if isinstance(found, Awaitable) else found
+        if isinstance(found, Awaitable):
+            found = await cast("Awaitable[object]", found)
+        return cast("Mapping[str, object]", found)
 
 
 class Threaded(Measured):
@@ -55,7 +57,7 @@ class Threaded(Measured):
     def get_metrics(self, context: Context) -> Mapping[str, object]:  # type: ignore[override]
         self.asked += 1
         assert threading.current_thread() is not threading.main_thread()
-        return self._ask()
+        return cast("Mapping[str, object]", self._ask())
 
 
 async def fine() -> str:
