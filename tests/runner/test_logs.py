@@ -126,8 +126,11 @@ async def test_a_runner_keeps_the_lines_of_its_own_tasks_only() -> None:
             logger.info("mine")
 
     async with Runner(":memory:", registry=registry) as other:
-        await other.execute.aio("w", name="other")
+        first = await other.execute.aio("w")
         assert texts(await lines_of(registry)) == ["mine"]
+        await other.execute.aio("w")  # with what else it has gathered
+        (run,) = await first.task_executions.aio()
+        assert [line.text async for line in run.logs.aio()] == ["mine"]
 
 
 async def test_both_forms_read_a_log_page_by_page(url: str) -> None:

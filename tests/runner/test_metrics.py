@@ -33,9 +33,9 @@ class Measured(Operator):
     """Works as a function says, and gives what another one returns as its metrics."""
 
     def __init__(
-        self, work: Callable[[], Awaitable[object]], ask: Ask, timeout: str = "1d"
+        self, work: Callable[[], Awaitable[object]], ask: Ask, *, retries: int = 0
     ) -> None:
-        super().__init__("measured", timeout=timeout, retries=1, retry_delay=0, retry_jitter=0)
+        super().__init__("measured", retries=retries, retry_delay=0, timeout="10s")
         self._work = work
         self._ask = ask
         self.asked = 0
@@ -82,7 +82,7 @@ async def test_metrics_are_kept_with_the_task_execution(kind: type[Measured], ur
 @pytest.mark.parametrize("kind", [Measured, Threaded])
 async def test_an_attempt_that_failed_is_asked_too(kind: type[Measured]) -> None:
     with Registry() as registry, Workflow("w"):
-        operator = kind(wrong, lambda: {"tries": operator.asked})
+        operator = kind(wrong, lambda: {"tries": operator.asked}, retries=1)
 
     _, run = await run_one(registry)
 
@@ -95,14 +95,20 @@ async def test_an_attempt_that_failed_is_asked_too(kind: type[Measured]) -> None
 
 
 async def test_an_attempt_that_timed_out_is_asked_too() -> None:
+    begun = asyncio.Event()
     clock = VirtualClock()
+
+    async def work() -> None:
+        begun.set()
+        await forever()
+
     with Registry() as registry, Workflow("w"):
-        Threaded(forever, lambda: METRICS, timeout="1s")
+        Threaded(work, lambda: METRICS)
 
     async with Runner(":memory:", registry=registry, clock=clock) as runner:
         execution = await runner.start.aio("w")
-        for _ in range(2):
-            await clock.advance(timedelta(seconds=1))
+        await begun.wait()
+        await clock.advance(timedelta(seconds=10))
         _, (run,) = await ended(execution)
 
     assert (run.status, run.metrics) == (TaskStatus.FAILED, METRICS)
