@@ -16,6 +16,7 @@ from asyncflow._model.condition import (
 from asyncflow._model.context import Context
 from asyncflow._model.event import Event
 from asyncflow._model.execution import TaskExecution, TaskExecutionKey, WorkflowExecution
+from asyncflow._model.log import LogLine
 from asyncflow._model.operator import Operator, OperatorConfigItem
 from asyncflow._model.record import RuleRecord
 from asyncflow._model.registry import Registry
@@ -82,6 +83,7 @@ __all__ = [
     "FencedError",
     "JsonValue",
     "LargeValueWarning",
+    "LogLine",
     "MeetAllCondition",
     "MeetAnyCondition",
     "NotFoundError",

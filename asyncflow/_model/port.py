@@ -4,14 +4,15 @@
 called in, else the only one that is open.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import count
 from typing import Final, Protocol
 
 from asyncflow._home import Home
-from asyncflow._model.record import EventRecord, ExecutionRecord, TaskExecutionRecord
+from asyncflow._model.record import EventRecord, ExecutionRecord, LogRecord, TaskExecutionRecord
 from asyncflow._model.status import WorkflowStatus
 from asyncflow.errors import TaskStopped, UsageError
 
@@ -52,6 +53,12 @@ class Port(Protocol):
         """Return the merged context of an execution, JSON text by key."""
         ...
 
+    async def find_logs(
+        self, execution: int, task_name: str, sequence_number: int, *, after: int, limit: int
+    ) -> tuple[LogRecord, ...]:
+        """Return lines that one run of a task logged, in order, those after an id."""
+        ...
+
     async def await_end(self, name: str, timeout: timedelta | None) -> ExecutionRecord:
         """Return an execution once it has ended."""
         ...
@@ -90,7 +97,11 @@ class StopSign:
 
 @dataclass(frozen=True, slots=True)
 class TaskScope:
-    """The task whose code runs here, and the client through which it asks."""
+    """The task whose code runs here, and the client through which it asks.
+
+    Attributes:
+        lines: numbers the lines that this attempt logs, also those of its threads.
+    """
 
     port: Port
     execution: int
@@ -100,6 +111,7 @@ class TaskScope:
     sequence_number: int
     try_number: int
     stop_sign: StopSign = field(default_factory=StopSign)
+    lines: Iterator[int] = field(default_factory=count, repr=False, compare=False)
 
     def check(self) -> None:
         """Raise `TaskStopped` if the task was told to stop: it should do nothing more."""

@@ -28,6 +28,7 @@ from asyncflow._runner.live import (
     Undeliverable,
     Wanted,
 )
+from asyncflow._runner.logs import TaskLog
 from asyncflow._runner.reread import reread
 from asyncflow._runner.rulebook import Rulebook
 from asyncflow._runner.work import Work
@@ -80,6 +81,7 @@ class Driver:
         *,
         judge: Judge,
         rulebook: Rulebook,
+        log: TaskLog,
     ) -> None:
         """Begin with no executions; `run` must be started in the runner's task group."""
         self.lives: dict[int, LiveExecution] = {}
@@ -90,6 +92,8 @@ class Driver:
         self._rulebook = rulebook
         self._desk = Desk(judge, rulebook, self._first)
         self._dispatch = dispatch
+        self._log = log
+        log.wake = self._stir
         self._inbox: deque[Entry] = deque()
         self._riding: deque[Told] = deque()
         self._ride: Timer | None = None
@@ -183,7 +187,8 @@ class Driver:
     @property
     def _ready(self) -> bool:
         rides = self._riding and (self._ride is None or self._closing)
-        return bool(self._inbox or rides)
+        lines = self._log.due or (self._closing and self._log.waiting)
+        return bool(self._inbox or rides or lines)
 
     def _first(self, entries: Sequence[Entry]) -> None:
         """Append before everything else."""
@@ -226,6 +231,8 @@ class Driver:
         until = self._clock.monotonic() + DECIDING
         while self._inbox and len(work) < MOST_AT_ONCE and self._clock.monotonic() <= until:
             self._desk.open(work, self._inbox.popleft())
+        # Lines last: those of a task that ends in this transaction are all there.
+        work.logs = self._log.take()
         hit("driver.decide.after")
         return work
 
@@ -238,6 +245,7 @@ class Driver:
             await self._undo(work, error)
         else:
             self._pause = AFTER_ERROR[0]
+            self._log.stored()
             self._finish(work, receipt)
 
     def _finish(self, work: Work, receipt: Receipt) -> None:
@@ -301,6 +309,7 @@ class Driver:
         """Forget what could not be stored: tell callers, read states again, try the rest again."""
         logger.error("a transaction failed, %d facts wait: %s", len(work), error)
         again = work.refuse(error)
+        self._log.put_back(work.logs)
         while True:
             self._rest()
             await self._clock.pause(self._pause)

@@ -35,6 +35,7 @@ from asyncflow._runner.dispatcher import Dispatcher
 from asyncflow._runner.driver import Driver
 from asyncflow._runner.judge import Judge
 from asyncflow._runner.live import LiveExecution, Publication, Told, Wanted
+from asyncflow._runner.logs import TaskLog
 from asyncflow._runner.ownership import Ownership
 from asyncflow._runner.process import HERE, enter, identity, leave
 from asyncflow._runner.rulebook import Rulebook
@@ -134,8 +135,9 @@ class Runner(Client):
             try:
                 fence = await self._store.register(row)
                 try:
-                    async with self._working(fence):
-                        yield
+                    with TaskLog(self, self._clock).hearing() as log:
+                        async with self._working(fence, log):
+                            yield
                 finally:
                     await self._release(fence)
             finally:
@@ -149,11 +151,11 @@ class Runner(Client):
             logger.exception("runner %s stays in the store until its process ends", fence.runner)
 
     @asynccontextmanager
-    async def _working(self, fence: Fence) -> AsyncGenerator[None]:
+    async def _working(self, fence: Fence, log: TaskLog) -> AsyncGenerator[None]:
         """Run the engine's coroutines, and drain them at the end."""
         try:
             async with asyncio.TaskGroup() as group:
-                engine = self._engine = self._build(group, fence)
+                engine = self._engine = self._build(group, fence, log)
                 driving = group.create_task(_vital(engine, engine.driver.run()))
                 settler = _settle(self._clock, engine.driver)
                 try:
@@ -170,13 +172,15 @@ class Runner(Client):
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from None  # the first is why the others came
 
-    def _build(self, group: asyncio.TaskGroup, fence: Fence) -> Engine:
+    def _build(self, group: asyncio.TaskGroup, fence: Fence, log: TaskLog) -> Engine:
         spawn = Bodies(group).start
         tasks = TaskRunner(spawn, self._clock, self, self._limits, self._threads)
         dispatcher = Dispatcher(self._clock, tasks)
         judge = Judge(self._clock, spawn, self._limits)
         rulebook = Rulebook(self._store, self._clock, judge, self._registry, self._plans)
-        driver = Driver(self._store, self._clock, fence, dispatcher, judge=judge, rulebook=rulebook)
+        driver = Driver(
+            self._store, self._clock, fence, dispatcher, judge=judge, rulebook=rulebook, log=log
+        )
         dispatcher.driver = driver
         ownership = Ownership(
             self._store,

@@ -12,7 +12,7 @@ from asyncflow._core.commands import Command
 from asyncflow._core.execution import Decision
 from asyncflow._core.facts import Fact
 from asyncflow._core.state import Head
-from asyncflow._model.record import EventRecord
+from asyncflow._model.record import EventRecord, LogRecord
 from asyncflow._runner.live import (
     Entry,
     Heard,
@@ -96,6 +96,7 @@ class Work:
     undeliverable: list[Undeliverable] = field(default_factory=list[Undeliverable])
     heard: list[Heard] = field(default_factory=list[Heard])
     cells: dict[WorkflowCell, str | None] = field(default_factory=dict[WorkflowCell, str | None])
+    logs: tuple[LogRecord, ...] = ()
 
     def __len__(self) -> int:
         """Return how much was taken from the inbox."""
@@ -104,7 +105,7 @@ class Work:
     @property
     def empty(self) -> bool:
         """Whether there is nothing to store."""
-        return not (self.answers or self.storing or self.taken or self.cells)
+        return not (self.answers or self.storing or self.taken or self.cells or self.logs)
 
     def answer(self, live: LiveExecution, fact: Fact, decision: Decision) -> None:
         """Add what follows from a fact, if anything does."""
@@ -120,6 +121,7 @@ class Work:
             events=tuple(self._events()),
             taken=tuple(self.taken),
             cells=self.cells,
+            logs=self.logs,
         )
 
     def refuse(self, error: Exception) -> list[Entry]:

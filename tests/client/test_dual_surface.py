@@ -11,7 +11,14 @@ from typing import Any, cast
 import pytest
 
 import asyncflow
-from asyncflow import Client, NotificationClient, Runner, WorkflowExecution
+from asyncflow import (
+    Client,
+    ExecutionType,
+    NotificationClient,
+    Runner,
+    TaskExecution,
+    WorkflowExecution,
+)
 from asyncflow._dual import (
     Dual,
     DualIterator,
@@ -28,10 +35,11 @@ DUAL = {
     *("Client.send_event", "NotificationClient.send_event"),
     *("WorkflowExecution.get", "WorkflowExecution.listall", "WorkflowExecution.refresh"),
     *("WorkflowExecution.task_executions", "WorkflowExecution.wait", "WorkflowExecution.stop"),
+    "TaskExecution.logs",
 }
 
 PORT = {
-    *("find_execution", "find_executions", "find_task_executions", "find_context"),
+    *("find_execution", "find_executions", "find_task_executions", "find_context", "find_logs"),
     *("await_end", "request_stop", "publish", "publish_from"),
 }
 """What handles ask of a client, on its home loop: coroutines, not for users."""
@@ -56,7 +64,7 @@ PLAIN = {
         "TaskRule.trigger",
         "WorkflowRule.trigger",
     ),
-    *("Event.of", "TaskExecution.of", "SizeLimits.check"),
+    *("Event.of", "LogLine.of", "TaskExecution.of", "SizeLimits.check"),
     *(f"Operator.{name}" for name in HOOKS | RULES | {"start_after"}),
     *("BashOperator.start", "PythonOperator.start", "task"),
     *(f"Registry.{name}" for name in ("find", "register", "workflow", "workflows")),
@@ -152,6 +160,7 @@ def bound() -> list[tuple[str, Bound, Callable[..., object]]]:
     owners: dict[str, object] = {
         "Client": client,
         "NotificationClient": notifier,
+        "TaskExecution": TaskExecution(1, "a task", 1, ExecutionType.MANUAL, port=client),
         "WorkflowExecution": WorkflowExecution(client, cast("Any", None)),
     }
     found: list[tuple[str, Bound, Callable[..., object]]] = []
