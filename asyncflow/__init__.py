@@ -11,6 +11,7 @@ from asyncflow._model.condition import Condition, SingleEventCondition
 from asyncflow._model.context import Context
 from asyncflow._model.event import Event
 from asyncflow._model.execution import TaskExecution, TaskExecutionKey, WorkflowExecution
+from asyncflow._model.listener import ListenerProcessor
 from asyncflow._model.operator import Operator, OperatorConfigItem
 from asyncflow._model.registry import Registry
 from asyncflow._model.rule import TaskRule, WorkflowRule
@@ -32,6 +33,7 @@ from asyncflow.errors import (
     ExecutionNotFoundError,
     ExecutionParkedError,
     FencedError,
+    ListenerNotFoundError,
     NotFoundError,
     StoreError,
     StoreLocationError,
@@ -62,6 +64,8 @@ __all__ = [
     "FencedError",
     "JsonValue",
     "LargeValueWarning",
+    "ListenerNotFoundError",
+    "ListenerProcessor",
     "NotFoundError",
     "NotificationClient",
     "Operator",

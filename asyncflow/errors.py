@@ -8,7 +8,8 @@ AsyncflowError
 ├── NotFoundError                (LookupError)
 │   ├── WorkflowNotFoundError    no workflow of that name is declared
 │   ├── TaskNotFoundError        the workflow has no task of that name
-│   └── ExecutionNotFoundError   the store has no workflow execution of that name
+│   ├── ExecutionNotFoundError   the store has no workflow execution of that name
+│   └── ListenerNotFoundError    no listener of that id listens
 ├── ExecutionExistsError         (ValueError) an execution of that name is stored already
 ├── ExecutionParkedError         the execution waits for a definition that is gone
 ├── TooLargeError                (ValueError) a value is over the size that a store accepts
@@ -96,6 +97,18 @@ class ExecutionNotFoundError(NotFoundError):
         super().__init__(
             f"no workflow execution {execution!r} in this store: "
             "WorkflowExecution.listall() shows those that it has"
+        )
+
+
+class ListenerNotFoundError(NotFoundError):
+    """No listener of that id listens."""
+
+    def __init__(self, listener: str) -> None:
+        """Name what was asked for."""
+        self.listener = listener
+        super().__init__(
+            f"no listener {listener!r} listens here: it was unregistered, its task has ended, "
+            "or it was registered with another client"
         )
 
 

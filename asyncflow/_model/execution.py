@@ -19,7 +19,7 @@ from asyncflow._model.value import JsonValue, from_json_text
 from asyncflow.errors import UsageError
 
 LARGEST_PAGE: Final = 10_000
-"""Executions that a listing fetches at once, however many were asked for."""
+"""Items that a listing fetches at once, however many were asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +261,14 @@ async def snapshot(port: Port, record: ExecutionRecord) -> WorkflowExecution:
     return WorkflowExecution(port, record, context)
 
 
+def page_size(limit: int) -> int:
+    """Return how many items a listing fetches at once."""
+    if type(limit) is not int or limit < 1:
+        text = f"limit is a whole number, at least 1, not {limit!r}"
+        raise UsageError(text)
+    return min(limit, LARGEST_PAGE)
+
+
 async def executions_page(
     port: Port,
     place: ListingPlace | None,
@@ -271,10 +279,7 @@ async def executions_page(
     limit: int,
 ) -> Page[WorkflowExecution, ListingPlace]:
     """Return one page of executions, newest first."""
-    if type(limit) is not int or limit < 1:
-        text = f"limit is a whole number, at least 1, not {limit!r}"
-        raise UsageError(text)
-    size = min(limit, LARGEST_PAGE)
+    size = page_size(limit)
     place = place or ListingPlace(port, _statuses(status))
     records = await port.find_executions(
         namespace=None if namespace is None else storable_name(namespace, "a namespace"),

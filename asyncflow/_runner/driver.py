@@ -8,10 +8,12 @@ through the judge.
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final, Protocol, assert_never
 
+from asyncflow._client.listeners import Sent
 from asyncflow._clock import Clock, Timer
 from asyncflow._core.commands import Command
 from asyncflow._core.decide import decide, standing
@@ -72,7 +74,14 @@ class Driver:
     """
 
     def __init__(
-        self, store: Store, clock: Clock, fence: Fence, judge: Judge, dispatch: Dispatch
+        self,
+        store: Store,
+        clock: Clock,
+        fence: Fence,
+        judge: Judge,
+        dispatch: Dispatch,
+        *,
+        listeners: Callable[[Iterable[Sent]], None],
     ) -> None:
         """Begin with no executions; `run` must be started in the runner's task group."""
         self.lives: dict[int, LiveExecution] = {}
@@ -82,6 +91,7 @@ class Driver:
         self._fence = fence
         self._judge = judge
         self._dispatch = dispatch
+        self._tell_listeners = listeners
         self._receivers = Receivers()
         self._inbox: deque[Entry] = deque()
         self._riding: deque[Told] = deque()
@@ -310,6 +320,7 @@ class Driver:
         """It is on disk: act on it, and tell those who wait for that."""
         for publication, offset in zip(work.storing, receipt.offsets, strict=True):
             publication.offset = offset
+        self._tell_listeners(work.sent())
         refused = self._number(work, receipt)
         hit("driver.dispatch.before")
         for live, command in work.commands:

@@ -15,6 +15,7 @@ from datetime import timedelta
 from os import PathLike
 from typing import Any, Final
 
+from asyncflow._client.bodies import Bodies
 from asyncflow._client.client import Client
 from asyncflow._client.event_calls import event_letter
 from asyncflow._clock import Callback, Clock, VirtualClock
@@ -27,7 +28,6 @@ from asyncflow._model.record import EventRecord, ExecutionRecord
 from asyncflow._model.registry import Registry
 from asyncflow._model.value import SizeLimits
 from asyncflow._model.workflow import Workflow
-from asyncflow._runner.bodies import Bodies
 from asyncflow._runner.dispatcher import Dispatcher
 from asyncflow._runner.driver import Driver
 from asyncflow._runner.judge import Judge
@@ -169,7 +169,8 @@ class Runner(Client):
         tasks = TaskRunner(spawn, self._clock, self, self._limits, self._threads)
         dispatcher = Dispatcher(self._clock, tasks)
         judge = Judge(self._clock, spawn)
-        driver = Driver(self._store, self._clock, fence, judge, dispatcher)
+        listeners = self._listeners.sent
+        driver = Driver(self._store, self._clock, fence, judge, dispatcher, listeners=listeners)
         dispatcher.driver = driver
         ownership = Ownership(
             self._store, self._clock, fence, driver, registry=self._registry, plans=self._plans
@@ -287,6 +288,7 @@ class Runner(Client):
             # Others hear it too, or nobody here: it goes by letter, also to ourselves.
             (offset,) = await self._store.append([event_letter(event)])
             if offset is not None:
+                self._listeners.sent([(event.namespace, event.key, offset)])
                 await engine.ownership.answered(offset)
             return replace(event, offset=offset)
         done = asyncio.get_running_loop().create_future()
