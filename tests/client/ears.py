@@ -1,7 +1,8 @@
 """Processors for listeners, ``def`` and ``async def``, that note what they are given."""
 
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from inspect import isawaitable
 
 from asyncflow import Event, ListenerProcessor
 
@@ -38,7 +39,9 @@ class AsyncHeard(Heard):
 
     async def process(self, events: list[Event]) -> object:
         found = self.note(events)
-        return await found if isinstance(found, Awaitable) else found
+        if isawaitable(found):
+            await found
+        return None
 
 
 BOTH: tuple[type[Heard], ...] = (Heard, AsyncHeard)

@@ -48,7 +48,7 @@ class Told:
 
     def say(self, clock: Stepping, key: str, value: int, **options: str) -> None:
         clock.date += HOUR
-        self.form.call(self.client.send_event, key, value, **options)  # type: ignore[arg-type]
+        self.form.call(self.client.send_event, key, value, **options)
 
     def values(self, *arguments: object, **options: object) -> list[object]:
         found = self.form.items(self.client.list_events, *arguments, **options)  # type: ignore[arg-type]

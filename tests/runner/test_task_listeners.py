@@ -139,8 +139,8 @@ async def test_a_batch_that_hangs_does_not_hold_up_the_end_of_the_task(
 
 
 async def test_a_stop_of_an_async_task_does_not_wait_for_its_listener_s_thread() -> None:
-    go, heard = threading.Event(), Heard()
-    heard.then = lambda _: go.wait()
+    go = threading.Event()
+    heard = Heard(lambda _: go.wait())
     with Registry() as registry, Workflow("w", "team"):
 
         @task()
