@@ -16,6 +16,7 @@ from asyncflow._model.condition import (
 from asyncflow._model.context import Context
 from asyncflow._model.event import Event
 from asyncflow._model.execution import TaskExecution, TaskExecutionKey, WorkflowExecution
+from asyncflow._model.listener import ListenerProcessor
 from asyncflow._model.log import LogLine
 from asyncflow._model.operator import Operator, OperatorConfigItem
 from asyncflow._model.record import RuleRecord
@@ -48,6 +49,7 @@ from asyncflow.errors import (
     ExecutionNotFoundError,
     ExecutionParkedError,
     FencedError,
+    ListenerNotFoundError,
     NotFoundError,
     RuleNotFoundError,
     StoreError,
@@ -83,6 +85,8 @@ __all__ = [
     "FencedError",
     "JsonValue",
     "LargeValueWarning",
+    "ListenerNotFoundError",
+    "ListenerProcessor",
     "LogLine",
     "MeetAllCondition",
     "MeetAnyCondition",

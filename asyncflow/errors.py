@@ -9,7 +9,8 @@ AsyncflowError
 │   ├── WorkflowNotFoundError    no workflow of that name is declared
 │   ├── TaskNotFoundError        the workflow has no task of that name
 │   ├── ExecutionNotFoundError   the store has no workflow execution of that name
-│   └── RuleNotFoundError        the workflow has no workflow rule of that name
+│   ├── RuleNotFoundError        the workflow has no workflow rule of that name
+│   └── ListenerNotFoundError    no listener of that id listens
 ├── ExecutionExistsError         (ValueError) an execution of that name is stored already
 ├── ExecutionParkedError         the execution waits for a definition that is gone
 ├── WorkflowDisabledError        new executions of the workflow are refused
@@ -115,6 +116,18 @@ class RuleNotFoundError(NotFoundError):
         there = ", ".join(map(repr, known)) or "none"
         super().__init__(
             f"workflow {workflow!r} has no workflow rule {rule!r}; its rules are: {there}"
+        )
+
+
+class ListenerNotFoundError(NotFoundError):
+    """No listener of that id listens."""
+
+    def __init__(self, listener: str) -> None:
+        """Name what was asked for."""
+        self.listener = listener
+        super().__init__(
+            f"no listener {listener!r} listens here: it was unregistered, its task has ended, "
+            "or it was registered with another client"
         )
 
 

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from os import PathLike
 
 from asyncflow._client.events import Envelopes
+from asyncflow._client.listeners import Listeners
 from asyncflow._client.plans import Plans
 from asyncflow._clock import Clock, SystemClock
 from asyncflow._dual import DualContext
@@ -48,6 +49,7 @@ class ClientBase(DualContext, Port):
         self._limits = limits if limits is not None else SizeLimits()
         self._envelopes = Envelopes(self._limits)
         self._plans = Plans()
+        self._listeners = Listeners(self._store, self._clock)
         self._home = Home(self._session, type(self).__name__)
 
     def __home__(self) -> Home:
@@ -78,6 +80,7 @@ class ClientBase(DualContext, Port):
                 yield
             finally:
                 withdraw(self)
+                await self._listeners.close()
         finally:
             await self._store.close()
 

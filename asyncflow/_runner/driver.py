@@ -8,11 +8,12 @@ through the judge.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Final, Protocol
 
 from asyncflow._client.executions import refusal
+from asyncflow._client.listeners import Sent
 from asyncflow._clock import Clock
 from asyncflow._core.commands import Command
 from asyncflow._core.decide import standing
@@ -82,6 +83,7 @@ class Driver:
         judge: Judge,
         rulebook: Rulebook,
         log: TaskLog,
+        listeners: Callable[[Iterable[Sent]], None],
     ) -> None:
         """Begin with no executions; `run` must be started in the runner's task group."""
         self.lives: dict[int, LiveExecution] = {}
@@ -94,6 +96,7 @@ class Driver:
         self._dispatch = dispatch
         self._log = log
         log.wake = self._stir
+        self._tell_listeners = listeners
         self._inbox: deque[Entry] = deque()
         self._riding: deque[Told] = deque()
         self._ride: Timer | None = None
@@ -252,6 +255,7 @@ class Driver:
         """It is on disk: act on it, and tell those who wait for that."""
         for publication, offset in zip(work.storing, receipt.offsets, strict=True):
             publication.offset = offset
+        self._tell_listeners(work.sent())
         refused = self._number(work, receipt)
         hit("driver.dispatch.before")
         for live, command in work.commands:

@@ -15,6 +15,7 @@ from datetime import timedelta
 from os import PathLike
 from typing import Any, Final
 
+from asyncflow._client.bodies import Bodies
 from asyncflow._client.client import Client
 from asyncflow._client.event_calls import event_letter
 from asyncflow._client.executions import new_execution
@@ -30,7 +31,6 @@ from asyncflow._model.registry import Registry
 from asyncflow._model.rule import WorkflowRule
 from asyncflow._model.value import SizeLimits
 from asyncflow._model.workflow import Workflow
-from asyncflow._runner.bodies import Bodies
 from asyncflow._runner.dispatcher import Dispatcher
 from asyncflow._runner.driver import Driver
 from asyncflow._runner.judge import Judge
@@ -179,7 +179,14 @@ class Runner(Client):
         judge = Judge(self._clock, spawn, self._limits)
         rulebook = Rulebook(self._store, self._clock, judge, self._registry, self._plans)
         driver = Driver(
-            self._store, self._clock, fence, dispatcher, judge=judge, rulebook=rulebook, log=log
+            self._store,
+            self._clock,
+            fence,
+            dispatcher,
+            judge=judge,
+            rulebook=rulebook,
+            log=log,
+            listeners=self._listeners.sent,
         )
         dispatcher.driver = driver
         ownership = Ownership(
@@ -344,6 +351,7 @@ class Runner(Client):
             # Others hear it too, or nobody here: it goes by letter, also to ourselves.
             (offset,) = await self._store.append([event_letter(event)])
             if offset is not None:
+                self._listeners.sent([(event.namespace, event.key, offset)])
                 await engine.ownership.answered(offset)
             return replace(event, offset=offset)
         done = asyncio.get_running_loop().create_future()

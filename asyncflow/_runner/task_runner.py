@@ -192,6 +192,7 @@ class TaskRunner:
 
     def _forget(self, attempt: Attempt) -> None:
         del self._attempts[attempt.live.id, attempt.command.task]
+        self._port.end_listeners(attempt.scope)
         if attempt.patience is not None:
             attempt.patience.cancel()
         if not self._attempts and self._empty is not None and not self._empty.done():

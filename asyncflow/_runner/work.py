@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from asyncflow._client.listeners import Sent
 from asyncflow._core.commands import Command
 from asyncflow._core.execution import Decision
 from asyncflow._core.facts import Fact
@@ -141,6 +142,12 @@ class Work:
             elif not publication.open:  # nobody hears it, but its letter is to be taken
                 again.append(publication)
         return again
+
+    def sent(self) -> Iterator[Sent]:
+        """Yield the events that it stored, for listeners."""
+        for publication in self.storing:
+            if publication.offset is not None:
+                yield publication.event.namespace, publication.event.key, publication.offset
 
     def _events(self) -> Iterator[EventRecord]:
         for publication in self.storing:

@@ -30,9 +30,12 @@ from asyncflow._dual import (
 )
 from asyncflow._model.port import CURRENT_TASK, Port, TaskScope
 
+EVENT_CALLS = ("send_event", "list_events", "register_listener", "unregister_listener")
+
 DUAL = {
     *(f"Client.{name}" for name in ("start", "execute", "execution", "executions", "wait", "stop")),
-    *("Client.send_event", "NotificationClient.send_event"),
+    *(f"Client.{name}" for name in EVENT_CALLS),
+    *(f"NotificationClient.{name}" for name in EVENT_CALLS),
     *("WorkflowExecution.get", "WorkflowExecution.listall", "WorkflowExecution.refresh"),
     *("WorkflowExecution.task_executions", "WorkflowExecution.wait", "WorkflowExecution.stop"),
     "TaskExecution.logs",
@@ -40,6 +43,7 @@ DUAL = {
 
 PORT = {
     *("find_execution", "find_executions", "find_task_executions", "find_context", "find_logs"),
+    *("find_events", "listen", "stop_listening"),
     *("await_end", "request_stop", "publish", "publish_from"),
 }
 """What handles ask of a client, on its home loop: coroutines, not for users."""
@@ -50,6 +54,7 @@ RULES = {"action_on_condition", "action_on_event_received", "action_on_task_stat
 
 PLAIN = {
     *(f"Client.{name}" for name in PORT),
+    *("Client.end_listeners", "ListenerProcessor.process"),
     *(f"Runner.{name}" for name in ("publish", "request_stop")),
     *(f"Clock.{name}" for name in CLOCK),
     *(f"SystemClock.{name}" for name in ("now", "monotonic", "call_at", "call_at_time")),
