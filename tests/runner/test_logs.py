@@ -24,6 +24,7 @@ from asyncflow import (
     task,
 )
 from asyncflow._failpoint import armed
+from asyncflow._model.port import CURRENT_TASK, TaskScope
 from asyncflow._runner.driver import AFTER_ERROR
 from asyncflow._runner.logs import LONGEST_LINE, MOST_LINES, ROOT, TaskLog
 from tests.runner.scene import forever, turns
@@ -263,12 +264,13 @@ async def test_a_long_line_is_cut_to_16_kib(letter: str) -> None:
         @task()
         async def works() -> None:
             logger.info(letter * (LONGEST_LINE // len(letter.encode())))
-            logger.info(letter * (LONGEST_LINE + 1))
+            logger.info(letter * count)
 
+    count = LONGEST_LINE // len(letter.encode()) + 1
     fits, cut = texts(await lines_of(registry))
 
     assert fits == letter * (LONGEST_LINE // len(letter.encode()))
-    assert cut.endswith(f"{letter}... (16,385 characters)")
+    assert cut.endswith(f"{letter}... ({count:,} characters)")
     assert LONGEST_LINE - 3 <= len(cut.encode()) <= LONGEST_LINE
 
 
@@ -343,6 +345,46 @@ async def test_lines_that_were_not_stored_go_with_the_next_transaction(url: str)
     assert lines == ["one", "two"]
 
 
+async def test_lines_that_were_not_stored_need_no_others_to_be_tried_again(url: str) -> None:
+    clock = VirtualClock()
+    begun = asyncio.Event()
+    with Registry() as registry, Workflow("w"):
+
+        @task(idempotent=False)
+        async def works() -> None:
+            logger.info("alone")
+            begun.set()
+            await forever()
+
+    async with Runner(url, registry=registry, clock=clock, grace=0) as runner:
+        execution = await runner.start.aio("w")
+        await begun.wait()
+        await turns()
+        with armed("store.commit.before:1:raise"):
+            await clock.advance(AT_MOST)
+            await clock.advance(AFTER_ERROR[0] + AT_MOST)
+        (run,) = await execution.task_executions.aio()
+        lines = [line.text async for line in run.logs.aio()]
+
+    assert lines == ["alone"]
+
+
+async def test_lines_that_were_not_stored_stay_before_those_that_came_meanwhile() -> None:
+    port = Client(":memory:")
+    log = TaskLog(port, VirtualClock())
+    token = CURRENT_TASK.set(TaskScope(port, 1, "one", "default", "works", 1, 1))
+    with log.hearing():
+        logger.info("one")
+        logger.info("two")
+        taken = log.take()
+        logger.info("three")
+        log.put_back(taken)
+        found = [line.text for line in log.take()]
+    CURRENT_TASK.reset(token)
+
+    assert found == ["one", "two", "three"]
+
+
 async def test_while_the_store_fails_the_newest_ten_thousand_lines_wait_and_one_warning_tells_it(
     caplog: pytest.LogCaptureFixture, url: str
 ) -> None:
@@ -375,8 +417,8 @@ async def test_while_the_store_fails_the_newest_ten_thousand_lines_wait_and_one_
             run.task_name: len([line async for line in run.logs.aio()])
             for run in await done.task_executions.aio()
         }
+        warned = [each for each in caplog.records if "were not kept" in each.getMessage()]
 
-    warned = [each for each in caplog.records if "were not kept" in each.getMessage()]
     assert found == {"works": 0, "other": MOST_LINES}
     assert [each.getMessage() for each in warned] == [
         "1 lines of tasks' logs were not kept: the store failed"
@@ -436,6 +478,7 @@ SCRIPT = """
 import logging
 from asyncflow import Runner
 
+logging.getLogger().setLevel(logging.INFO)
 with Runner(":memory:") as one, Runner(":memory:") as two:
     logging.getLogger("a.b").info("not shown")
     logging.getLogger("a.b").warning("shown")
