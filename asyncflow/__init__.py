@@ -7,14 +7,28 @@ imports its own layer or lower ones; nothing below imports this one.
 from asyncflow._client.client import Client
 from asyncflow._client.notification import NotificationClient
 from asyncflow._clock import Clock, SystemClock, VirtualClock
-from asyncflow._model.condition import Condition, SingleEventCondition
+from asyncflow._model.condition import (
+    Condition,
+    MeetAllCondition,
+    MeetAnyCondition,
+    SingleEventCondition,
+)
 from asyncflow._model.context import Context
 from asyncflow._model.event import Event
 from asyncflow._model.execution import TaskExecution, TaskExecutionKey, WorkflowExecution
+from asyncflow._model.listener import ListenerProcessor
 from asyncflow._model.log import LogLine
 from asyncflow._model.operator import Operator, OperatorConfigItem
+from asyncflow._model.record import RuleRecord
 from asyncflow._model.registry import Registry
 from asyncflow._model.rule import TaskRule, WorkflowRule
+from asyncflow._model.state import (
+    State,
+    StateDescriptor,
+    StateType,
+    ValueState,
+    ValueStateDescriptor,
+)
 from asyncflow._model.status import ExecutionType, TaskAction, TaskStatus, WorkflowStatus
 from asyncflow._model.value import JsonValue, LargeValueWarning, SizeLimits
 from asyncflow._model.workflow import (
@@ -23,17 +37,21 @@ from asyncflow._model.workflow import (
     WorkflowBuilder,
     WorkflowContextManager,
 )
+from asyncflow._operators.bash import BashOperator
 from asyncflow._operators.python import PythonOperator, task
 from asyncflow._runner.runner import Runner
 from asyncflow.errors import (
     AsyncflowError,
+    BashError,
     DefinitionError,
     DuplicateTaskError,
     ExecutionExistsError,
     ExecutionNotFoundError,
     ExecutionParkedError,
     FencedError,
+    ListenerNotFoundError,
     NotFoundError,
+    RuleNotFoundError,
     StoreError,
     StoreLocationError,
     StoreReadOnlyError,
@@ -44,11 +62,15 @@ from asyncflow.errors import (
     TooLargeError,
     UsageError,
     WaitTimeoutError,
+    WorkflowDisabledError,
+    WorkflowInUseError,
     WorkflowNotFoundError,
 )
 
 __all__ = [
     "AsyncflowError",
+    "BashError",
+    "BashOperator",
     "Client",
     "Clock",
     "Condition",
@@ -63,7 +85,11 @@ __all__ = [
     "FencedError",
     "JsonValue",
     "LargeValueWarning",
+    "ListenerNotFoundError",
+    "ListenerProcessor",
     "LogLine",
+    "MeetAllCondition",
+    "MeetAnyCondition",
     "NotFoundError",
     "NotificationClient",
     "Operator",
@@ -71,9 +97,14 @@ __all__ = [
     "PythonOperator",
     "RedeclaredWarning",
     "Registry",
+    "RuleNotFoundError",
+    "RuleRecord",
     "Runner",
     "SingleEventCondition",
     "SizeLimits",
+    "State",
+    "StateDescriptor",
+    "StateType",
     "StoreError",
     "StoreLocationError",
     "StoreReadOnlyError",
@@ -89,12 +120,16 @@ __all__ = [
     "TaskStopped",
     "TooLargeError",
     "UsageError",
+    "ValueState",
+    "ValueStateDescriptor",
     "VirtualClock",
     "WaitTimeoutError",
     "Workflow",
     "WorkflowBuilder",
     "WorkflowContextManager",
+    "WorkflowDisabledError",
     "WorkflowExecution",
+    "WorkflowInUseError",
     "WorkflowNotFoundError",
     "WorkflowRule",
     "WorkflowStatus",

@@ -6,59 +6,30 @@ called from any thread; everything else only on the thread of the loop that the 
 """
 
 import asyncio
-import heapq
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
 from contextvars import Context
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from itertools import count
 from types import TracebackType
 from typing import Final, Self
 
+from asyncflow._timer import Callback, Timer, TimerHeap
 from asyncflow.errors import UsageError
 
-Callback = Callable[[], None]
 Settler = Callable[[], Awaitable[None]]
 
 # A jump of the wall clock to the future is noticed by then at the latest.
 WALL_CHECK: Final = timedelta(seconds=60)
-# Cancelled entries stay in the heap until they are this many, and more than half of it.
-COMPACT_FROM: Final = 64
 START: Final = datetime(2026, 1, 1, tzinfo=UTC)
 # How often a virtual clock passes the loop, and how often it asks its settlers, before it moves on.
 SETTLE_TURNS: Final = 16
 SETTLE_ROUNDS: Final = 1000
 # Datetimes count microseconds: a virtual deadline within half a one is that same moment.
 SAME_MOMENT: Final = 5e-7
-
-
-class Timer:
-    """A callback that waits for its time; made by a clock."""
-
-    __slots__ = ("_callback", "_cancelled")
-
-    def __init__(self, callback: Callback, cancelled: Callback) -> None:
-        """Keep what to call at its time, and what to tell if that is called off."""
-        self._callback: Callback | None = callback
-        self._cancelled = cancelled
-
-    @property
-    def pending(self) -> bool:
-        """Whether it is still to be called."""
-        return self._callback is not None
-
-    def cancel(self) -> None:
-        """Let it never be called; does nothing once it was."""
-        if self.take() is not None:
-            self._cancelled()
-
-    def take(self) -> Callback | None:
-        """Return the callback, once; for the clock, which calls it."""
-        callback, self._callback = self._callback, None
-        return callback
 
 
 class Deadline:
@@ -68,12 +39,13 @@ class Deadline:
     comes at the same time; of nested ones the outermost that expired raises.
     """
 
-    __slots__ = ("_cancelling", "_clock", "_delay", "_expired", "_task", "_timer")
+    __slots__ = ("_cancelling", "_clock", "_delay", "_due", "_expired", "_task", "_timer")
 
     def __init__(self, clock: "Clock", delay: timedelta | None) -> None:
         """Its time begins when it is entered."""
         self._clock = clock
         self._delay = delay
+        self._due = 0.0
         self._expired = False
         self._cancelling = 0
         self._task: asyncio.Task[object] | None = None
@@ -93,7 +65,8 @@ class Deadline:
         self._task = task
         self._cancelling = task.cancelling()
         if self._delay is not None:
-            self._timer = self._clock.call_later(self._delay, partial(self._expire, task))
+            self._due = self._clock.monotonic() + self._delay.total_seconds()
+            self._timer = self._clock.call_at(self._due, partial(self._expire, task))
         return self
 
     async def __aexit__(
@@ -110,6 +83,19 @@ class Deadline:
         alone = self._task.uncancel() <= self._cancelling
         if alone and isinstance(exc, asyncio.CancelledError):
             raise TimeoutError(f"not done within {self._delay}") from exc
+
+    @contextmanager
+    def suspended(self) -> Generator[None]:
+        """Let the time stand still for the body of the ``with``, as if that took none."""
+        timer, task, since = self._timer, self._task, self._clock.monotonic()
+        if timer is not None:
+            timer.cancel()
+        try:
+            yield
+        finally:
+            if timer is not None and task is not None and not self._expired:
+                self._due += self._clock.monotonic() - since
+                self._timer = self._clock.call_at(self._due, partial(self._expire, task))
 
     def _expire(self, task: asyncio.Task[object]) -> None:
         self._expired = True
@@ -168,9 +154,9 @@ class SystemClock(Clock):
     def __init__(self, *, wall_check: timedelta = WALL_CHECK) -> None:
         """Look at the wall clock every ``wall_check`` while something waits for its time."""
         self._wall_check = wall_check.total_seconds()
-        self._timers = _TimerHeap(self._rest)
+        self._timers = TimerHeap(self._rest)
         # Keyed by the wall clock's time: a jump of it needs no entry to be moved.
-        self._wall_timers = _TimerHeap(self._rest)
+        self._wall_timers = TimerHeap(self._rest)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._context = Context()
         self._handle: asyncio.TimerHandle | None = None
@@ -208,7 +194,7 @@ class SystemClock(Clock):
             waiting = self._timers.waiting or self._wall_timers.waiting
             if waiting and self._loop is not None and not self._loop.is_closed():
                 raise UsageError("this clock has timers on another loop: give each its own clock")
-            self._timers, self._wall_timers = _TimerHeap(self._rest), _TimerHeap(self._rest)
+            self._timers, self._wall_timers = TimerHeap(self._rest), TimerHeap(self._rest)
             self._loop, self._handle = loop, None
         return loop
 
@@ -260,7 +246,7 @@ class VirtualClock(Clock):
         """Stand at ``start``."""
         self._start = _aware(start)
         self._seconds = 0.0
-        self._timers = _TimerHeap(lambda: None)
+        self._timers = TimerHeap(lambda: None)
         self._context = Context()
         self._settlers: list[Settler] = []
         self._moving = False
@@ -354,48 +340,6 @@ class VirtualClock(Clock):
 
     def _seconds_of(self, when: datetime) -> float:
         return (_aware(when) - self._start).total_seconds()
-
-
-class _TimerHeap:
-    """Timers by their times, then in the order of their making."""
-
-    def __init__(self, cancelled: Callback) -> None:
-        """Tell ``cancelled`` after each timer that was."""
-        self.waiting = 0
-        self._tell = cancelled
-        self._entries: list[tuple[float, int, Timer]] = []
-        self._order = count()
-
-    def push(self, at: float, callback: Callback) -> Timer:
-        timer = Timer(callback, self._cancelled)
-        heapq.heappush(self._entries, (at, next(self._order), timer))
-        self.waiting += 1
-        return timer
-
-    def first(self) -> float | None:
-        """Return the earliest time that is waited for."""
-        entries = self._entries
-        while entries and not entries[0][2].pending:
-            heapq.heappop(entries)
-        return entries[0][0] if entries else None
-
-    def call_due(self, until: float, at_most: int) -> None:
-        """Call those that are due at ``until``, also if one of them cancels another."""
-        for _ in range(at_most):
-            first = self.first()
-            if first is None or first > until:
-                return
-            self.waiting -= 1
-            callback = heapq.heappop(self._entries)[2].take()
-            if callback is not None:
-                callback()
-
-    def _cancelled(self) -> None:
-        self.waiting -= 1
-        if len(self._entries) > max(COMPACT_FROM, 2 * self.waiting):
-            self._entries = [entry for entry in self._entries if entry[2].pending]
-            heapq.heapify(self._entries)
-        self._tell()
 
 
 def _resolve(future: asyncio.Future[None]) -> None:

@@ -103,7 +103,7 @@ class dual_method(Generic[P, R_co]):  # noqa: N801  a decorator
 
     def __init__(self, body: Callable[Concatenate[Any, P], Coroutine[Any, Any, R_co]]) -> None:
         self._body = body
-        self._name = _name_of(body)
+        self._name = _name_of(body).rpartition(".")[2]
         _describe(self, body)
 
     @overload
@@ -114,7 +114,7 @@ class dual_method(Generic[P, R_co]):  # noqa: N801  a decorator
         """Bind it; on the class it is this object, with the docstring."""
         if obj is None:
             return self
-        return Dual(MethodType(self._body, obj), obj.__home__, self._name)
+        return Dual(MethodType(self._body, obj), obj.__home__, _call(type(obj), self._name))
 
     def __call__(self, obj: Homed, /, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Call it as a function of its object: `Class.f(x, ...)`."""
@@ -136,12 +136,12 @@ class dual_classmethod(Generic[P, R_co]):  # noqa: N801  a decorator
         # type checkers see through `classmethod`, and hand on its function
         self._body: Callable[Concatenate[Any, P], Coroutine[Any, Any, R_co]]
         self._body = getattr(body, "__func__", body)
-        self._name = _name_of(body)
+        self._name = _name_of(body).rpartition(".")[2]
         _describe(self, self._body)
 
     def __get__(self, obj: object, owner: type[HomedClass]) -> Dual[P, R_co]:
         """Bind it to the class."""
-        return Dual(MethodType(self._body, owner), owner.__class_home__, self._name)
+        return Dual(MethodType(self._body, owner), owner.__class_home__, _call(owner, self._name))
 
 
 def dual_function(
@@ -255,7 +255,7 @@ class dual_iterator(Generic[P, T_co]):  # noqa: N801  a decorator
         body: Callable[Concatenate[Any, C | None, P], Coroutine[Any, Any, Page[T_co, C]]],
     ) -> None:
         self._body: Callable[Concatenate[Any, Any, P], Coroutine[Any, Any, Page[T_co, Any]]] = body
-        self._name = _name_of(body)
+        self._name = _name_of(body).rpartition(".")[2]
         _describe(self, body)
 
     @overload
@@ -268,7 +268,7 @@ class dual_iterator(Generic[P, T_co]):  # noqa: N801  a decorator
         """Bind it; on the class it is this object, with the docstring."""
         if obj is None:
             return self
-        return DualIterator(MethodType(self._body, obj), obj.__home__, self._name)
+        return DualIterator(MethodType(self._body, obj), obj.__home__, _call(type(obj), self._name))
 
 
 class dual_iterator_classmethod(Generic[P, T_co]):  # noqa: N801  a decorator
@@ -280,12 +280,14 @@ class dual_iterator_classmethod(Generic[P, T_co]):  # noqa: N801  a decorator
     ) -> None:
         self._body: Callable[Concatenate[Any, Any, P], Coroutine[Any, Any, Page[T_co, Any]]]
         self._body = getattr(body, "__func__", body)
-        self._name = _name_of(body)
+        self._name = _name_of(body).rpartition(".")[2]
         _describe(self, self._body)
 
     def __get__(self, obj: object, owner: type[HomedClass]) -> DualIterator[P, T_co]:
         """Bind it to the class."""
-        return DualIterator(MethodType(self._body, owner), owner.__class_home__, self._name)
+        return DualIterator(
+            MethodType(self._body, owner), owner.__class_home__, _call(owner, self._name)
+        )
 
 
 class Shutdown:
@@ -352,3 +354,8 @@ def _describe(descriptor: object, body: Callable[..., object]) -> None:
 
 def _name_of(body: object) -> str:
     return str(getattr(body, "__qualname__", body)).rpartition("<locals>.")[2]
+
+
+def _call(owner: type[object], name: str) -> str:
+    """Return what messages call it: by the class that the caller uses."""
+    return f"{owner.__name__}.{name}"

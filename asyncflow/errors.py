@@ -8,11 +8,16 @@ AsyncflowError
 ├── NotFoundError                (LookupError)
 │   ├── WorkflowNotFoundError    no workflow of that name is declared
 │   ├── TaskNotFoundError        the workflow has no task of that name
-│   └── ExecutionNotFoundError   the store has no workflow execution of that name
+│   ├── ExecutionNotFoundError   the store has no workflow execution of that name
+│   ├── RuleNotFoundError        the workflow has no workflow rule of that name
+│   └── ListenerNotFoundError    no listener of that id listens
 ├── ExecutionExistsError         (ValueError) an execution of that name is stored already
 ├── ExecutionParkedError         the execution waits for a definition that is gone
+├── WorkflowDisabledError        new executions of the workflow are refused
+├── WorkflowInUseError           the workflow has executions that have not ended
 ├── TooLargeError                (ValueError) a value is over the size that a store accepts
 ├── WaitTimeoutError             (TimeoutError) the thing waited for did not come in time
+├── BashError                    (ChildProcessError) a command of a BashOperator failed
 └── StoreError                   (OSError) the store cannot keep what it should
     ├── StoreLocationError       (ValueError) the address names no database that can be opened
     ├── StoreVersionError        the database was written by a newer asyncflow
@@ -22,6 +27,8 @@ AsyncflowError
 `TaskStopped` stands outside the tree: it is a `BaseException`, because it ends a task that was
 told to stop and must pass through the task's own ``except Exception``.
 """
+
+import signal
 
 
 class AsyncflowError(Exception):
@@ -99,6 +106,31 @@ class ExecutionNotFoundError(NotFoundError):
         )
 
 
+class RuleNotFoundError(NotFoundError):
+    """The workflow has no workflow rule of that name."""
+
+    def __init__(self, rule: str, workflow: str, known: tuple[str, ...] = ()) -> None:
+        """Name what was asked for, and what there is."""
+        self.rule = rule
+        self.workflow = workflow
+        there = ", ".join(map(repr, known)) or "none"
+        super().__init__(
+            f"workflow {workflow!r} has no workflow rule {rule!r}; its rules are: {there}"
+        )
+
+
+class ListenerNotFoundError(NotFoundError):
+    """No listener of that id listens."""
+
+    def __init__(self, listener: str) -> None:
+        """Name what was asked for."""
+        self.listener = listener
+        super().__init__(
+            f"no listener {listener!r} listens here: it was unregistered, its task has ended, "
+            "or it was registered with another client"
+        )
+
+
 class ExecutionExistsError(AsyncflowError, ValueError):
     """A workflow execution of that name is stored already."""
 
@@ -124,6 +156,33 @@ class ExecutionParkedError(AsyncflowError):
         )
 
 
+class WorkflowDisabledError(AsyncflowError):
+    """New executions of the workflow are refused; those that run go on."""
+
+    def __init__(self, workflow: str, namespace: str) -> None:
+        """Name the workflow."""
+        self.workflow = workflow
+        self.namespace = namespace
+        super().__init__(
+            f"workflow {workflow!r} in namespace {namespace!r} is disabled: "
+            "enable_workflow() lets it be started again"
+        )
+
+
+class WorkflowInUseError(AsyncflowError):
+    """The workflow has executions that have not ended; nothing was deleted."""
+
+    def __init__(self, workflow: str, namespace: str, executions: tuple[str, ...]) -> None:
+        """Name the workflow, and some of its executions."""
+        self.workflow = workflow
+        self.namespace = namespace
+        self.executions = executions
+        super().__init__(
+            f"workflow {workflow!r} in namespace {namespace!r} cannot be deleted while executions "
+            f"of it run: {', '.join(map(repr, executions))}; stop them and wait for their ends"
+        )
+
+
 class TooLargeError(AsyncflowError, ValueError):
     """A value is over the size that a store accepts; nothing was stored."""
 
@@ -140,6 +199,18 @@ class TooLargeError(AsyncflowError, ValueError):
 
 class WaitTimeoutError(AsyncflowError, TimeoutError):
     """What was waited for did not come in time; it may still come later."""
+
+
+class BashError(AsyncflowError, ChildProcessError):
+    """A command of a `BashOperator` ended with a return code other than 0, or by a signal."""
+
+    def __init__(self, returncode: int, tail: tuple[str, ...]) -> None:
+        """Note how it ended, negative for a signal, and the last lines that it wrote."""
+        self.returncode = returncode
+        self.tail = tail
+        shown = "".join(f"\n  {_shortened(line)}" for line in tail)
+        after = f"; its last lines:{shown}" if tail else "; it wrote nothing"
+        super().__init__(f"the command ended {ending(returncode)}{after}")
 
 
 class StoreError(AsyncflowError, OSError):
@@ -174,3 +245,18 @@ class FencedError(StoreError):
 
 class TaskStopped(BaseException):
     """Raised inside a task in a thread, at its next call into asyncflow after it was stopped."""
+
+
+def ending(returncode: int) -> str:
+    """Say how a process ended."""
+    if returncode >= 0:
+        return f"with return code {returncode}"
+    try:
+        return f"by {signal.Signals(-returncode).name}"
+    except ValueError:  # a real-time signal has no name
+        return f"by signal {-returncode}"
+
+
+def _shortened(line: str) -> str:
+    longest = 400  # twenty of them fit into what is kept of an error's text
+    return line if len(line) <= longest else f"{line[:longest]}..."

@@ -7,7 +7,8 @@ from functools import partial
 
 import pytest
 
-from asyncflow._clock import COMPACT_FROM, START, Clock, SystemClock, Timer, VirtualClock
+from asyncflow._clock import START, Clock, SystemClock, VirtualClock
+from asyncflow._timer import COMPACT_FROM, Timer
 from asyncflow.errors import UsageError
 
 SECOND, MOMENT = timedelta(seconds=1), timedelta(milliseconds=2)

@@ -243,6 +243,38 @@ async def test_a_deadline_of_a_virtual_clock_expires_when_time_is_moved_over_it(
     assert isinstance(task.exception(), TimeoutError)
 
 
+async def test_the_time_of_a_deadline_stands_still_while_it_is_suspended() -> None:
+    clock = VirtualClock()
+    go_on = asyncio.Event()
+
+    async def work() -> None:
+        async with clock.deadline(2 * SECOND) as deadline:
+            await clock.pause(SECOND)
+            with deadline.suspended():
+                await go_on.wait()
+            await forever()
+
+    task = asyncio.ensure_future(work())
+    await clock.advance(100 * SECOND)
+    suspended = task.done()
+    go_on.set()
+    await clock.advance(SECOND - timedelta(microseconds=1))
+    early = task.done()
+    await clock.advance(timedelta(microseconds=1))
+
+    assert not suspended
+    assert not early
+    assert isinstance(task.exception(), TimeoutError)
+
+
+async def test_a_deadline_without_a_time_may_be_suspended() -> None:
+    async with VirtualClock().deadline(None) as deadline:
+        with deadline.suspended():
+            pass
+
+    assert not deadline.expired
+
+
 async def test_a_task_may_move_a_virtual_clock_over_its_own_deadline() -> None:
     clock = VirtualClock()
     begin = clock.now()

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import anyio
 import pytest
 
-from asyncflow.errors import UsageError
+from asyncflow.errors import SyncInLoopError, UsageError
 from tests.bell import WORD, Bell, LouderBell, ring, the_only, to_thread
 
 
@@ -218,6 +218,17 @@ def test_an_override_is_called_in_both_forms_and_reaches_the_one_below() -> None
     with LouderBell() as bell:
         assert bell.add(1) == 20
         assert asyncio.run(bell.add.aio(1)) == 20
+
+
+async def test_a_call_is_named_by_the_class_that_the_caller_uses() -> None:
+    bell = LouderBell()
+
+    with pytest.raises(SyncInLoopError, match=r"await LouderBell\.place\.aio\(\) instead"):
+        bell.place()
+    with pytest.raises(SyncInLoopError, match=r"in LouderBell\.numbers\.aio\(\):` instead"):
+        bell.numbers(1)
+    with pytest.raises(UsageError, match=r"call LouderBell\.place\.aio\(\) inside"):
+        await bell.place.aio()
 
 
 def test_name_docstring_and_signature_are_those_of_the_body() -> None:

@@ -53,10 +53,26 @@ class CancelTimer:
 
 
 @dataclass(frozen=True, slots=True)
+class SetPeriod:
+    """Say `PeriodPassed` at ``due``, not before; one that was set for this task is not wanted."""
+
+    task: str
+    number: int
+    due: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CancelPeriods:
+    """No period of any task of this execution is waited for any more."""
+
+
+@dataclass(frozen=True, slots=True)
 class EndExecution:
     """The execution is over: tell those who wait for it."""
 
     status: WorkflowStatus
 
 
-Command: TypeAlias = StartTask | StopTask | SetTimer | CancelTimer | EndExecution
+Command: TypeAlias = (
+    StartTask | StopTask | SetTimer | CancelTimer | SetPeriod | CancelPeriods | EndExecution
+)

@@ -5,17 +5,19 @@ nothing.
 """
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from typing import Final, assert_never
 
-from asyncflow._core.commands import Command, SetTimer, StopTask
+from asyncflow._core.commands import CancelPeriods, Command, SetTimer, StopTask
 from asyncflow._core.draft import Draft
 from asyncflow._core.execution import NOTHING, Decision, ExecutionState
 from asyncflow._core.facts import (
+    CellWritten,
     EventSent,
     ExecutionRecovered,
     ExecutionStarted,
     Fact,
+    PeriodPassed,
     RetryFellDue,
     StopRequested,
     TaskActionRequested,
@@ -28,12 +30,10 @@ from asyncflow._model.status import ExecutionType, TaskAction, TaskStatus, Workf
 
 NO_VERDICTS: Final = frozenset[int]()
 
-_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
-
 LOST: Final = "CrashError: its process died, and it is not idempotent"
 
 
-def decide(  # noqa: C901  one arm for each fact, and no more in it
+def decide(  # noqa: C901, PLR0912  one arm for each fact, and no more in it
     plan: Plan, state: ExecutionState, fact: Fact, verdicts: frozenset[int] = NO_VERDICTS
 ) -> Decision:
     """Return what changes and what is to be done because of ``fact``.
@@ -60,6 +60,10 @@ def decide(  # noqa: C901  one arm for each fact, and no more in it
             _end_attempt(draft, fact)
         case RetryFellDue():
             _retry(draft, fact)
+        case CellWritten():
+            draft.remember({fact.name: fact.text})
+        case PeriodPassed():
+            _pass_period(draft, state, fact)
         case TaskActionRequested():
             if _works(draft):
                 draft.act(fact.task, fact.action, ExecutionType.MANUAL)
@@ -70,14 +74,14 @@ def decide(  # noqa: C901  one arm for each fact, and no more in it
     return draft.settle()
 
 
-def standing(plan: Plan, state: ExecutionState) -> tuple[Command, ...]:
+def standing(plan: Plan, state: ExecutionState, at: datetime) -> tuple[Command, ...]:
     """Return the commands that a state still asks for, told before or not. Pure, like `decide`.
 
     For the case that it is not known whether those of the last decisions were carried out.
     """
     if state.head.parked_reason is not None:
         return ()
-    draft = Draft(plan, state, state.head.begin or _LONG_AGO)
+    draft = Draft(plan, state, at)
     for task in state.tasks.values():
         if task.status is TaskStatus.QUEUED:
             draft.dispatch(task)
@@ -86,6 +90,7 @@ def standing(plan: Plan, state: ExecutionState) -> tuple[Command, ...]:
         elif task.status is TaskStatus.STOPPING:
             stop = StopTask(task.name, task.sequence_number, task.try_number)
             draft.commands.append(stop)
+    _resume_periods(draft)
     return tuple(draft.commands)
 
 
@@ -94,6 +99,7 @@ def _receive(draft: Draft, fact: EventSent, verdicts: frozenset[int]) -> None:
         return
     if fact.faults and draft.head.error is None:
         draft.head = replace(draft.head, error=fact.faults[0])
+    draft.remember(fact.cells)
     draft.receive(draft.plan.by_key.get(fact.key, ()), verdicts)
 
 
@@ -114,6 +120,8 @@ def _start(draft: Draft) -> None:
     for task in draft.plan.tasks.values():
         if task.alone:
             draft.act(task.name, TaskAction.START, ExecutionType.EVENT)
+    for task in draft.plan.periodic:
+        draft.count(task, 0)
 
 
 def _stop(draft: Draft, state: ExecutionState) -> None:
@@ -122,6 +130,8 @@ def _stop(draft: Draft, state: ExecutionState) -> None:
     draft.head = replace(draft.head, stopping=True)
     for task in state.tasks.values():
         draft.stop(task.name)
+    if draft.plan.periodic:
+        draft.commands.append(CancelPeriods())
 
 
 def _recover(draft: Draft, state: ExecutionState) -> None:
@@ -136,6 +146,7 @@ def _recover(draft: Draft, state: ExecutionState) -> None:
     if reason is None:
         for task in alive:
             _recover_task(draft, task)
+        _resume_periods(draft)
 
 
 def _reason(plan: Plan, gone: list[str]) -> str | None:
@@ -215,6 +226,35 @@ def _retry(draft: Draft, fact: RetryFellDue) -> None:
     known = task.name in draft.plan.tasks
     if known and _works(draft) and _is_at(task, fact) and task.status is TaskStatus.RETRYING:
         draft.queue(task)
+
+
+def _pass_period(draft: Draft, state: ExecutionState, fact: PeriodPassed) -> None:
+    """Restart a periodic task; of several periods that passed unheard only one is made up for."""
+    task = draft.plan.tasks.get(fact.task)
+    if task is None or task.period is None or not _works(draft) or draft.head.stopping:
+        return
+    if fact.number > state.periods.get(fact.task, 0):
+        draft.act(fact.task, TaskAction.RESTART, ExecutionType.PERIODIC)
+        draft.count(task, max(fact.number, _passed(draft, task.period, fact.at)))
+
+
+def _resume_periods(draft: Draft) -> None:
+    """Go on with the periods where the state is; one that no run of the task began in is due."""
+    if draft.head.stopping or draft.head.status is not WorkflowStatus.RUNNING:
+        return
+    for plan in draft.plan.periodic:
+        if plan.period is None:
+            continue
+        passed, task = _passed(draft, plan.period, draft.at), draft.task(plan.name)
+        since = draft.at if task.status.alive else task.begin or task.end or draft.head.begin
+        missed = passed - _passed(draft, plan.period, since)
+        draft.count(plan, passed - 1 if missed > 0 else passed)
+
+
+def _passed(draft: Draft, period: timedelta, at: datetime | None) -> int:
+    """Return how many whole periods of the execution were over by then."""
+    begin = draft.head.begin
+    return 0 if begin is None or at is None else max(0, (at - begin) // period)
 
 
 def _is_at(task: TaskState, fact: TaskStarted | TaskEnded | RetryFellDue) -> bool:

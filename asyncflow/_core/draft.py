@@ -7,20 +7,23 @@ status; which fact asks for which action is `decide`'s.
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime
-from typing import assert_never
+from datetime import UTC, datetime
+from typing import Final, assert_never
 
 from asyncflow._core.commands import (
     CancelTimer,
     Command,
     EndExecution,
+    SetPeriod,
     StartTask,
     StopTask,
 )
 from asyncflow._core.execution import Decision, ExecutionState, TaskChange
-from asyncflow._core.plan import EventRule, Plan, StatusRule
+from asyncflow._core.plan import EventRule, Plan, StatusRule, TaskPlan
 from asyncflow._core.state import Head, Outcome, TaskState
 from asyncflow._model.status import ExecutionType, TaskAction, TaskStatus, WorkflowStatus
+
+_LAST: Final = datetime.max.replace(tzinfo=UTC)
 
 
 class Draft:
@@ -38,6 +41,8 @@ class Draft:
         self._rows: dict[tuple[str, int], TaskChange] = {}
         self._met: dict[int, int] = {}
         self._context: Mapping[str, str | None] = {}
+        self._cells: Mapping[str, str | None] = {}
+        self._periods: dict[str, int] = {}
         self._moves: deque[tuple[str, TaskStatus, TaskStatus]] = deque()
 
     def task(self, name: str) -> TaskState:
@@ -60,6 +65,20 @@ class Draft:
     def merge(self, context: Mapping[str, str | None]) -> None:
         """Merge what a successful attempt changed."""
         self._context = {**self._context, **context}
+
+    def remember(self, cells: Mapping[str, str | None]) -> None:
+        """Change users' states."""
+        self._cells = {**self._cells, **cells}
+
+    def count(self, task: TaskPlan, number: int) -> None:
+        """Note that so many periods of a task were counted, and ask for the end of the next."""
+        begin, period = self.head.begin, task.period
+        if begin is None or period is None:
+            return
+        self._periods[task.name] = number
+        room = (_LAST - begin) // period
+        due = begin + period * (number + 1) if number < room else _LAST
+        self.commands.append(SetPeriod(task.name, number + 1, due))
 
     def act(self, name: str, action: TaskAction, kind: ExecutionType) -> None:
         """Do what a rule or a caller asks of a task, if its status leaves anything to do."""
@@ -152,6 +171,8 @@ class Draft:
             head=None if self.head is self._state.head else self.head,
             tasks=tuple(self._rows.values()),
             context=self._context,
+            cells=self._cells,
+            periods=self._periods,
             met=self._met,
             counts=None if self.counts == self._state.counts else self.counts,
             commands=tuple(self.commands),
@@ -179,6 +200,8 @@ class Draft:
         if not begun or head.status.final or counts.alive or counts.pending:
             return
         if head.parked_reason is not None and not head.stopping:
+            return
+        if self.plan.periodic and not head.stopping:
             return
         if counts.waiting and not (head.stopping or self.plan.finish_when_idle):
             return

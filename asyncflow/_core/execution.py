@@ -70,6 +70,8 @@ class Decision:
         head: the new head, None if it stays.
         tasks: task executions that changed, each once, a later run of a task after the earlier.
         context: changed keys, None deletes.
+        cells: changed states of the user's by name, None clears.
+        periods: the number of the last period that was counted, by task.
         met: status rules, by number, with how many of their upstreams have the wanted status.
         counts: the new counts, None if they stay.
         commands: to be carried out, in order, once the changes are on disk.
@@ -78,6 +80,8 @@ class Decision:
     head: Head | None = None
     tasks: tuple[TaskChange, ...] = ()
     context: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
+    cells: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
+    periods: Mapping[str, int] = field(default_factory=dict[str, int])
     met: Mapping[int, int] = field(default_factory=dict[int, int])
     counts: Counts | None = None
     commands: tuple[Command, ...] = ()
@@ -93,6 +97,8 @@ class ExecutionState:
     Attributes:
         tasks: the latest run of each task that ever ran.
         context: JSON text by key. Replaced, never changed in place: tasks hold on to it.
+        cells: users' states, JSON text by name.
+        periods: the number of the last period that was counted, by task; not stored.
     """
 
     head: Head
@@ -100,6 +106,8 @@ class ExecutionState:
     context: Mapping[str, str]
     met: dict[int, int]
     counts: Counts
+    cells: dict[str, str] = field(default_factory=dict[str, str])
+    periods: dict[str, int] = field(default_factory=dict[str, int])
 
     @classmethod
     def new(cls, plan: Plan, context: Mapping[str, str]) -> "ExecutionState":
@@ -108,7 +116,12 @@ class ExecutionState:
 
     @classmethod
     def restore(
-        cls, plan: Plan, head: Head, tasks: Iterable[TaskState], context: Mapping[str, str]
+        cls,
+        plan: Plan,
+        head: Head,
+        tasks: Iterable[TaskState],
+        context: Mapping[str, str],
+        cells: Mapping[str, str] | None = None,
     ) -> "ExecutionState":
         """Return the execution whose stored state this is, under a plan that may be a newer one."""
         latest = {task.name: task for task in tasks}
@@ -120,7 +133,7 @@ class ExecutionState:
             for rule in plan.status_rules
             if (count := sum(_status(latest, name) is wanted for name, wanted in rule.upstreams))
         }
-        return cls(head, latest, dict(context), met, counts)
+        return cls(head, latest, dict(context), met, counts, dict(cells or {}))
 
     def task(self, name: str) -> TaskState:
         """Return the latest run of a task, INIT if it never ran."""
@@ -135,13 +148,25 @@ class ExecutionState:
         for change in decision.tasks:
             self.tasks[change.state.name] = change.state
         self.met.update(decision.met)
+        self.periods.update(decision.periods)
         if decision.context:
             merged = {**self.context, **decision.context}
             self.context = {key: text for key, text in merged.items() if text is not None}
+        for name, text in decision.cells.items():
+            if text is None:
+                self.cells.pop(name, None)
+            else:
+                self.cells[name] = text
 
     def copy(self) -> "ExecutionState":
         """Return an equal state of its own."""
-        return replace(self, tasks=dict(self.tasks), met=dict(self.met))
+        return replace(
+            self,
+            tasks=dict(self.tasks),
+            met=dict(self.met),
+            cells=dict(self.cells),
+            periods=dict(self.periods),
+        )
 
 
 def _status(tasks: Mapping[str, TaskState], name: str) -> TaskStatus:

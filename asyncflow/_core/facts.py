@@ -34,11 +34,22 @@ class EventSent:
 
     Attributes:
         faults: what conditions raised that were asked about it, with their tasks' names.
+        cells: what conditions changed in users' states, by name; None clears.
     """
 
     at: datetime
     key: str
     faults: tuple[str, ...] = ()
+    cells: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
+
+
+@dataclass(frozen=True, slots=True)
+class CellWritten:
+    """A task changed a user's state; a text of None cleared it."""
+
+    at: datetime
+    name: str
+    text: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +93,15 @@ class RetryFellDue:
 
 
 @dataclass(frozen=True, slots=True)
+class PeriodPassed:
+    """The ``number``-th period of a periodic task, counted from the execution's begin, is over."""
+
+    at: datetime
+    task: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class TaskActionRequested:
     """Somebody asked for an action on one task by a call."""
 
@@ -101,9 +121,11 @@ Fact: TypeAlias = (
     ExecutionStarted
     | ExecutionRecovered
     | EventSent
+    | CellWritten
     | TaskStarted
     | TaskEnded
     | RetryFellDue
+    | PeriodPassed
     | TaskActionRequested
     | StopRequested
 )

@@ -9,6 +9,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
 from asyncflow._model.condition import Condition, SingleEventCondition, TaskStatusCondition
 from asyncflow._model.policy import Retry
@@ -24,6 +25,7 @@ class TaskPlan:
         alone: no rule STARTs it, so it starts with the execution.
         listens: an event may start it, so an execution waits for it while it has not run.
         idempotent: it may run again after a crash that left no result.
+        period: how often it is restarted, counted from the begin of the execution.
     """
 
     name: str
@@ -31,6 +33,7 @@ class TaskPlan:
     idempotent: bool
     alone: bool
     listens: bool
+    period: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,7 @@ class Plan:
         fingerprint: equal for equal tasks and rules; says whether a definition changed.
         by_status: status rules by each (task, status) that they look at.
         by_key: event rules by each key, in order of declaration.
+        periodic: tasks with a period: while there is one the execution does not end by itself.
     """
 
     workflow: str
@@ -71,6 +75,7 @@ class Plan:
     status_rules: tuple[StatusRule, ...]
     by_status: Mapping[tuple[str, TaskStatus], tuple[StatusRule, ...]]
     by_key: Mapping[str, tuple[EventRule, ...]]
+    periodic: tuple[TaskPlan, ...] = ()
 
     @classmethod
     def of(cls, workflow: Workflow) -> "Plan":
@@ -95,6 +100,7 @@ class Plan:
             status_rules=tuple(rule for _, rule in rules if isinstance(rule, StatusRule)),
             by_status={cause: tuple(found) for cause, found in by_status.items()},
             by_key={key: tuple(found) for key, found in by_key.items()},
+            periodic=tuple(task for task in tasks.values() if task.period is not None),
         )
 
     @classmethod
@@ -132,6 +138,7 @@ def _tasks(workflow: Workflow, rules: list[StatusRule | EventRule]) -> dict[str,
             idempotent=operator.idempotent,
             alone=name not in started,
             listens=name in listening,
+            period=operator.period,
         )
         for name, operator in workflow.tasks.items()
     }
@@ -143,7 +150,13 @@ def _fingerprint(
     told = {
         "finish_when_idle": workflow.finish_when_idle,
         "tasks": [
-            [operator.name, type(operator).__qualname__, operator.idempotent, repr(operator.retry)]
+            [
+                operator.name,
+                type(operator).__qualname__,
+                operator.idempotent,
+                repr(operator.retry),
+                repr(operator.period),
+            ]
             for operator in workflow.tasks.values()
         ],
         "rules": [

@@ -1,12 +1,13 @@
 """Predicates on an event and a context: when a rule acts. Users write their own."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from typing import cast
 
 from asyncflow._model.context import Context
 from asyncflow._model.event import Event
 from asyncflow._model.naming import checked_name
+from asyncflow._model.state import ValueStateDescriptor
 from asyncflow._model.status import TaskStatus
 from asyncflow.errors import DefinitionError
 
@@ -73,6 +74,96 @@ class TaskStatusCondition(Condition):
             (context.get_task_status(task) or TaskStatus.INIT) is status
             for task, status in self.statuses.items()
         )
+
+
+class _Composite(Condition):
+    """Asks those of its conditions that expect the key of an event, in order."""
+
+    def __init__(self, conditions: Sequence[Condition]) -> None:
+        label = type(self).__qualname__
+        if not isinstance(conditions, (list, tuple)) or not conditions:
+            text = f"{label} takes a list of at least one condition, not {conditions!r}"
+            raise DefinitionError(text)
+        self.conditions = tuple(map(checked_condition, conditions))
+        keys = [key for each in self.conditions for key in each.expect_event_keys]
+        if not all(each.expect_event_keys for each in self.conditions):
+            text = f"{label} asks about events, and a condition on task statuses hears of none"
+            raise DefinitionError(text)
+        super().__init__(list(dict.fromkeys(keys)))
+
+    def is_met(self, event: Event, context: Context) -> bool | Awaitable[bool]:
+        """Return what its conditions amount to; awaitable if one of them is ``async def``."""
+        found: dict[int, bool] = {}
+        asked = iter(
+            [n for n, each in enumerate(self.conditions) if event.key in each.expect_event_keys]
+        )
+        for number in asked:
+            met = self.conditions[number].is_met(event, context)
+            if isinstance(met, Awaitable):
+                return self._later(met, number, asked, found, event, context)
+            found[number] = bool(met)
+        return self._amount(found, context)
+
+    async def _later(  # noqa: PLR0917  all that the loop above knew
+        self,
+        met: Awaitable[bool],
+        number: int,
+        asked: Iterator[int],
+        found: dict[int, bool],
+        event: Event,
+        context: Context,
+    ) -> bool:
+        found[number] = bool(await met)
+        for rest in asked:
+            opinion = self.conditions[rest].is_met(event, context)
+            found[rest] = bool(await opinion if isinstance(opinion, Awaitable) else opinion)
+        return self._amount(found, context)
+
+    @abstractmethod
+    def _amount(self, found: Mapping[int, bool], context: Context) -> bool:
+        """Return whether it is met, if its conditions of these numbers said so of the event."""
+
+
+class MeetAllCondition(_Composite):
+    """Met by the event that completes a set: each of its conditions was met since the last time.
+
+    It remembers in a state which of them were met. One that an event does not meet any more counts
+    as not met. Once it was met it starts again.
+
+    Args:
+        name: of its state, unique among the states of the workflow.
+        conditions: each with event keys of its own.
+    """
+
+    def __init__(self, name: str, conditions: Sequence[Condition]) -> None:
+        super().__init__(conditions)
+        self.name = checked_name(name, "the name of a MeetAllCondition")
+
+    def _amount(self, found: Mapping[int, bool], context: Context) -> bool:
+        state = context.get_state(ValueStateDescriptor(self.name))
+        kept = cast("list[int] | None", state.value())
+        before = (
+            {each for each in kept if isinstance(each, int)} if isinstance(kept, list) else set()
+        )
+        met = {number for number in before if number not in found}
+        met |= {number for number, said in found.items() if said}
+        complete = met >= set(range(len(self.conditions)))
+        if complete:
+            state.clear()
+        elif met != before:
+            state.update(sorted(met))
+        return complete
+
+
+class MeetAnyCondition(_Composite):
+    """Met by an event that meets any of its conditions; all of those that expect it are asked.
+
+    Args:
+        conditions: each with event keys of its own.
+    """
+
+    def _amount(self, found: Mapping[int, bool], context: Context) -> bool:
+        return any(found.values())
 
 
 def checked_condition(condition: object) -> Condition:

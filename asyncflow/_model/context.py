@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from asyncflow._model.naming import check_text
+from asyncflow._model.state import Cells, StateDescriptor, ValueState, ValueStateDescriptor
 from asyncflow._model.status import TaskStatus
 from asyncflow._model.value import from_json_text, to_json_text
-from asyncflow.errors import UsageError
+from asyncflow.errors import TaskStopped, UsageError
 
 _NO_TEXTS: Final[Mapping[str, str]] = {}
 
@@ -56,6 +57,7 @@ class Context(MutableMapping[str, Any]):
         self._gone: dict[str, None] = {}
         self._task: RunningTask | None = None
         self._status_of: Callable[[str], TaskStatus | None] | None = None
+        self._cells: Cells | None = None
         self._frozen = False
         for key, value in _items(data):
             self[key] = value
@@ -67,6 +69,7 @@ class Context(MutableMapping[str, Any]):
         *,
         task: RunningTask | None = None,
         status_of: Callable[[str], TaskStatus | None] | None = None,
+        cells: Cells | None = None,
         frozen: bool = False,
     ) -> "Context":
         """Return a context on stored data. For the engine.
@@ -76,12 +79,14 @@ class Context(MutableMapping[str, Any]):
                 they are read.
             task: the task that it is for.
             status_of: tells the latest status of a task; raises `TaskNotFoundError`.
+            cells: keeps users' states.
             frozen: whether it can only be read, as in conditions and callbacks.
         """
         context = cls()
         context._base = texts
         context._task = task
         context._status_of = status_of
+        context._cells = cells
         context._frozen = frozen
         return context
 
@@ -142,13 +147,15 @@ class Context(MutableMapping[str, Any]):
 
     def copy(self) -> "Context":
         """Return a copy that shares nothing and may be changed; nothing in it counts as changed."""
-        return Context.of(self.to_texts(), task=self._task, status_of=self._status_of)
+        texts, cells = self.to_texts(), self._cells
+        return Context.of(texts, task=self._task, status_of=self._status_of, cells=cells)
 
     def get_task_status(self, task_name: str) -> TaskStatus | None:
         """Return the latest status of a task of this workflow execution, None if it never ran.
 
         Raises:
             TaskNotFoundError: the workflow has no such task.
+            TaskStopped: in a task that was told to stop.
             UsageError: the context belongs to no workflow execution.
         """
         if self._status_of is None:
@@ -157,7 +164,33 @@ class Context(MutableMapping[str, Any]):
                 "that a task, a condition or a callback was given"
             )
             raise UsageError(text)
+        if self._told_to_stop():
+            raise TaskStopped
         return self._status_of(task_name)
+
+    def get_state(self, state_descriptor: StateDescriptor) -> ValueState:
+        """Return a state of the user's: one that is kept from event to event, and through crashes.
+
+        In tasks and their conditions it belongs to the workflow execution, in workflow rules to
+        the workflow.
+
+        Raises:
+            TypeError: the descriptor is no `ValueStateDescriptor`.
+            TaskStopped: in a task that was told to stop.
+            UsageError: the context was not given to a task or a condition.
+        """
+        if not isinstance(state_descriptor, ValueStateDescriptor):
+            text = f"a state is described by a ValueStateDescriptor, not {state_descriptor!r}"
+            raise TypeError(text)
+        if self._cells is None:
+            text = (
+                "this context has no states: get_state() works in the one that a task or a "
+                "condition was given"
+            )
+            raise UsageError(text)
+        if self._told_to_stop():
+            raise TaskStopped
+        return ValueState(state_descriptor.name, self._cells)
 
     # --- in a task ---
 
@@ -183,9 +216,13 @@ class Context(MutableMapping[str, Any]):
 
     @property
     def idempotency_key(self) -> str:
-        """The same for all attempts of this run, and no other's: hand it to what must act once."""
+        """The same for all attempts of this run, and no other's: hand it to what must act once.
+
+        It is ``"{execution}/{task}/{sequence_number}"``; a slash in a name becomes ``%2F``.
+        """
         task = self._in_task("idempotency_key")
-        return f"{task.execution_name}/{task.task_name}/{task.sequence_number}"
+        names = _escaped(task.execution_name), _escaped(task.task_name)
+        return f"{names[0]}/{names[1]}/{task.sequence_number}"
 
     @property
     def stop_requested(self) -> bool:
@@ -221,6 +258,9 @@ class Context(MutableMapping[str, Any]):
             for key in self
         }
 
+    def _told_to_stop(self) -> bool:
+        return self._task is not None and self._task.stop_requested()
+
     def _added(self, key: str) -> bool:
         return key not in self._base or key in self._gone
 
@@ -252,6 +292,10 @@ def _plain_key(key: object) -> str:
         raise TypeError(text)
     check_text(key, "a key of a context")
     return str.__str__(key)
+
+
+def _escaped(name: str) -> str:
+    return name.replace("%", "%25").replace("/", "%2F")
 
 
 def _place(key: str) -> str:

@@ -130,7 +130,7 @@ class TaskExecution(_Asking):
 
         A line is on disk 100 ms after it was logged, and before its attempt's end.
         """
-        size = _page_size(limit)
+        size = page_size(limit)
         port, after = (self._asked("TaskExecution.logs"), 0) if cursor is None else cursor
         records = await port.find_logs(
             self.workflow_execution_id,
@@ -327,6 +327,14 @@ async def snapshot(port: Port, record: ExecutionRecord) -> WorkflowExecution:
     return WorkflowExecution(port, record, context)
 
 
+def page_size(limit: int) -> int:
+    """Return how many items a listing fetches at once."""
+    if type(limit) is not int or limit < 1:
+        text = f"limit is a whole number, at least 1, not {limit!r}"
+        raise UsageError(text)
+    return min(limit, LARGEST_PAGE)
+
+
 async def executions_page(
     port: Port,
     place: ListingPlace | None,
@@ -337,7 +345,7 @@ async def executions_page(
     limit: int,
 ) -> Page[WorkflowExecution, ListingPlace]:
     """Return one page of executions, newest first."""
-    size = _page_size(limit)
+    size = page_size(limit)
     place = place or ListingPlace(port, _statuses(status))
     records = await port.find_executions(
         namespace=None if namespace is None else storable_name(namespace, "a namespace"),
@@ -348,13 +356,6 @@ async def executions_page(
     )
     items = [WorkflowExecution(port, record) for record in records]
     return Page(items, replace(place, before=records[-1].id) if len(records) == size else None)
-
-
-def _page_size(limit: int) -> int:
-    if type(limit) is not int or limit < 1:
-        text = f"limit is a whole number, at least 1, not {limit!r}"
-        raise UsageError(text)
-    return min(limit, LARGEST_PAGE)
 
 
 def _statuses(

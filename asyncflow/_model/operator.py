@@ -14,6 +14,7 @@ from asyncflow._model.condition import Condition, SingleEventCondition, TaskStat
 from asyncflow._model.context import Context
 from asyncflow._model.duration import Duration, parse_duration
 from asyncflow._model.naming import check_spelling, checked_name
+from asyncflow._model.period import parse_period
 from asyncflow._model.policy import DEFAULT_DELAY, DEFAULT_JITTER, Backoff, Retry
 from asyncflow._model.rule import TaskRule
 from asyncflow._model.status import TaskAction, TaskStatus
@@ -100,7 +101,8 @@ class Operator(ABC):
         on_success: called with the task's name and its context, once it has succeeded.
         on_failure: called with the task's name, the error and the context, after the last attempt.
         idempotent: whether it may run again after a crash that left no result.
-        periodic_expression: not supported yet, refused.
+        periodic_expression: ``"interval@days hours minutes seconds"``: restart the task so often,
+            counted from the beginning of the workflow execution, which then runs until stopped.
         config: what else was given, kept in `config`.
 
     Raises:
@@ -143,7 +145,7 @@ class Operator(ABC):
             self.on_success = _callback(on_success, "on_success")
             self.on_failure = _callback(on_failure, "on_failure")
             self.idempotent = _flag(idempotent)
-            _refuse_period(periodic_expression)
+            self.period = _period(periodic_expression)
         except ValueError as error:
             text = f"task {name!r}: {error}"
             raise DefinitionError(text) from error
@@ -321,10 +323,5 @@ def _flag(value: object) -> bool:
     return value
 
 
-def _refuse_period(expression: object) -> None:
-    if expression is not None:
-        text = (
-            f"periodic_expression is {expression!r}, but periodic tasks are not supported yet: "
-            "leave it out, and send the task an event in time"
-        )
-        raise DefinitionError(text)
+def _period(expression: object) -> timedelta | None:
+    return None if expression is None else parse_period(expression, "periodic_expression")

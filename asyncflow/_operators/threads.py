@@ -4,20 +4,25 @@ The default executor is shared with name look-ups and files of the embedding ser
 could starve.
 """
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Final, TypeVar
 
 import anyio
-import anyio.to_thread
 
+from asyncflow._clock import Deadline
 from asyncflow._model.port import CURRENT_TASK, StopSign
+from asyncflow._operators.workers import work_in_thread
 from asyncflow.errors import TaskStopped
 
 T = TypeVar("T")
 
 SLOTS: Final[ContextVar[anyio.CapacityLimiter | None]] = ContextVar("asyncflow_slots", default=None)
-"""How many threads the runner gives to its tasks; None leaves it to anyio."""
+"""How many threads the runner gives to its tasks; None: as many as they want."""
+
+DEADLINE: Final[ContextVar[Deadline | None]] = ContextVar("asyncflow_deadline", default=None)
+"""The time that the attempt has: it does not pass while the attempt waits for a thread."""
 
 
 async def in_thread(function: Callable[[], T]) -> T:
@@ -46,6 +51,26 @@ async def in_thread(function: Callable[[], T]) -> T:
             working = False
 
     try:
-        return await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=SLOTS.get())
+        async with slot():
+            return await work_in_thread(work)
     finally:
         sign.abandoned = sign.abandoned or working
+
+
+@asynccontextmanager
+async def slot() -> AsyncGenerator[None]:
+    """Hold one of the slots; the time that an attempt has stands still until there is one."""
+    slots, place = SLOTS.get(), object()
+    if slots is None:
+        yield
+        return
+    try:
+        slots.acquire_on_behalf_of_nowait(place)
+    except anyio.WouldBlock:
+        deadline = DEADLINE.get()
+        with deadline.suspended() if deadline is not None else nullcontext():
+            await slots.acquire_on_behalf_of(place)
+    try:
+        yield
+    finally:
+        slots.release_on_behalf_of(place)

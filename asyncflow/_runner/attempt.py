@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from asyncflow._clock import Timer
 from asyncflow._core.commands import StartTask
 from asyncflow._core.facts import TaskEnded, TaskStarted
 from asyncflow._core.state import Outcome
@@ -18,6 +17,7 @@ from asyncflow._model.port import TaskScope
 from asyncflow._model.status import TaskStatus
 from asyncflow._model.value import SizeLimits, byte_size, to_json_text
 from asyncflow._runner.live import LiveExecution
+from asyncflow._timer import Timer
 
 LONGEST: Final = 64 * 1024
 """Characters of a traceback that are kept: its end, where the error is."""

@@ -1,21 +1,26 @@
 """Carries out commands, one method for each; they are on disk by then. It chooses nothing."""
 
-from typing import assert_never
+from typing import TypeVar, assert_never
 
-from asyncflow._clock import Clock, Timer
+from asyncflow._clock import Clock
 from asyncflow._core.commands import (
+    CancelPeriods,
     CancelTimer,
     Command,
     EndExecution,
+    SetPeriod,
     SetTimer,
     StartTask,
     StopTask,
 )
-from asyncflow._core.facts import RetryFellDue
+from asyncflow._core.facts import PeriodPassed, RetryFellDue
 from asyncflow._failpoint import hit
 from asyncflow._runner.driver import Driver
 from asyncflow._runner.live import LiveExecution, Told
 from asyncflow._runner.task_runner import TaskRunner
+from asyncflow._timer import Timer
+
+K = TypeVar("K")
 
 
 class Dispatcher:
@@ -27,9 +32,10 @@ class Dispatcher:
         self._clock = clock
         self._tasks = tasks
         self._timers: dict[tuple[int, str, int], Timer] = {}
+        self._periods: dict[tuple[int, str], Timer] = {}
         self._closed = False
 
-    def __call__(self, live: LiveExecution, command: Command) -> None:
+    def __call__(self, live: LiveExecution, command: Command) -> None:  # noqa: C901  one arm for each
         """Carry out one command."""
         match command:
             case StartTask():
@@ -39,10 +45,12 @@ class Dispatcher:
             case SetTimer():
                 self._set_timer(live, command)
             case CancelTimer():
-                key = (live.id, command.task, command.sequence_number)
-                timer = self._timers.pop(key, None)
-                if timer is not None:
-                    timer.cancel()
+                _cancel(self._timers, (live.id, command.task, command.sequence_number))
+            case SetPeriod():
+                self._set_period(live, command)
+            case CancelPeriods():
+                for task in live.plan.periodic:
+                    _cancel(self._periods, (live.id, task.name))
             case EndExecution():
                 pass  # the driver lets go of an execution whose head is final, and wakes waiters
             case _:
@@ -51,9 +59,10 @@ class Dispatcher:
     def close(self) -> None:
         """Let no timer fire any more; the next owner sets them anew."""
         self._closed = True
-        for timer in self._timers.values():
+        for timer in (*self._timers.values(), *self._periods.values()):
             timer.cancel()
         self._timers.clear()
+        self._periods.clear()
 
     def _set_timer(self, live: LiveExecution, command: SetTimer) -> None:
         if self._closed:
@@ -67,7 +76,27 @@ class Dispatcher:
             fact = RetryFellDue(self._clock.now(), command.task, number, command.try_number)
             self.driver.put(Told(live, fact))
 
-        earlier = self._timers.get(key)
-        if earlier is not None:  # told again
-            earlier.cancel()
+        _cancel(self._timers, key)
         self._timers[key] = self._clock.call_at_time(command.due, fire)
+
+    def _set_period(self, live: LiveExecution, command: SetPeriod) -> None:
+        if self._closed:
+            return
+        key = (live.id, command.task)
+
+        def fire() -> None:
+            hit("timer.fire.before")
+            del self._periods[key]
+            self.driver.put(
+                Told(live, PeriodPassed(self._clock.now(), command.task, command.number))
+            )
+
+        _cancel(self._periods, key)
+        self._periods[key] = self._clock.call_at_time(command.due, fire)
+
+
+def _cancel(timers: dict[K, Timer], key: K) -> None:
+    """Cancel a timer, if there is one: it is told again, or not wanted any more."""
+    timer = timers.pop(key, None)
+    if timer is not None:
+        timer.cancel()

@@ -12,9 +12,10 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Final, Self
 
-from asyncflow._clock import Callback, Clock, Timer
+from asyncflow._clock import Clock
 from asyncflow._model.port import CURRENT_TASK, Port, TaskScope
 from asyncflow._model.record import LogRecord
+from asyncflow._timer import Callback, Timer
 
 logger = logging.getLogger(__name__)
 

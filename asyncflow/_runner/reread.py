@@ -36,5 +36,7 @@ async def reread(
         lives[live.id] = live
     for stored in await store.read(StoredExecutions(tuple(lives))):
         live = lives[stored.record.id]
-        live.state = ExecutionState.restore(live.plan, stored.head, stored.tasks, stored.context)
+        live.state = ExecutionState.restore(
+            live.plan, stored.head, stored.tasks, stored.context, stored.cells
+        )
     return list(lives.values())

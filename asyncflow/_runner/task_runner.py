@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import timedelta
+from itertools import islice
 from typing import Any, Final
 
 import anyio
@@ -25,9 +26,11 @@ from asyncflow._model.port import CURRENT_TASK, Port, StopSign, TaskScope
 from asyncflow._model.status import TaskStatus
 from asyncflow._model.value import SizeLimits
 from asyncflow._operators.hooks import call
-from asyncflow._operators.threads import SLOTS
+from asyncflow._operators.process import CLOCK
+from asyncflow._operators.threads import DEADLINE, SLOTS
 from asyncflow._runner.attempt import Attempt
 from asyncflow._runner.callbacks import call_back
+from asyncflow._runner.cells import TaskCells
 from asyncflow._runner.driver import Driver
 from asyncflow._runner.live import LiveExecution, Told
 from asyncflow._runner.metrics import with_metrics
@@ -35,6 +38,8 @@ from asyncflow._runner.views import task_context
 from asyncflow.errors import StoreError, TaskStopped
 
 logger = logging.getLogger(__name__)
+
+SHOWN: Final = 10
 
 STOP_GRACE: Final = timedelta(seconds=10)
 """How long a thread that was told to stop may take, before it is left to itself."""
@@ -68,7 +73,7 @@ class TaskRunner:
             return
         live.started[command.task] = number
         operator = live.workflow.tasks[command.task]
-        attempt = self._attempt(live, command, operator)
+        attempt = self._attempt(driver, live, command, operator)
         self._attempts[key] = attempt
         attempt.body = self._spawn(self._run(driver, attempt))
         attempt.body.set_name(command.task)
@@ -96,6 +101,15 @@ class TaskRunner:
         """How many bodies run."""
         return len(self._attempts)
 
+    def named(self) -> str:
+        """Name bodies that run, not too many, for people."""
+        names = [
+            f"{attempt.command.task!r} of {attempt.live.name!r}"
+            for attempt in islice(self._attempts.values(), SHOWN)
+        ]
+        more = self.running - len(names)
+        return ", ".join(names) + (f" and {more} more" if more else "")
+
     def close(self) -> None:
         """Start nothing more."""
         self._closed = True
@@ -117,7 +131,9 @@ class TaskRunner:
             if not attempt.begun:
                 self._forget(attempt)
 
-    def _attempt(self, live: LiveExecution, command: StartTask, operator: Operator) -> Attempt:
+    def _attempt(
+        self, driver: Driver, live: LiveExecution, command: StartTask, operator: Operator
+    ) -> Attempt:
         scope = TaskScope(
             port=self._port,
             execution=live.id,
@@ -128,7 +144,8 @@ class TaskRunner:
             try_number=command.try_number,
             stop_sign=StopSign(),
         )
-        context = task_context(live, scope)
+        cells = TaskCells(live, scope, self._clock, self._limits, driver.put)
+        context = task_context(live, scope, cells)
         base = live.state.context
         return Attempt(live, command, operator, context, scope, base=base)
 
@@ -136,6 +153,7 @@ class TaskRunner:
         """See one attempt through. It must not raise: it would end the runner."""
         attempt.begun = True
         SLOTS.set(self._slots)
+        CLOCK.set(self._clock)
         _enter(attempt)
         try:
             ended = await self._see_through(driver, attempt)
@@ -145,7 +163,7 @@ class TaskRunner:
             ended = await self._cut_short(attempt, error)
         finally:
             self._forget(attempt)
-        if not attempt.dropped:
+        if not (attempt.dropped or driver.over):
             driver.put(Told(attempt.live, ended))
 
     async def _see_through(self, driver: Driver, attempt: Attempt) -> TaskEnded:
@@ -174,6 +192,7 @@ class TaskRunner:
 
     def _forget(self, attempt: Attempt) -> None:
         del self._attempts[attempt.live.id, attempt.command.task]
+        self._port.end_listeners(attempt.scope)
         if attempt.patience is not None:
             attempt.patience.cancel()
         if not self._attempts and self._empty is not None and not self._empty.done():
@@ -217,6 +236,7 @@ class TaskRunner:
         deadline = self._clock.deadline(limit)
         try:
             async with deadline:
+                DEADLINE.set(deadline)
                 value = await _operate(attempt.operator, attempt.context, limit)
         except asyncio.CancelledError as error:
             if attempt.ending:

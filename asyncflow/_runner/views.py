@@ -4,19 +4,22 @@ from collections.abc import Callable, Mapping
 
 from asyncflow._model.context import Context, RunningTask
 from asyncflow._model.port import TaskScope
+from asyncflow._model.state import Cells
 from asyncflow._model.status import TaskStatus
 from asyncflow._runner.live import LiveExecution
 from asyncflow.errors import TaskNotFoundError
 
 
-def task_context(live: LiveExecution, scope: TaskScope) -> Context:
+def task_context(live: LiveExecution, scope: TaskScope, cells: Cells) -> Context:
     """Return an attempt's own copy of the context."""
-    return Context.of(live.state.context, task=_running(scope), status_of=_statuses(live))
+    texts, task = live.state.context, _running(scope)
+    return Context.of(texts, task=task, status_of=_statuses(live), cells=cells)
 
 
-def condition_context(live: LiveExecution) -> Context:
-    """Return what a condition may look at."""
-    return Context.of(live.state.context, status_of=_statuses(live), frozen=True)
+def condition_context(live: LiveExecution, cells: Cells) -> Context:
+    """Return what a condition of a task may look at."""
+    texts = live.state.context
+    return Context.of(texts, status_of=_statuses(live), cells=cells, frozen=True)
 
 
 def callback_context(

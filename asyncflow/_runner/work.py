@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from asyncflow._client.listeners import Sent
 from asyncflow._core.commands import Command
 from asyncflow._core.execution import Decision
 from asyncflow._core.facts import Fact
@@ -15,6 +16,7 @@ from asyncflow._core.state import Head
 from asyncflow._model.record import EventRecord, LogRecord
 from asyncflow._runner.live import (
     Entry,
+    Heard,
     LiveExecution,
     Publication,
     Told,
@@ -28,6 +30,7 @@ from asyncflow._store.batch import (
     Fence,
     NewExecution,
     TaskWrite,
+    WorkflowCell,
 )
 from asyncflow._store.fact_text import fact_body
 
@@ -45,6 +48,7 @@ class Answer:
         default_factory=dict[tuple[str, int], TaskWrite]
     )
     context: dict[str, str | None] = field(default_factory=dict[str, str | None])
+    cells: dict[str, str | None] = field(default_factory=dict[str, str | None])
     facts: list[FactWrite] = field(default_factory=list[FactWrite])
 
     def add(self, fact: Fact, decision: Decision) -> None:
@@ -52,6 +56,7 @@ class Answer:
         if decision.head is not None:
             self.head = decision.head
         self.context.update(decision.context)
+        self.cells.update(decision.cells)
         for change in decision.tasks:
             key = (change.state.name, change.state.sequence_number)
             earlier = self.tasks.pop(key, None)
@@ -68,6 +73,7 @@ class Answer:
             context=self.context,
             facts=tuple(self.facts),
             fingerprint=self.fingerprint,
+            cells=self.cells,
         )
 
 
@@ -89,20 +95,22 @@ class Work:
     entries: list[Told | Wanted] = field(default_factory=list[Told | Wanted])
     publications: list[Publication] = field(default_factory=list[Publication])
     undeliverable: list[Undeliverable] = field(default_factory=list[Undeliverable])
+    heard: list[Heard] = field(default_factory=list[Heard])
+    cells: dict[WorkflowCell, str | None] = field(default_factory=dict[WorkflowCell, str | None])
     logs: tuple[LogRecord, ...] = ()
 
     def __len__(self) -> int:
         """Return how much was taken from the inbox."""
-        return len(self.entries) + len(self.publications)
+        return len(self.entries) + len(self.publications) + len(self.heard)
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to store."""
-        return not (self.answers or self.storing or self.taken or self.logs)
+        return not (self.answers or self.storing or self.taken or self.cells or self.logs)
 
     def answer(self, live: LiveExecution, fact: Fact, decision: Decision) -> None:
         """Add what follows from a fact, if anything does."""
-        if decision.head is not None or decision.tasks:
+        if decision.head is not None or decision.tasks or decision.cells:
             self.answers.setdefault(live, Answer()).add(fact, decision)
         self.commands.extend((live, command) for command in decision.commands)
 
@@ -113,6 +121,7 @@ class Work:
             executions=tuple(answer.write(live.id) for live, answer in self.answers.items()),
             events=tuple(self._events()),
             taken=tuple(self.taken),
+            cells=self.cells,
             logs=self.logs,
         )
 
@@ -124,6 +133,7 @@ class Work:
                 again.append(entry)
             elif entry.done is not None:
                 _fail(entry.done, error)
+        again += [heard for heard in self.heard if _reopened(heard)]
         for publication in self.publications:
             if publication.offset is None:
                 publication.refused = True
@@ -132,6 +142,12 @@ class Work:
             elif not publication.open:  # nobody hears it, but its letter is to be taken
                 again.append(publication)
         return again
+
+    def sent(self) -> Iterator[Sent]:
+        """Yield the events that it stored, for listeners."""
+        for publication in self.storing:
+            if publication.offset is not None:
+                yield publication.event.namespace, publication.event.key, publication.offset
 
     def _events(self) -> Iterator[EventRecord]:
         for publication in self.storing:
@@ -144,15 +160,15 @@ def _fail(done: asyncio.Future[T], error: Exception) -> None:
         done.set_exception(error)
 
 
-def _reopened(told: Told) -> bool:
-    """Say whether a fact whose answer was not stored is to be answered again; it is open then.
+def _reopened(entry: Told | Heard) -> bool:
+    """Say whether an entry whose answer was not stored is to be answered again; it is open then.
 
     A caller who waits gets the error instead; so does the one who published an event that this
     very transaction should have stored.
     """
-    if told.publication is None:
-        return told.done is None
-    if told.publication.offset is None:
+    if entry.publication is None:
+        return isinstance(entry, Told) and entry.done is None
+    if entry.publication.offset is None:
         return False
-    told.publication.open += 1
+    entry.publication.open += 1
     return True

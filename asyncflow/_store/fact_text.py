@@ -5,10 +5,12 @@ from datetime import datetime
 from typing import assert_never
 
 from asyncflow._core.facts import (
+    CellWritten,
     EventSent,
     ExecutionRecovered,
     ExecutionStarted,
     Fact,
+    PeriodPassed,
     RetryFellDue,
     StopRequested,
     TaskActionRequested,
@@ -26,6 +28,10 @@ def fact_body(fact: Fact) -> str:
             return "{}"
         case EventSent():
             return json.dumps({"key": fact.key, "faults": fact.faults})
+        case CellWritten():
+            return json.dumps({"state": fact.name, "cleared": fact.text is None})
+        case PeriodPassed():
+            return json.dumps([fact.task, fact.number])
         case TaskActionRequested():
             return json.dumps({"task": fact.task, "action": fact.action})
         case TaskStarted() | RetryFellDue():

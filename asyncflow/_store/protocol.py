@@ -1,8 +1,8 @@
 """The one interface between what decides and what keeps.
 
 A store keeps; it never decides: no verb looks at a status to choose what follows. Six verbs write:
-`register`, `release`, `commit`, `append`, `claim` and `change`; each is one transaction: on return it
-is durable, after an error nothing of it is stored. `read` asks, `open` and `close` frame them all.
+`register`, `release`, `commit`, `append`, `claim` and `change`. Each is one transaction: on return
+it is durable, after an error nothing of it is stored. `read` asks, `open` and `close` frame them.
 All coroutines are called on the client's home loop.
 """
 

@@ -58,9 +58,10 @@ class ContextOf(Query[Mapping[str, str]]):
 
 @dataclass(frozen=True, slots=True)
 class Events(Query[tuple[EventRecord, ...]]):
-    """Events in order of offset: ``begin`` and ``since`` exclusive, ``end`` and ``until`` inclusive.
+    """Events in order of offset.
 
-    ``begin`` and ``end`` are offsets, ``since`` and ``until`` are times.
+    ``begin`` and ``end`` are offsets, ``since`` and ``until`` are times; the first of each two is
+    exclusive, the second inclusive.
     """
 
     namespace: str | None = None

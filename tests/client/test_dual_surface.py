@@ -30,9 +30,12 @@ from asyncflow._dual import (
 )
 from asyncflow._model.port import CURRENT_TASK, Port, TaskScope
 
+EVENT_CALLS = ("send_event", "list_events", "register_listener", "unregister_listener")
+
 DUAL = {
     *(f"Client.{name}" for name in ("start", "execute", "execution", "executions", "wait", "stop")),
-    *("Client.send_event", "NotificationClient.send_event"),
+    *(f"Client.{name}" for name in EVENT_CALLS),
+    *(f"NotificationClient.{name}" for name in EVENT_CALLS),
     *("WorkflowExecution.get", "WorkflowExecution.listall", "WorkflowExecution.refresh"),
     *("WorkflowExecution.task_executions", "WorkflowExecution.wait", "WorkflowExecution.stop"),
     "TaskExecution.logs",
@@ -40,6 +43,7 @@ DUAL = {
 
 PORT = {
     *("find_execution", "find_executions", "find_task_executions", "find_context", "find_logs"),
+    *("find_events", "listen", "stop_listening"),
     *("await_end", "request_stop", "publish", "publish_from"),
 }
 """What handles ask of a client, on its home loop: coroutines, not for users."""
@@ -50,6 +54,7 @@ RULES = {"action_on_condition", "action_on_event_received", "action_on_task_stat
 
 PLAIN = {
     *(f"Client.{name}" for name in PORT),
+    *("Client.end_listeners", "ListenerProcessor.process"),
     *(f"Runner.{name}" for name in ("publish", "request_stop")),
     *(f"Clock.{name}" for name in CLOCK),
     *(f"SystemClock.{name}" for name in ("now", "monotonic", "call_at", "call_at_time")),
@@ -66,7 +71,7 @@ PLAIN = {
     ),
     *("Event.of", "LogLine.of", "TaskExecution.of", "SizeLimits.check"),
     *(f"Operator.{name}" for name in HOOKS | RULES | {"start_after"}),
-    *("PythonOperator.start", "task"),
+    *("BashOperator.start", "PythonOperator.start", "task"),
     *(f"Registry.{name}" for name in ("find", "register", "workflow", "workflows")),
     *(f"Workflow.{name}" for name in RULES | {"add", "check_open"}),
     *(f"WorkflowBuilder.{name}" for name in ("build", "description", "tag")),
@@ -79,6 +84,7 @@ COROUTINES = {
     *(f"Client.{name}" for name in PORT),
     *(f"Runner.{name}" for name in ("publish", "request_stop")),
     *("Clock.pause", "VirtualClock.advance", "VirtualClock.advance_to", "VirtualClock.settle"),
+    "BashOperator.start",
     "PythonOperator.start",
 }
 """The plain ones that must be awaited all the same: the port, the clock, and a hook."""
@@ -90,8 +96,9 @@ EXPORTED = {name: getattr(asyncflow, name) for name in asyncflow.__all__}
 def members(name: str, cls: type) -> Iterator[tuple[str, object]]:
     """Yield what a class and its private bases define: what is exported itself is seen there."""
     bases = [base for base in cls.__mro__ if base.__module__.startswith("asyncflow")]
+    seen = {base for each in bases[1:] if each in EXPORTED.values() for base in each.__mro__}
     for base in bases:
-        if base is cls or base not in EXPORTED.values():
+        if base not in seen:
             yield from ((f"{name}.{each}", value) for each, value in vars(base).items())
 
 

@@ -19,6 +19,7 @@ from asyncflow import (
     WorkflowExecution,
 )
 from asyncflow._model.port import CURRENT_TASK, TaskScope
+from tests.client.ears import Heard
 from tests.client.samples import declare
 
 
@@ -31,14 +32,18 @@ def declared() -> Registry:
 def blocking_forms(
     client: Client, execution: WorkflowExecution, notifier: NotificationClient
 ) -> Iterator[tuple[str, Callable[[], object]]]:
-    yield "Client.start", lambda: client.start("waits")
-    yield "Client.execute", lambda: client.execute("waits")
-    yield "Client.execution", lambda: client.execution("one")
-    yield "Client.executions", client.executions
-    yield "Client.wait", lambda: client.wait("one")
-    yield "Client.stop", lambda: client.stop("one")
-    yield "Client.send_event", lambda: client.send_event("go")
-    yield f"{type(client).__name__}.shutdown", client.shutdown
+    name = type(client).__name__
+    yield f"{name}.start", lambda: client.start("waits")
+    yield f"{name}.execute", lambda: client.execute("waits")
+    yield f"{name}.execution", lambda: client.execution("one")
+    yield f"{name}.executions", client.executions
+    yield f"{name}.wait", lambda: client.wait("one")
+    yield f"{name}.stop", lambda: client.stop("one")
+    yield f"{name}.send_event", lambda: client.send_event("go")
+    yield f"{name}.list_events", client.list_events
+    yield f"{name}.register_listener", lambda: client.register_listener(Heard())
+    yield f"{name}.unregister_listener", lambda: client.unregister_listener("nobody")
+    yield f"{name}.shutdown", client.shutdown
     yield "WorkflowExecution.get", lambda: WorkflowExecution.get("one")
     yield "WorkflowExecution.listall", WorkflowExecution.listall
     yield "WorkflowExecution.refresh", execution.refresh
@@ -46,6 +51,9 @@ def blocking_forms(
     yield "WorkflowExecution.wait", execution.wait
     yield "WorkflowExecution.stop", execution.stop
     yield "NotificationClient.send_event", lambda: notifier.send_event("go")
+    yield "NotificationClient.list_events", notifier.list_events
+    yield "NotificationClient.register_listener", lambda: notifier.register_listener(Heard())
+    yield "NotificationClient.unregister_listener", lambda: notifier.unregister_listener("nobody")
 
 
 @pytest.mark.parametrize("kind", [Client, Runner])
@@ -83,7 +91,8 @@ async def test_with_in_a_loop_names_async_with(kind: type[Client]) -> None:
 @pytest.mark.parametrize("kind", [Client, Runner])
 async def test_aio_on_one_that_is_not_open_says_how_to_open_it(kind: type[Client]) -> None:
     client = kind(":memory:", registry=declared())
-    inside = rf"is not open: call Client\.\w+\.aio\(\) inside `async with {kind.__name__}\(\.\.\.\)"
+    name = kind.__name__
+    inside = rf"is not open: call {name}\.\w+\.aio\(\) inside `async with {name}\(\.\.\.\)"
 
     for call in (
         lambda: client.start.aio("waits"),

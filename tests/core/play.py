@@ -13,6 +13,7 @@ from asyncflow._core.facts import (
     ExecutionRecovered,
     ExecutionStarted,
     Fact,
+    PeriodPassed,
     RetryFellDue,
     StopRequested,
     TaskActionRequested,
@@ -87,6 +88,9 @@ class Play:
         fact = RetryFellDue(self.at, task, now.sequence_number, now.try_number)
         return self.tell(fact).commands
 
+    def pass_period(self, task: str, number: int) -> tuple[Command, ...]:
+        return self.tell(PeriodPassed(self.at, task, number)).commands
+
     def ended(
         self,
         name: str,
@@ -118,5 +122,7 @@ class Play:
     def taken_over(self, plan: Plan | None = None) -> Self:
         """Return what the next owner makes of the rows, perhaps under a newer plan."""
         now = plan or self.plan
-        state = ExecutionState.restore(now, self.state.head, self.kept(), self.state.context)
+        state = ExecutionState.restore(
+            now, self.state.head, self.kept(), self.state.context, self.state.cells
+        )
         return type(self)(now, state, dict(self.rows), self.at)

@@ -5,9 +5,11 @@ from random import Random
 from typing import assert_never
 
 from asyncflow._core.commands import (
+    CancelPeriods,
     CancelTimer,
     Command,
     EndExecution,
+    SetPeriod,
     SetTimer,
     StartTask,
     StopTask,
@@ -32,6 +34,7 @@ class Worker:
     begun: set[str] = field(default_factory=set[str])
     stopping: set[str] = field(default_factory=set[str])
     timers: dict[str, SetTimer] = field(default_factory=dict[str, SetTimer])
+    periods: dict[str, SetPeriod] = field(default_factory=dict[str, SetPeriod])
     ends: list[WorkflowStatus] = field(default_factory=list[WorkflowStatus])
 
     @property
@@ -64,7 +67,12 @@ class Worker:
             case CancelTimer(task=task):
                 timer = self.timers.pop(task, None)
                 assert timer is not None or self._parked
+            case SetPeriod(task=task):
+                self.periods[task] = command
+            case CancelPeriods():
+                self.periods.clear()
             case EndExecution(status=status):
+                assert not self.periods
                 assert self.idle
                 self.ends.append(status)
             case _:
@@ -115,6 +123,7 @@ class Worker:
         """
         self.bodies.clear()
         self.timers.clear()
+        self.periods.clear()
         self.begun.clear()
         self.stopping.clear()
         self.play = self.play.taken_over(self.chance.choice(self.plans))

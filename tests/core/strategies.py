@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 
 from asyncflow._core.execution import Decision, ExecutionState
 from asyncflow._core.facts import (
+    CellWritten,
     EventSent,
     ExecutionRecovered,
     ExecutionStarted,
     Fact,
+    PeriodPassed,
     RetryFellDue,
     StopRequested,
     TaskActionRequested,
@@ -71,13 +73,19 @@ class Shape:
     retries: int
     idempotent: bool
     rules: tuple[OnEvent | OnStatus, ...]
+    periodic: bool = False
 
 
 def compiled(shapes: list[Shape], *, finish_when_idle: bool, endless: bool = False) -> Plan:
     """Declare a workflow with tasks t0, t1, ... of these shapes; an endless one has one more."""
     with declared(finish_when_idle=finish_when_idle) as workflow:
         tasks = [
-            Nothing(f"t{number}", retries=shape.retries, idempotent=shape.idempotent)
+            Nothing(
+                f"t{number}",
+                retries=shape.retries,
+                idempotent=shape.idempotent,
+                periodic_expression="interval@0 0 0 5" if endless and shape.periodic else None,
+            )
             for number, shape in enumerate(shapes)
         ]
         for task, shape in zip(tasks, shapes, strict=True):
@@ -139,7 +147,9 @@ def _shapes(draw: st.DrawFn, *, tame: bool) -> list[Shape]:
         )
         if seen:
             rules += draw(st.lists(st.builds(OnStatus, actions, _upstreams(seen)), max_size=2))
-        shapes.append(Shape(draw(retries), draw(st.booleans()), (*_after(after), *rules)))
+        periodic = not tame and draw(st.integers(0, 4)) == 4
+        shape = Shape(draw(retries), draw(st.booleans()), (*_after(after), *rules), periodic)
+        shapes.append(shape)
     return shapes
 
 
@@ -212,8 +222,9 @@ def _stopped(play: Play, _task: TaskState, _which: int, _number: int) -> Fact:
     return StopRequested(play.at)
 
 
-def _sent(play: Play, _task: TaskState, which: int, _number: int) -> Fact:
-    return EventSent(play.at, KEYS[which % len(KEYS)])
+def _sent(play: Play, _task: TaskState, which: int, number: int) -> Fact:
+    cells = {f"s{which % 2}": str(number)} if number else {}
+    return EventSent(play.at, KEYS[which % len(KEYS)], cells=cells)
 
 
 def _run(play: Play, task: TaskState, _which: int, _number: int) -> Fact:
@@ -222,6 +233,17 @@ def _run(play: Play, task: TaskState, _which: int, _number: int) -> Fact:
 
 def _due(play: Play, task: TaskState, _which: int, _number: int) -> Fact:
     return RetryFellDue(play.at, task.name, task.sequence_number, task.try_number)
+
+
+def _passed(play: Play, task: TaskState, which: int, number: int) -> Fact:
+    if play.plan.periodic:
+        name = play.plan.periodic[which % len(play.plan.periodic)].name
+        return PeriodPassed(play.at, name, play.state.periods.get(name, 0) + number - 1)
+    return PeriodPassed(play.at, task.name, number)
+
+
+def _wrote(play: Play, _task: TaskState, which: int, number: int) -> Fact:
+    return CellWritten(play.at, f"s{which % 2}", None if number == 0 else str(number))
 
 
 def _acted(play: Play, _task: TaskState, which: int, number: int) -> Fact:
@@ -254,6 +276,8 @@ FACTS: dict[str, Callable[[Play, TaskState, int, int], Fact]] = {
     "run": _run,
     "due": _due,
     "act": _acted,
+    "pass": _passed,
+    "write": _wrote,
     "succeed": _ended(TaskStatus.SUCCESS),
     "fail": _ended(TaskStatus.FAILED),
     "end": _ended(TaskStatus.STOPPED),
@@ -267,7 +291,20 @@ NEXT = {
     TaskStatus.RETRYING: ("due",),
 }
 OFTEN = (*["advance"] * 5, "send", "act")
-KINDS = (*OFTEN * 3, "run", "succeed", "fail", "due", "again", "again", "stray", "recover", "stop")
+KINDS = (
+    *OFTEN * 3,
+    "run",
+    "succeed",
+    "fail",
+    "due",
+    "again",
+    "again",
+    "pass",
+    "write",
+    "stray",
+    "recover",
+    "stop",
+)
 
 
 @st.composite

@@ -6,6 +6,7 @@ from asyncflow._core.commands import EndExecution, StartTask, StopTask
 from asyncflow._core.decide import decide
 from asyncflow._core.execution import NOTHING, ExecutionState
 from asyncflow._core.facts import (
+    CellWritten,
     EventSent,
     ExecutionRecovered,
     RetryFellDue,
@@ -20,13 +21,18 @@ from asyncflow._model.status import TaskAction, TaskStatus, WorkflowStatus
 from tests.core.play import NOON, Play
 from tests.core.strategies import PROPERTY, Script, Told, plans, scripts, told
 
-NEW_EACH_TIME = (EventSent, TaskActionRequested, ExecutionRecovered)  # a recovery: another crash
+NEW_EACH_TIME = (
+    EventSent,
+    CellWritten,
+    TaskActionRequested,
+    ExecutionRecovered,
+)  # a recovery: another crash
 
 
 def essence(state: ExecutionState) -> tuple[object, ...]:
     """Return a state as values, without rules of which nothing is met."""
     met = {rule: count for rule, count in state.met.items() if count}
-    return state.head, dict(state.tasks), dict(state.context), met, state.counts
+    return state.head, dict(state.tasks), dict(state.context), met, state.counts, dict(state.cells)
 
 
 @PROPERTY

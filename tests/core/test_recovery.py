@@ -64,7 +64,7 @@ def test_what_a_state_still_asks_for_can_be_told_again_and_changes_nothing() -> 
     (timer,) = play.fail("retrying")
     before = play.kept()
 
-    told = standing(plan, play.state)
+    told = standing(plan, play.state, play.at)
 
     assert told == (StartTask("queued", 1, 1, last=False), StopTask("stopping", 1, 1), timer)
     assert play.kept() == before
@@ -75,7 +75,7 @@ def test_a_parked_state_asks_for_nothing() -> None:
     play.recover()
 
     assert play.state.head.parked_reason is not None
-    assert standing(play.plan, play.state) == ()
+    assert standing(play.plan, play.state, play.at) == ()
 
 
 def test_a_rule_may_stop_what_a_recovery_has_just_asked_for() -> None:

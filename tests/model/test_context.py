@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from asyncflow._model.context import Context, RunningTask
 from asyncflow._model.status import TaskStatus
 from asyncflow._model.value import from_json_text, to_json_text
-from asyncflow.errors import TaskNotFoundError, UsageError
+from asyncflow.errors import TaskNotFoundError, TaskStopped, UsageError
 
 TEXTS = {"a": "1", "list": "[1,2]", "none": "null"}
 TASK = RunningTask("release-1", "build", 2, 3)
@@ -235,6 +235,20 @@ def test_a_task_finds_out_who_it_is() -> None:
     assert context.sequence_number == 2
     assert context.try_number == 3
     assert context.idempotency_key == "release-1/build/2"
+
+
+def test_idempotency_keys_of_names_with_slashes_are_not_mistaken_for_each_other() -> None:
+    names = [("a", "b/c"), ("a/b", "c"), ("a%2Fb", "c")]
+    tasks = [dataclasses.replace(TASK, execution_name=e, task_name=t) for e, t in names]
+
+    keys = [Context.of({}, task=each).idempotency_key for each in tasks]
+
+    assert keys == ["a/b%2Fc/2", "a%2Fb/c/2", "a%252Fb/c/2"]
+
+
+def test_a_task_finds_out_that_it_goes_on() -> None:
+    context = Context.of({}, task=TASK)
+
     assert context.stop_requested is False
 
 
@@ -246,6 +260,15 @@ def test_a_task_sees_when_it_is_told_to_stop() -> None:
     assert not context.stop_requested
     told[0] = True
     assert context.stop_requested
+
+
+def test_a_task_that_is_told_to_stop_is_answered_no_more_questions() -> None:
+    task = dataclasses.replace(TASK, stop_requested=lambda: True)
+    context = Context.of({"a": "1"}, task=task, status_of=status_of)
+
+    with pytest.raises(TaskStopped):
+        context.get_task_status("build")
+    assert context["a"] == 1
 
 
 @pytest.mark.parametrize(

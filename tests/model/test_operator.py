@@ -130,14 +130,19 @@ def test_an_option_that_makes_no_sense_is_refused_by_task_and_option(
     assert option.removesuffix("ies") in str(raised.value)
 
 
-def test_a_period_is_refused_and_not_ignored() -> None:
-    assert OperatorConfigItem.PERIODIC_EXPRESSION == "periodic_expression"
+def test_a_period_is_kept() -> None:
+    option: dict[str, Any] = {OperatorConfigItem.PERIODIC_EXPRESSION: "interval@0 0 1 30"}
+    with declared():
+        task = Nothing("tick", **option)
+
+    assert task.period == timedelta(seconds=90)
+
+
+def test_a_period_that_is_none_is_refused_by_its_task() -> None:
     with declared():
         Nothing("build")
-        with pytest.raises(
-            DefinitionError, match=r"'tick': periodic_expression .* not supported yet"
-        ):
-            Nothing("tick", periodic_expression="interval@0 0 1 0")
+        with pytest.raises(DefinitionError, match=r"^task 'tick': periodic_expression is 'daily'"):
+            Nothing("tick", periodic_expression="daily")
 
 
 def test_hooks_that_are_not_overridden_do_nothing() -> None:

@@ -2,7 +2,7 @@
 
 import decimal
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from functools import partial
 from typing import Annotated, Any, Optional, Unpack, cast
 
@@ -185,6 +185,17 @@ def test_arguments_that_the_function_does_not_take_are_refused() -> None:
 
 def test_what_cannot_be_called_is_refused() -> None:
     assert "python_callable is 'f', which cannot be called" in refusal(cast("Any", "f"))
+
+
+def test_a_function_with_a_yield_is_refused() -> None:
+    def lazy() -> Generator[int, None, None]:
+        yield 1
+
+    async def lazy_later() -> AsyncGenerator[int, None]:
+        yield 1
+
+    assert "its function has a yield" in refusal(lazy)
+    assert "its function has a yield" in refusal(lazy_later)
 
 
 def test_a_function_without_a_name_needs_an_id() -> None:

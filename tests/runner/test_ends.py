@@ -68,6 +68,29 @@ async def test_the_timeout_is_of_each_attempt_and_fails_it(kind: str) -> None:
     assert run.abandoned is (kind == "thread")
 
 
+async def test_the_wait_for_a_free_thread_is_not_counted() -> None:
+    clock = VirtualClock()
+    gates = [threading.Event() for _ in range(3)]
+    begun: list[int] = []
+    with Registry() as registry, Workflow("w"):
+        for number in range(3):
+
+            @task(id=f"t{number}", timeout="5s")
+            def blocks() -> None:
+                begun.append(len(begun))
+                gates[len(begun) - 1].wait()
+
+    async with Runner(":memory:", registry=registry, clock=clock, threads=1) as runner:
+        execution = await runner.start.aio("w")
+        for number in range(3):
+            await until(lambda: len(begun) == number + 1)  # noqa: B023  it is asked at once
+            await clock.advance(timedelta(seconds=4))
+            gates[number].set()
+        done = await execution.wait.aio()
+
+    assert done.status is WorkflowStatus.SUCCESS
+
+
 async def test_a_retry_after_a_timeout_may_succeed() -> None:
     clock = VirtualClock()
     begun = asyncio.Event()

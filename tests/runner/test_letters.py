@@ -20,7 +20,7 @@ from asyncflow import (
     WorkflowStatus,
     task,
 )
-from asyncflow._client.client import event_letter
+from asyncflow._client.event_calls import event_letter
 from asyncflow._failpoint import armed
 from asyncflow._model.record import EventRecord
 from asyncflow._store.batch import Letter

@@ -213,11 +213,11 @@ async def test_that_running_tasks_hold_up_the_shutdown_is_logged(
             await forever()
 
     async with Runner(url, registry=registry, grace=0) as runner:
-        await runner.start.aio("w")
+        await runner.start.aio("w", name="w-1")
         await turns()
 
     assert "tasks that run (1) may go on for 0:00:00" in caplog.text
-    assert "tasks still run after 0:00:00: the next runner starts them anew" in caplog.text
+    assert "after 0:00:00, the next runner starts them anew: 'runs' of 'w-1'" in caplog.text
 
 
 async def test_who_waits_when_the_runner_shuts_down_gets_an_error_or_the_end(url: str) -> None:

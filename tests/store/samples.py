@@ -57,4 +57,4 @@ async def start(
     """Store executions of these names and return their ids."""
     writes = tuple(ExecutionWrite(new(name, workflow), head) for name in names)
     receipt = await store.commit(Batch(fence, writes))
-    return tuple(id_ for id_ in receipt.ids if id_ is not None)
+    return tuple(id_ for id_ in receipt.ids if isinstance(id_, int))

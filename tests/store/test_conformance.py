@@ -10,6 +10,7 @@ from asyncflow._store.batch import (
     ExecutionWrite,
     FactRecord,
     Receipt,
+    Refused,
     StoredExecution,
     TaskWrite,
 )
@@ -92,14 +93,14 @@ async def test_an_unknown_execution_is_nothing(store: Store) -> None:
     assert await store.read(Facts(7)) == ()
 
 
-async def test_a_taken_name_gives_none_and_writes_nothing_of_that_write(store: Store) -> None:
+async def test_a_taken_name_is_refused_and_writes_nothing_of_that_write(store: Store) -> None:
     await start(store, "a")
     again = ExecutionWrite(new("a", "other"), ENDED, (task("t"),), {"k": "1"}, (fact("F"),))
     other = ExecutionWrite(new("b"), RUNNING)
 
     receipt = await store.commit(Batch(None, (again, other, other), (event("e"),)))
 
-    assert receipt == Receipt((None, 2, None), (1,))
+    assert receipt == Receipt((Refused.NAME_TAKEN, 2, Refused.NAME_TAKEN), (1,))
     assert (await store.read(StoredExecutions((1, 2))))[0].head == RUNNING
     assert await store.read(TaskExecutions(1)) == ()
     assert await store.read(ContextOf(1)) == {}

@@ -6,20 +6,31 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from asyncflow._core.state import Outcome, TaskState
-from asyncflow._model.record import EventRecord, ExecutionRecord, TaskExecutionRecord
+from asyncflow._model.record import (
+    EventRecord,
+    ExecutionRecord,
+    LogRecord,
+    RuleRecord,
+    TaskExecutionRecord,
+)
 from asyncflow._store.batch import FactRecord, InboxItem, Letter, RunnerRow, StoredExecution
-from asyncflow._store.memory.tables import Execution, Tables
+from asyncflow._store.memory.tables import Execution, Tables, TaskKey
 from asyncflow._store.queries import (
     ContextOf,
+    DisabledWorkflows,
     Events,
     ExecutionByName,
     Executions,
     Facts,
     Inbox,
+    LastOffset,
     Query,
     Runners,
     StoredExecutions,
     TaskExecutions,
+    TaskLogs,
+    WorkflowCells,
+    WorkflowRules,
 )
 
 T = TypeVar("T")
@@ -37,8 +48,8 @@ def _execution_by_name(tables: Tables, query: ExecutionByName) -> ExecutionRecor
 
 
 def _executions(tables: Tables, query: Executions) -> tuple[ExecutionRecord, ...]:
-    newest = len(tables.executions) if query.before is None else query.before - 1
-    found = (tables.executions[id_] for id_ in range(min(newest, len(tables.executions)), 0, -1))
+    before = tables.last_execution + 1 if query.before is None else query.before
+    found = (each for id_, each in reversed(tables.executions.items()) if id_ < before)
     matching = (
         _record(execution)
         for execution in found
@@ -54,8 +65,8 @@ def _task_executions(tables: Tables, query: TaskExecutions) -> tuple[TaskExecuti
     if execution is None:
         return ()
     return tuple(
-        _task_record(execution.id, state, outcome)
-        for state, outcome in execution.tasks.values()
+        _task_record(execution, key, state, outcome)
+        for key, (state, outcome) in execution.tasks.items()
         if state.sequence_number
     )
 
@@ -66,16 +77,58 @@ def _context_of(tables: Tables, query: ContextOf) -> Mapping[str, str]:
 
 
 def _events(tables: Tables, query: Events) -> tuple[EventRecord, ...]:
-    count = len(tables.events)
-    end = count if query.end is None else min(query.end, count)
-    matching = (
-        event
-        for event in map(tables.events.__getitem__, range(max(query.begin, 0), end))
-        if query.namespace in (None, event.namespace)
+    end = tables.last_offset if query.end is None else min(query.end, tables.last_offset)
+    offsets = range(max(query.begin, 0) + 1, end + 1)
+    events = (tables.events[offset] for offset in offsets if offset in tables.events)
+    return tuple(islice((event for event in events if _matches(event, query)), query.limit))
+
+
+def _matches(event: EventRecord, query: Events) -> bool:
+    return (
+        query.namespace in (None, event.namespace)
         and query.execution in (None, event.execution)
+        and query.sender in (None, event.sender)
         and (query.keys is None or event.key in query.keys)
+        and (query.since is None or event.create_time > query.since)
+        and (query.until is None or event.create_time <= query.until)
     )
-    return tuple(islice(matching, query.limit))
+
+
+def _last_offset(tables: Tables, query: LastOffset) -> int:
+    if query.until is None:
+        return tables.last_offset
+    until = query.until
+    found = (offset for offset, e in reversed(tables.events.items()) if e.create_time <= until)
+    return next(found, 0)
+
+
+def _workflow_cells(tables: Tables, query: WorkflowCells) -> Mapping[str, str]:
+    wanted = (query.namespace, query.workflow)
+    return {cell[2]: text for cell, text in tables.cells.items() if cell[:2] == wanted}
+
+
+def _disabled_workflows(tables: Tables, _: DisabledWorkflows) -> frozenset[tuple[str, str]]:
+    return frozenset(tables.disabled)
+
+
+def _workflow_rules(tables: Tables, query: WorkflowRules) -> tuple[RuleRecord, ...]:
+    found = [
+        rule
+        for rule in tables.rules.values()
+        if query.namespace in (None, rule.namespace) and query.workflow in (None, rule.workflow)
+    ]
+    return tuple(sorted(found, key=lambda rule: (rule.namespace, rule.workflow)))
+
+
+def _task_logs(tables: Tables, query: TaskLogs) -> tuple[LogRecord, ...]:
+    execution = tables.executions.get(query.execution)
+    run = (query.task_name, query.sequence_number)
+    lines = (
+        line
+        for line in (execution.logs if execution is not None else ())
+        if (line.task_name, line.sequence_number) == run and (line.id or 0) > query.after
+    )
+    return tuple(islice(lines, query.limit))
 
 
 def _inbox(tables: Tables, query: Inbox) -> tuple[InboxItem, ...]:
@@ -117,6 +170,11 @@ _ANSWERS: dict[type[Query[Any]], Callable[[Tables, Any], Any]] = {
     TaskExecutions: _task_executions,
     ContextOf: _context_of,
     Events: _events,
+    LastOffset: _last_offset,
+    WorkflowCells: _workflow_cells,
+    DisabledWorkflows: _disabled_workflows,
+    WorkflowRules: _workflow_rules,
+    TaskLogs: _task_logs,
     Inbox: _inbox,
     Runners: _runners,
     StoredExecutions: _stored_executions,
@@ -144,9 +202,12 @@ def _record(execution: Execution) -> ExecutionRecord:
     )
 
 
-def _task_record(id_: int, state: TaskState, outcome: Outcome | None) -> TaskExecutionRecord:
+def _task_record(
+    execution: Execution, key: TaskKey, state: TaskState, outcome: Outcome | None
+) -> TaskExecutionRecord:
     return TaskExecutionRecord(
-        execution=id_,
+        id=execution.task_ids[key],
+        execution=execution.id,
         task_name=state.name,
         sequence_number=state.sequence_number,
         try_number=state.try_number,
@@ -158,9 +219,16 @@ def _task_record(id_: int, state: TaskState, outcome: Outcome | None) -> TaskExe
         error=outcome.error if outcome else None,
         traceback=outcome.traceback if outcome else None,
         abandoned=outcome.abandoned if outcome else False,
+        metrics=outcome.metrics if outcome else None,
     )
 
 
 def _stored(execution: Execution) -> StoredExecution:
     latest = tuple(execution.tasks[key][0] for key in execution.latest.items())
-    return StoredExecution(_record(execution), execution.head, latest, dict(execution.context))
+    return StoredExecution(
+        _record(execution),
+        execution.head,
+        latest,
+        dict(execution.context),
+        dict(execution.cells),
+    )

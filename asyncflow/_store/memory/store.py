@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from asyncflow._failpoint import hit
-from asyncflow._store.batch import Batch, Fence, Letter, Receipt, RunnerRow
-from asyncflow._store.memory import reads, writes
+from asyncflow._store.batch import Batch, Change, Fence, Letter, Receipt, RunnerRow
+from asyncflow._store.memory import changes, reads, writes
 from asyncflow._store.memory.tables import Tables
 from asyncflow._store.queries import Query
 from asyncflow._store.refusal import not_open
@@ -73,6 +73,12 @@ class MemoryStore:
         writes.check_claim(tables, fence, dead)
         with _transaction("store.claim"):
             return writes.claim(tables, fence, dead, workflows, limit)
+
+    async def change(self, change: Change) -> tuple[str, ...]:
+        """Make a change that somebody asked for by a call."""
+        tables = self._opened()
+        with _transaction("store.change"):
+            return changes.change(tables, change)
 
     async def read(self, query: Query[T]) -> T:
         """Answer a question."""

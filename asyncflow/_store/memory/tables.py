@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from asyncflow._core.state import Head, Outcome, TaskState
-from asyncflow._model.record import EventRecord
-from asyncflow._store.batch import FactRecord, InboxItem, NewExecution, RunnerRow
+from asyncflow._model.record import EventRecord, LogRecord, RuleRecord
+from asyncflow._store.batch import FactRecord, InboxItem, NewExecution, RunnerRow, WorkflowCell
 
 TaskKey = tuple[str, int]
 TaskRow = tuple[TaskState, Outcome | None]
@@ -29,6 +29,9 @@ class Execution:
     latest: dict[str, int] = field(default_factory=dict[str, int])
     context: dict[str, str] = field(default_factory=dict[str, str])
     facts: list[FactRecord] = field(default_factory=list[FactRecord])
+    cells: dict[str, str] = field(default_factory=dict[str, str])
+    logs: list[LogRecord] = field(default_factory=list[LogRecord])
+    task_ids: dict[TaskKey, int] = field(default_factory=dict[TaskKey, int])
 
 
 @dataclass(slots=True)
@@ -37,18 +40,30 @@ class Tables:
 
     Attributes:
         owned: ids of the unfinished executions of each runner; None has those of nobody.
-        events: the one of offset n at n - 1.
+        events: by offset, in order.
+        causes: the namespace, the workflow and the offset of each event that started one.
+        disabled: workflows that refuse to be started.
         inbox: each item with the runner that it is put before, if it is for a namespace.
     """
 
     executions: dict[int, Execution] = field(default_factory=dict[int, Execution])
     names: dict[str, int] = field(default_factory=dict[str, int])
     owned: dict[str | None, set[int]] = field(default_factory=dict[str | None, set[int]])
-    events: list[EventRecord] = field(default_factory=list[EventRecord])
+    events: dict[int, EventRecord] = field(default_factory=dict[int, EventRecord])
+    causes: set[tuple[str, str, int]] = field(default_factory=set[tuple[str, str, int]])
+    disabled: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    cells: dict[WorkflowCell, str] = field(default_factory=dict[WorkflowCell, str])
+    rules: dict[tuple[str, str, str], RuleRecord] = field(
+        default_factory=dict[tuple[str, str, str], RuleRecord]
+    )
     inbox: dict[int, tuple[InboxItem, str | None]] = field(
         default_factory=dict[int, tuple[InboxItem, str | None]]
     )
     runners: dict[str, RunnerRow] = field(default_factory=dict[str, RunnerRow])
+    last_execution: int = 0
+    last_offset: int = 0
+    task_ids: Iterator[int] = field(default_factory=lambda: count(1))
+    log_ids: Iterator[int] = field(default_factory=lambda: count(1))
     epochs: Iterator[int] = field(default_factory=lambda: count(1))
     letter_ids: Iterator[int] = field(default_factory=lambda: count(1))
     fact_ids: Iterator[int] = field(default_factory=lambda: count(1))

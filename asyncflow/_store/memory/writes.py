@@ -1,8 +1,9 @@
 """What each verb changes. The `check_` functions raise; after them nothing does."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from heapq import nsmallest
+from typing import TypeVar
 
 from asyncflow._core.state import Head, Outcome
 from asyncflow._model.record import EventRecord
@@ -15,11 +16,14 @@ from asyncflow._store.batch import (
     Letter,
     NewExecution,
     Receipt,
+    Refused,
     RunnerRow,
 )
 from asyncflow._store.codec import utf8
 from asyncflow._store.memory.tables import Execution, Tables
 from asyncflow._store.refusal import fenced, unknown_executions
+
+K = TypeVar("K")
 
 
 def check_batch(tables: Tables, batch: Batch) -> None:
@@ -60,8 +64,15 @@ def release(tables: Tables, fence: Fence) -> None:
 def commit(tables: Tables, batch: Batch) -> Receipt:
     """Write a batch."""
     owner = batch.fence.runner if batch.fence else None
-    ids = tuple(_write(tables, write, owner) for write in batch.executions)
     offsets = tuple(_store_event(tables, event) for event in batch.events)
+    ids = tuple(_write(tables, write, owner, offsets) for write in batch.executions)
+    _put_all(tables.cells, batch.cells)
+    for line in batch.logs:
+        execution = tables.executions.get(line.execution)
+        if execution is not None:
+            execution.logs.append(
+                replace(line, id=next(tables.log_ids), text=utf8(line.text) or "")
+            )
     for id_ in batch.taken:
         tables.inbox.pop(id_, None)
     return Receipt(ids, offsets)
@@ -134,18 +145,21 @@ def _readdress(tables: Tables, before: str | None, after: str | None) -> None:
             tables.inbox[id_] = (item, after)
 
 
-def _write(tables: Tables, write: ExecutionWrite, owner: str | None) -> int | None:
-    execution = _find_or_make(tables, write.target)
-    if execution is None:
-        return None
+def _write(
+    tables: Tables, write: ExecutionWrite, owner: str | None, offsets: Sequence[int]
+) -> int | Refused:
+    execution = _find_or_make(tables, write.target, offsets)
+    if isinstance(execution, Refused):
+        return execution
     if write.head is not None:
         execution.head = _stored_head(write.head)
     if write.fingerprint is not None:
         execution.fingerprint = write.fingerprint
     made = isinstance(write.target, NewExecution)
     _own(tables, execution, owner if made else execution.owner)
-    _write_tasks(execution, write)
-    _write_context(execution, write)
+    _write_tasks(tables, execution, write)
+    _put_all(execution.context, write.context)
+    _put_all(execution.cells, write.cells)
     execution.facts.extend(
         FactRecord(next(tables.fact_ids), execution.id, fact.kind, fact.body, fact.at)
         for fact in write.facts
@@ -153,34 +167,48 @@ def _write(tables: Tables, write: ExecutionWrite, owner: str | None) -> int | No
     return execution.id
 
 
-def _find_or_make(tables: Tables, target: int | NewExecution) -> Execution | None:
+def _find_or_make(
+    tables: Tables, target: int | NewExecution, offsets: Sequence[int]
+) -> Execution | Refused:
     if isinstance(target, int):
         return tables.executions[target]
+    workflow = (target.namespace, target.workflow)
+    if workflow in tables.disabled:
+        return Refused.DISABLED
     if target.name in tables.names:
-        return None
-    execution = Execution(len(tables.executions) + 1, target, target.fingerprint)
+        return Refused.NAME_TAKEN
+    cause = target.cause
+    if cause is not None:
+        caused = (*workflow, offsets[cause.event] if cause.fresh else cause.event)
+        if caused in tables.causes:
+            return Refused.CAUSED_ALREADY
+        tables.causes.add(caused)
+    tables.last_execution += 1
+    execution = Execution(tables.last_execution, target, target.fingerprint)
     tables.executions[execution.id] = execution
     tables.names[target.name] = execution.id
     return execution
 
 
-def _write_tasks(execution: Execution, write: ExecutionWrite) -> None:
+def _write_tasks(tables: Tables, execution: Execution, write: ExecutionWrite) -> None:
     for task in write.tasks:
         name, number = task.state.name, task.state.sequence_number
         _, kept = execution.tasks.get((name, number), (None, None))
         outcome = kept if task.outcome is None else _stored_outcome(task.outcome)
         execution.tasks[name, number] = (task.state, outcome)
+        if (name, number) not in execution.task_ids:
+            execution.task_ids[name, number] = next(tables.task_ids)
         if number > execution.latest.get(name, -1):
             execution.latest.pop(name, None)
             execution.latest[name] = number
 
 
-def _write_context(execution: Execution, write: ExecutionWrite) -> None:
-    for key, text in write.context.items():
+def _put_all(kept: dict[K, str], changes: Mapping[K, str | None]) -> None:
+    for key, text in changes.items():
         if text is None:
-            execution.context.pop(key, None)
+            kept.pop(key, None)
         else:
-            execution.context[key] = text
+            kept[key] = text
 
 
 def _stored_head(head: Head) -> Head:
@@ -196,8 +224,8 @@ def _stored_outcome(outcome: Outcome) -> Outcome:
 
 
 def _store_event(tables: Tables, event: EventRecord) -> int:
-    offset = len(tables.events) + 1
-    tables.events.append(replace(event, offset=offset))
+    tables.last_offset = offset = tables.last_offset + 1
+    tables.events[offset] = replace(event, offset=offset)
     return offset
 
 
@@ -205,7 +233,7 @@ def _post(tables: Tables, letter: Letter) -> int | None:
     offset = None
     if letter.event is not None:
         offset = _store_event(tables, letter.event)
-        letter = replace(letter, event=tables.events[-1])
+        letter = replace(letter, event=tables.events[offset])
     readers: Iterable[str | None] = (None,)
     if letter.execution is None and tables.runners:
         readers = tables.runners

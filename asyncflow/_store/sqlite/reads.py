@@ -7,21 +7,32 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from asyncflow._core.state import Head, TaskState
-from asyncflow._model.record import EventRecord, ExecutionRecord, TaskExecutionRecord
+from asyncflow._model.record import (
+    EventRecord,
+    ExecutionRecord,
+    LogRecord,
+    RuleRecord,
+    TaskExecutionRecord,
+)
 from asyncflow._model.status import ExecutionType, TaskStatus, WorkflowStatus
 from asyncflow._store.batch import FactRecord, InboxItem, Letter, RunnerRow, StoredExecution
-from asyncflow._store.codec import moment, moment_or_none
+from asyncflow._store.codec import micros, moment, moment_or_none
 from asyncflow._store.queries import (
     ContextOf,
+    DisabledWorkflows,
     Events,
     ExecutionByName,
     Executions,
     Facts,
     Inbox,
+    LastOffset,
     Query,
     Runners,
     StoredExecutions,
     TaskExecutions,
+    TaskLogs,
+    WorkflowCells,
+    WorkflowRules,
 )
 from asyncflow._store.sqlite.bulk import Value
 from asyncflow._store.sqlite.writes import UNFINISHED
@@ -70,7 +81,8 @@ def _task_executions(
 ) -> tuple[TaskExecutionRecord, ...]:
     rows = db.execute(
         'SELECT execution, task, seq, try_number, status, execution_type, "begin", "end", result, '
-        "error, traceback, abandoned FROM task_execution WHERE execution = ? AND seq > 0 "
+        "error, traceback, abandoned, metrics, id FROM task_execution "
+        "WHERE execution = ? AND seq > 0 "
         "ORDER BY id",
         (query.execution,),
     )
@@ -93,9 +105,65 @@ def _events(db: sqlite3.Connection, query: Events) -> tuple[EventRecord, ...]:
         clauses.append(("execution = ?", query.execution))
     if query.keys is not None:
         clauses.append((f"key {_AMONG}", json.dumps(sorted(query.keys))))
+    if query.sender is not None:
+        clauses.append(("sender = ?", query.sender))
+    if query.since is not None:
+        clauses.append(("create_time > ?", micros(query.since)))
+    if query.until is not None:
+        clauses.append(("create_time <= ?", micros(query.until)))
     where, values = _where(clauses)
     sql = f'SELECT {_EVENT} FROM event {where} ORDER BY "offset" LIMIT ?'
     return tuple(map(_event, db.execute(sql, (*values, query.limit)).fetchall()))
+
+
+def _last_offset(db: sqlite3.Connection, query: LastOffset) -> int:
+    clauses: list[_Clause] = []
+    if query.until is not None:
+        clauses.append(("create_time <= ?", micros(query.until)))
+    where, values = _where(clauses)
+    sql = f'SELECT "offset" FROM event {where} ORDER BY "offset" DESC LIMIT 1'
+    row: tuple[int] | None = db.execute(sql, values).fetchone()
+    return row[0] if row else 0
+
+
+def _workflow_cells(db: sqlite3.Connection, query: WorkflowCells) -> Mapping[str, str]:
+    sql = "SELECT name, value FROM workflow_cell WHERE namespace = ? AND workflow = ?"
+    return dict(db.execute(sql, (query.namespace, query.workflow)))
+
+
+def _disabled_workflows(db: sqlite3.Connection, _: DisabledWorkflows) -> frozenset[tuple[str, str]]:
+    rows = db.execute("SELECT namespace, name FROM disabled_workflow").fetchall()
+    return frozenset((namespace, name) for namespace, name in rows)
+
+
+def _workflow_rules(db: sqlite3.Connection, query: WorkflowRules) -> tuple[RuleRecord, ...]:
+    clauses: list[_Clause] = []
+    if query.namespace is not None:
+        clauses.append(("namespace = ?", query.namespace))
+    if query.workflow is not None:
+        clauses.append(("workflow = ?", query.workflow))
+    where, values = _where(clauses)
+    rows = db.execute(
+        f"SELECT namespace, workflow, name, paused FROM workflow_rule {where} "
+        "ORDER BY namespace, workflow, id",
+        values,
+    )
+    return tuple(
+        RuleRecord(namespace, workflow, name, paused=bool(paused))
+        for namespace, workflow, name, paused in rows.fetchall()
+    )
+
+
+def _task_logs(db: sqlite3.Connection, query: TaskLogs) -> tuple[LogRecord, ...]:
+    rows = db.execute(
+        "SELECT execution, task, seq, try_number, at, level, text, id FROM task_log "
+        "WHERE execution = ? AND task = ? AND seq = ? AND id > ? ORDER BY id LIMIT ?",
+        (query.execution, query.task_name, query.sequence_number, query.after, query.limit),
+    )
+    return tuple(
+        LogRecord(execution, task, seq, attempt, moment(at), level, text, id_)
+        for execution, task, seq, attempt, at, level, text, id_ in rows.fetchall()
+    )
 
 
 def _inbox(db: sqlite3.Connection, query: Inbox) -> tuple[InboxItem, ...]:
@@ -135,14 +203,27 @@ def _stored_executions(
     tasks: defaultdict[int, list[TaskState]] = defaultdict(list)
     for execution, *state in latest.fetchall():
         tasks[execution].append(_task_state(tuple(state)))
-    contexts: defaultdict[int, dict[str, str]] = defaultdict(dict)
-    pairs = db.execute(f"SELECT execution, key, value FROM context WHERE execution {_AMONG}", ids)
-    for execution, key, value in pairs.fetchall():
-        contexts[execution][key] = value
+    contexts = _by_execution(db, "SELECT execution, key, value FROM context", ids)
+    cells = _by_execution(db, "SELECT execution, name, value FROM cell", ids)
     return tuple(
-        StoredExecution(record, _head(record), tuple(tasks[record.id]), contexts[record.id])
+        StoredExecution(
+            record,
+            _head(record),
+            tuple(tasks[record.id]),
+            contexts[record.id],
+            cells[record.id],
+        )
         for record in map(_execution, records)
     )
+
+
+def _by_execution(
+    db: sqlite3.Connection, select: str, ids: tuple[str]
+) -> defaultdict[int, dict[str, str]]:
+    found: defaultdict[int, dict[str, str]] = defaultdict(dict)
+    for execution, name, text in db.execute(f"{select} WHERE execution {_AMONG}", ids).fetchall():
+        found[execution][name] = text
+    return found
 
 
 def _facts(db: sqlite3.Connection, query: Facts) -> tuple[FactRecord, ...]:
@@ -163,6 +244,11 @@ _ANSWERS: dict[type[Query[Any]], Callable[[sqlite3.Connection, Any], Any]] = {
     TaskExecutions: _task_executions,
     ContextOf: _context_of,
     Events: _events,
+    LastOffset: _last_offset,
+    WorkflowCells: _workflow_cells,
+    DisabledWorkflows: _disabled_workflows,
+    WorkflowRules: _workflow_rules,
+    TaskLogs: _task_logs,
     Inbox: _inbox,
     Runners: _runners,
     StoredExecutions: _stored_executions,
@@ -224,6 +310,8 @@ def _task_execution(row: _Row) -> TaskExecutionRecord:
         error=row[9],
         traceback=row[10],
         abandoned=bool(row[11]),
+        metrics=row[12],
+        id=row[13],
     )
 
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
-from asyncflow._store.batch import Batch, Fence, Letter, Receipt, RunnerRow
+from asyncflow._store.batch import Batch, Change, Fence, Letter, Receipt, RunnerRow
 from asyncflow._store.queries import Query
 from asyncflow._store.refusal import not_open
-from asyncflow._store.sqlite import reads, writes
+from asyncflow._store.sqlite import changes, reads, writes
 from asyncflow._store.sqlite.connection import Connection, connect
 from asyncflow._store.sqlite.fault import translated
 from asyncflow._store.sqlite.file import inspect
@@ -96,6 +96,10 @@ class SqliteStore:
         """Come to own unfinished executions that nobody owns."""
         work = partial(writes.claim, fence=fence, dead=dead, workflows=workflows, limit=limit)
         return await self._write(work, "store.claim")
+
+    async def change(self, change: Change) -> tuple[str, ...]:
+        """Make a change that somebody asked for by a call."""
+        return await self._write(partial(changes.change, change=change), "store.change")
 
     async def read(self, query: Query[T]) -> T:
         """Answer a question from what is committed; writers do not hold it up."""

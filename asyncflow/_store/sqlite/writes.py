@@ -8,10 +8,11 @@ tables remember the greatest one, so that none comes back.
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from asyncflow._core.state import Head, TaskState
-from asyncflow._model.record import EventRecord
+from asyncflow._model.record import EventRecord, LogRecord
 from asyncflow._store.batch import (
     Batch,
     ExecutionWrite,
@@ -19,11 +20,13 @@ from asyncflow._store.batch import (
     Letter,
     NewExecution,
     Receipt,
+    Refused,
     RunnerRow,
     TaskWrite,
 )
 from asyncflow._store.codec import micros, micros_or_none, utf8
 from asyncflow._store.refusal import fenced, unknown_executions
+from asyncflow._store.sqlite.admission import Admission
 from asyncflow._store.sqlite.bulk import Bulk, Value
 
 UNFINISHED = "status IN ('INIT', 'RUNNING')"  # word for word that of the partial index
@@ -31,8 +34,8 @@ _INITIAL = Head()
 
 _INSERT_EXECUTIONS = Bulk(
     "INSERT INTO execution (id, name, workflow, namespace, execution_type, created, fingerprint, "
-    'owner, status, stopping, "begin", "end", error, parked_reason) VALUES',
-    14,
+    'owner, status, stopping, "begin", "end", error, parked_reason, cause) VALUES',
+    15,
 )
 _UPDATE_HEADS = Bulk(
     "UPDATE execution SET owner = CASE WHEN v.column2 THEN NULL ELSE owner END, "
@@ -48,15 +51,16 @@ _UPDATE_FINGERPRINTS = Bulk(
 )
 _UPSERT_TASKS = Bulk(
     "INSERT INTO task_execution (execution, task, seq, try_number, status, execution_type, "
-    'failures, again, "begin", "end", due, outcome, abandoned, result, error, traceback) VALUES',
-    16,
+    'failures, again, "begin", "end", due, outcome, abandoned, result, error, traceback, metrics) '
+    "VALUES",
+    17,
     "ON CONFLICT (execution, task, seq) DO UPDATE SET try_number = excluded.try_number, "
     "status = excluded.status, execution_type = excluded.execution_type, "
     'failures = excluded.failures, again = excluded.again, "begin" = excluded."begin", '
     '"end" = excluded."end", due = excluded.due, '
     + ", ".join(
         f"{column} = CASE WHEN excluded.outcome IS NULL THEN {column} ELSE excluded.{column} END"
-        for column in ("abandoned", "result", "error", "traceback")
+        for column in ("abandoned", "result", "error", "traceback", "metrics")
     )
     + ", outcome = coalesce(excluded.outcome, outcome)",
 )
@@ -70,6 +74,23 @@ _DELETE_CONTEXT = Bulk(
     2,
     ")",
 )
+_UPSERT_CELLS = Bulk(
+    "INSERT INTO cell (execution, name, value) VALUES",
+    3,
+    "ON CONFLICT (execution, name) DO UPDATE SET value = excluded.value",
+)
+_DELETE_CELLS = Bulk("DELETE FROM cell WHERE (execution, name) IN (VALUES", 2, ")")
+_UPSERT_WORKFLOW_CELLS = Bulk(
+    "INSERT INTO workflow_cell (namespace, workflow, name, value) VALUES",
+    4,
+    "ON CONFLICT (namespace, workflow, name) DO UPDATE SET value = excluded.value",
+)
+_DELETE_WORKFLOW_CELLS = Bulk(
+    "DELETE FROM workflow_cell WHERE (namespace, workflow, name) IN (VALUES", 3, ")"
+)
+_INSERT_LOGS = Bulk(
+    "INSERT INTO task_log (execution, task, seq, try_number, at, level, text) VALUES", 7
+)
 _INSERT_FACTS = Bulk("INSERT INTO fact (execution, kind, body, at) VALUES", 4)
 _INSERT_EVENTS = Bulk(
     'INSERT INTO event ("offset", key, value, namespace, execution, sender, create_time, context) '
@@ -81,6 +102,7 @@ _INSERT_LETTERS = Bulk(
 )
 
 _Written = list[tuple[int, ExecutionWrite]]
+K = TypeVar("K", bound=tuple[Value, ...])
 
 
 def commit(db: sqlite3.Connection, batch: Batch) -> Receipt:
@@ -89,15 +111,24 @@ def commit(db: sqlite3.Connection, batch: Batch) -> Receipt:
         check_fence(db, batch.fence)
     targets = [w.target for w in batch.executions if isinstance(w.target, int)]
     _check_executions(db, [*targets, *_confined(batch.events)])
-    ids = _insert_executions(db, batch)
-    written = [(id_, w) for id_, w in zip(ids, batch.executions, strict=True) if id_ is not None]
+    offsets = _insert_events(db, batch.events)
+    ids = _insert_executions(db, batch, offsets)
+    written = [
+        (id_, write)
+        for id_, write in zip(ids, batch.executions, strict=True)
+        if not isinstance(id_, Refused)
+    ]
     _update_executions(db, written)
     _UPSERT_TASKS.run(db, [_task_row(id_, task) for id_, w in written for task in w.tasks])
-    _write_contexts(db, written)
+    contexts = {(id_, key): text for id_, w in written for key, text in w.context.items()}
+    _put(db, contexts, _UPSERT_CONTEXT, _DELETE_CONTEXT)
+    cells = {(id_, name): text for id_, w in written for name, text in w.cells.items()}
+    _put(db, cells, _UPSERT_CELLS, _DELETE_CELLS)
+    _put(db, batch.cells, _UPSERT_WORKFLOW_CELLS, _DELETE_WORKFLOW_CELLS)
+    _INSERT_LOGS.run(db, list(map(_log_row, batch.logs)))
     _INSERT_FACTS.run(
         db, [(id_, f.kind, f.body, micros(f.at)) for id_, w in written for f in w.facts]
     )
-    offsets = _insert_events(db, batch.events)
     if batch.taken:
         db.execute(
             "DELETE FROM inbox WHERE id IN (SELECT value FROM json_each(?))",
@@ -200,26 +231,28 @@ def _last_id(db: sqlite3.Connection, table: str) -> int:
     return found[0] if found else 0
 
 
-def _insert_executions(db: sqlite3.Connection, batch: Batch) -> tuple[int | None, ...]:
-    """Insert the new ones; return the ids of all, None where the name was taken."""
-    names = [w.target.name for w in batch.executions if isinstance(w.target, NewExecution)]
-    if not names:
+def _insert_executions(
+    db: sqlite3.Connection, batch: Batch, offsets: Sequence[int]
+) -> tuple[int | Refused, ...]:
+    """Insert the new ones; return the ids of all, or why one was refused."""
+    new = [w.target for w in batch.executions if isinstance(w.target, NewExecution)]
+    if not new:
         return tuple(w.target for w in batch.executions if isinstance(w.target, int))
-    sql = "SELECT name FROM execution WHERE name IN (SELECT value FROM json_each(?))"
-    taken: set[str] = {row[0] for row in db.execute(sql, (json.dumps(names),))}
+    admission = Admission(db, new, offsets)
     owner = batch.fence.runner if batch.fence else None
     last = _last_id(db, "execution")
-    ids: list[int | None] = []
+    ids: list[int | Refused] = []
     rows: list[tuple[Value, ...]] = []
     for write in batch.executions:
         if isinstance(write.target, int):
             ids.append(write.target)
-        elif write.target.name in taken:
-            ids.append(None)
-        else:
-            taken.add(write.target.name)
-            ids.append(last + len(rows) + 1)
-            rows.append(_execution_row(last + len(rows) + 1, write.target, write, owner))
+            continue
+        cause = admission.cause_of(write.target)
+        refused = admission.refusal(write.target, cause)
+        ids.append(refused or last + len(rows) + 1)
+        if refused is None:
+            row = _execution_row(last + len(rows) + 1, write.target, write, owner)
+            rows.append((*row, cause))
     _INSERT_EXECUTIONS.run(db, rows)
     return tuple(ids)
 
@@ -264,7 +297,7 @@ def _update_executions(db: sqlite3.Connection, written: _Written) -> None:
 
 def _task_row(execution: int, write: TaskWrite) -> tuple[Value, ...]:
     outcome = write.outcome
-    attempt: tuple[Value, ...] = (None, 0, None, None, None)
+    attempt: tuple[Value, ...] = (None, 0, None, None, None, None)
     if outcome is not None:
         attempt = (
             outcome.status.value,
@@ -272,6 +305,7 @@ def _task_row(execution: int, write: TaskWrite) -> tuple[Value, ...]:
             outcome.result,
             utf8(outcome.error),
             utf8(outcome.traceback),
+            outcome.metrics,
         )
     return (execution, *_state_row(write.state), *attempt)
 
@@ -291,10 +325,24 @@ def _state_row(task: TaskState) -> tuple[Value, ...]:
     )
 
 
-def _write_contexts(db: sqlite3.Connection, written: _Written) -> None:
-    last = {(id_, key): text for id_, write in written for key, text in write.context.items()}
-    _UPSERT_CONTEXT.run(db, [(*key, text) for key, text in last.items() if text is not None])
-    _DELETE_CONTEXT.run(db, [key for key, text in last.items() if text is None])
+def _put(
+    db: sqlite3.Connection, changes: Mapping[K, str | None], upsert: Bulk, delete: Bulk
+) -> None:
+    """Write texts under their keys; None deletes."""
+    upsert.run(db, [(*key, text) for key, text in changes.items() if text is not None])
+    delete.run(db, [key for key, text in changes.items() if text is None])
+
+
+def _log_row(line: LogRecord) -> tuple[Value, ...]:
+    return (
+        line.execution,
+        line.task_name,
+        line.sequence_number,
+        line.try_number,
+        micros(line.at),
+        line.level,
+        utf8(line.text),
+    )
 
 
 def _insert_events(db: sqlite3.Connection, events: Sequence[EventRecord]) -> tuple[int, ...]:

@@ -1,0 +1,228 @@
+"""A client's calls about workflow executions: start, wait, stop, and look up.
+
+What it starts belongs to nobody until a runner that has the workflow takes it.
+"""
+
+import uuid
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Final
+
+from asyncflow._client.workflows import WorkflowCalls
+from asyncflow._core.execution import ExecutionState
+from asyncflow._core.facts import StopRequested
+from asyncflow._core.plan import Plan
+from asyncflow._dual import Page, dual_iterator, dual_method
+from asyncflow._model.context import Context
+from asyncflow._model.duration import parse_duration
+from asyncflow._model.execution import (
+    ListingPlace,
+    WorkflowExecution,
+    executions_page,
+    snapshot,
+)
+from asyncflow._model.naming import execution_name
+from asyncflow._model.record import ExecutionRecord
+from asyncflow._model.status import ExecutionType, WorkflowStatus
+from asyncflow._model.value import byte_size
+from asyncflow._model.workflow import Workflow
+from asyncflow._store.batch import Batch, Cause, ExecutionWrite, Letter, NewExecution, Refused
+from asyncflow._store.fact_text import fact_body
+from asyncflow.errors import (
+    AsyncflowError,
+    ExecutionExistsError,
+    ExecutionParkedError,
+    WaitTimeoutError,
+    WorkflowDisabledError,
+)
+
+FIRST_LOOK: Final = timedelta(milliseconds=10)
+LAST_LOOK: Final = timedelta(milliseconds=500)
+"""Pauses between looks at an execution that somebody else works on: from the first to the last."""
+
+
+class ExecutionCalls(WorkflowCalls):
+    """Starts workflows, and waits for, stops and looks up their executions."""
+
+    @dual_method
+    async def start(
+        self,
+        workflow: str | Workflow,
+        context: Mapping[str, object] | None = None,
+        *,
+        name: str | None = None,
+        namespace: str | None = None,
+    ) -> WorkflowExecution:
+        """Start a workflow. On return its execution is on disk.
+
+        Args:
+            workflow: its name, or the workflow itself.
+            context: what its tasks find in their `Context`; JSON values.
+            name: of the execution, unique in the store; None makes one.
+            namespace: where a name is looked up, None: in ``"default"``. A workflow itself has its
+                own.
+
+        Raises:
+            WorkflowNotFoundError: no workflow of that name is declared.
+            DefinitionError: the workflow's block is still open, or has failed.
+            UsageError: the workflow itself is given, and is in another namespace.
+            ExecutionExistsError: the name is taken.
+            TypeError, ValueError: a name is none, or the context cannot be stored; names the place.
+            TooLargeError: the context is over the limit.
+        """
+        wanted = self._wanted(workflow, namespace)
+        record = await self._create(wanted, self._texts(context), name)
+        return await snapshot(self, record)
+
+    @dual_method
+    async def execute(
+        self,
+        workflow: str | Workflow,
+        context: Mapping[str, object] | None = None,
+        *,
+        name: str | None = None,
+        namespace: str | None = None,
+        timeout: str | float | timedelta | None = None,
+    ) -> WorkflowExecution:
+        """Start a workflow and return its execution once it has ended, however it ended.
+
+        Raises what `start` and `WorkflowExecution.wait` raise.
+        """
+        patience = None if timeout is None else parse_duration(timeout, "timeout", zero=True)
+        wanted = self._wanted(workflow, namespace)
+        record = await self._create(wanted, self._texts(context), name)
+        return await snapshot(self, await self.await_end(record.name, patience))
+
+    @dual_method
+    async def execution(self, name: str) -> WorkflowExecution | None:
+        """Return the execution of that name, None if there is none."""
+        record = await self.find_execution(name)
+        return None if record is None else await snapshot(self, record)
+
+    @dual_iterator
+    async def executions(
+        self,
+        cursor: ListingPlace | None,
+        /,
+        workflow: str | None = None,
+        namespace: str | None = None,
+        status: WorkflowStatus | Iterable[WorkflowStatus] | None = None,
+        limit: int = 100,
+    ) -> Page[WorkflowExecution, ListingPlace]:
+        """Iterate over executions, newest first; ``limit`` is the size of a page."""
+        return await executions_page(
+            self, cursor, workflow=workflow, namespace=namespace, status=status, limit=limit
+        )
+
+    @dual_method
+    async def wait(
+        self, name: str, timeout: str | float | timedelta | None = None
+    ) -> WorkflowExecution:
+        """Return the execution of that name once it has ended; see `WorkflowExecution.wait`."""
+        patience = None if timeout is None else parse_duration(timeout, "timeout", zero=True)
+        return await snapshot(self, await self.await_end(name, patience))
+
+    @dual_method
+    async def stop(self, name: str, wait: bool = False) -> None:
+        """Stop the execution of that name; see `WorkflowExecution.stop`."""
+        await self.request_stop(execution_name(name))
+        if wait:
+            await self.await_end(name, None)
+
+    # --- the port ---
+
+    async def await_end(self, name: str, timeout: timedelta | None) -> ExecutionRecord:
+        """Return an execution once it has ended."""
+        record = await self._existing(name)  # what has ended already is in time for any timeout
+        if record.status.final:
+            return record
+        try:
+            async with self._clock.deadline(timeout):
+                return await self._ended(name)
+        except TimeoutError as error:
+            raise WaitTimeoutError(_in_vain(record, timeout)) from error
+
+    async def request_stop(self, name: str) -> None:
+        """Return once the wish to stop an execution is on disk."""
+        record = await self._existing(name)
+        if not record.status.final:
+            fact = StopRequested(self._clock.now())
+            kind = type(fact).__name__
+            letter = Letter(record.namespace, kind, fact_body(fact), fact.at, record.id)
+            await self._store.append([letter])
+
+    # --- inside ---
+
+    async def _create(
+        self, workflow: Workflow, texts: Mapping[str, str], name: str | None
+    ) -> ExecutionRecord:
+        """Store an execution that nobody owns."""
+        row = new_execution(self._plans.of(workflow), name, self._clock.now())
+        head = ExecutionState.new(self._plans.of(workflow), {}).head
+        batch = Batch(executions=(ExecutionWrite(row, head, context=dict(texts)),))
+        receipt = await self._store.commit(batch)
+        (made,) = receipt.ids
+        if isinstance(made, Refused):
+            raise refusal(made, row)
+        return await self._existing(row.name)
+
+    def _texts(self, context: Mapping[str, object] | None) -> dict[str, str]:
+        """Return a context as it is stored, if it can be."""
+        if context is None:
+            return {}
+        texts = dict((context if isinstance(context, Context) else Context(context)).to_texts())
+        self._limits.check("the context", sum(map(byte_size, (*texts, *texts.values()))))
+        return texts
+
+    async def _ended(self, name: str) -> ExecutionRecord:
+        """Look again and again, less and less often."""
+        pause = FIRST_LOOK
+        while True:
+            record = await self._end_of(name)
+            if record is not None:
+                return record
+            await self._clock.pause(pause)
+            pause = min(pause * 2, LAST_LOOK)
+
+    async def _end_of(self, name: str) -> ExecutionRecord | None:
+        """Return an execution if it has ended, None if that may still come."""
+        record = await self._existing(name)
+        if record.parked_reason is not None and not record.stopping and not record.status.final:
+            raise ExecutionParkedError(name, record.parked_reason)
+        return record if record.status.final else None
+
+
+def new_execution(
+    plan: Plan,
+    name: str | None,
+    created: datetime,
+    *,
+    kind: ExecutionType = ExecutionType.MANUAL,
+    cause: Cause | None = None,
+) -> NewExecution:
+    """Return an execution that is to get a row; without a name one is made."""
+    if name is None:
+        name = f"{plan.workflow}-{uuid.uuid4().hex[:12]}"
+    return NewExecution(
+        name=execution_name(name),
+        workflow=plan.workflow,
+        namespace=plan.namespace,
+        execution_type=kind,
+        created=created,
+        fingerprint=plan.fingerprint,
+        cause=cause,
+    )
+
+
+def refusal(why: Refused, row: NewExecution) -> AsyncflowError:
+    """Return the error for an execution that got no row."""
+    if why is Refused.DISABLED:
+        return WorkflowDisabledError(row.workflow, row.namespace)
+    return ExecutionExistsError(row.name)
+
+
+def _in_vain(record: ExecutionRecord, timeout: timedelta | None) -> str:
+    text = f"workflow execution {record.name!r} has not ended within {timeout}"
+    if record.status is WorkflowStatus.INIT and record.owner is None:
+        return f"{text}; no runner had taken it up: open one that has workflow {record.workflow!r}"
+    return f"{text}; it goes on"

@@ -1,0 +1,89 @@
+"""What each change of `Store.change` writes, inside the transaction of its caller."""
+
+import sqlite3
+from collections.abc import Callable
+from typing import Any, Final
+
+from asyncflow._store.batch import (
+    AddRule,
+    Change,
+    DeleteWorkflow,
+    DropRule,
+    SetEnabled,
+    SetRulePaused,
+)
+from asyncflow._store.sqlite.writes import UNFINISHED
+
+SHOWN: Final = 10
+
+_OF_WORKFLOW: Final = "namespace = :namespace AND workflow = :workflow"
+_ITS_EXECUTIONS: Final = f"SELECT id FROM execution WHERE {_OF_WORKFLOW}"
+_ITS_EVENTS: Final = f'SELECT "offset" FROM event WHERE execution IN ({_ITS_EXECUTIONS})'
+
+# In an order in which nothing is looked for that is gone already.
+_DELETIONS: Final = (
+    f"DELETE FROM inbox WHERE execution IN ({_ITS_EXECUTIONS}) OR event_offset IN ({_ITS_EVENTS})",
+    f"DELETE FROM event WHERE execution IN ({_ITS_EXECUTIONS})",
+    *(
+        f"DELETE FROM {table} WHERE execution IN ({_ITS_EXECUTIONS})"
+        for table in ("task_execution", "context", "cell", "fact", "task_log")
+    ),
+    *(f"DELETE FROM {table} WHERE {_OF_WORKFLOW}" for table in ("workflow_cell", "workflow_rule")),
+    "DELETE FROM disabled_workflow WHERE namespace = :namespace AND name = :workflow",
+    f"DELETE FROM execution WHERE {_OF_WORKFLOW}",
+)
+
+
+def change(db: sqlite3.Connection, change: Change) -> tuple[str, ...]:
+    """Make a change; return what stands in its way."""
+    write: Callable[[sqlite3.Connection, Any], tuple[str, ...] | None] = _WRITES[type(change)]
+    return write(db, change) or ()
+
+
+def _set_enabled(db: sqlite3.Connection, change: SetEnabled) -> None:
+    verb = "DELETE FROM" if change.enabled else "INSERT OR IGNORE INTO"
+    rest = "WHERE namespace = ? AND name = ?" if change.enabled else "VALUES (?, ?)"
+    db.execute(f"{verb} disabled_workflow {rest}", (change.namespace, change.workflow))
+
+
+def _delete_workflow(db: sqlite3.Connection, change: DeleteWorkflow) -> tuple[str, ...]:
+    named = {"namespace": change.namespace, "workflow": change.workflow}
+    rows = db.execute(
+        f"SELECT name FROM execution WHERE {_OF_WORKFLOW} AND {UNFINISHED} "
+        f"ORDER BY id LIMIT {SHOWN}",
+        named,
+    ).fetchall()
+    if not rows:
+        for sql in _DELETIONS:
+            db.execute(sql, named)
+    return tuple(row[0] for row in rows)
+
+
+def _add_rule(db: sqlite3.Connection, change: AddRule) -> None:
+    db.execute(
+        "INSERT OR IGNORE INTO workflow_rule (namespace, workflow, name) VALUES (?, ?, ?)",
+        (change.namespace, change.workflow, change.name),
+    )
+
+
+def _set_rule_paused(db: sqlite3.Connection, change: SetRulePaused) -> None:
+    db.execute(
+        "UPDATE workflow_rule SET paused = ? WHERE namespace = ? AND workflow = ? AND name = ?",
+        (int(change.paused), change.namespace, change.workflow, change.name),
+    )
+
+
+def _drop_rule(db: sqlite3.Connection, change: DropRule) -> None:
+    db.execute(
+        "DELETE FROM workflow_rule WHERE namespace = ? AND workflow = ? AND name = ?",
+        (change.namespace, change.workflow, change.name),
+    )
+
+
+_WRITES: Final[dict[type[Change], Callable[[sqlite3.Connection, Any], tuple[str, ...] | None]]] = {
+    SetEnabled: _set_enabled,
+    DeleteWorkflow: _delete_workflow,
+    AddRule: _add_rule,
+    SetRulePaused: _set_rule_paused,
+    DropRule: _drop_rule,
+}
