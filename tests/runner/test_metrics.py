@@ -261,7 +261,7 @@ async def test_a_thread_that_is_late_with_its_metrics_is_told_to_stop() -> None:
             told.set()
 
     with Registry() as registry, Workflow("w"):
-        operator = Threaded(fine, ask)
+        operator: Measured = Threaded(fine, ask)
 
     async with Runner(":memory:", registry=registry, clock=clock) as runner:
         execution = await runner.start.aio("w")
