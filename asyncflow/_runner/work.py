@@ -167,7 +167,7 @@ def _reopened(entry: Told | Heard) -> bool:
     very transaction should have stored.
     """
     if entry.publication is None:
-        return isinstance(entry, Told) and entry.done is None
+        return entry.done is None
     if entry.publication.offset is None:
         return False
     entry.publication.open += 1

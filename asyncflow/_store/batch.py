@@ -130,7 +130,7 @@ class Batch:
         events: to be stored, in this order; their offsets are in the receipt.
         taken: ids of inbox items that this transaction answers; they are removed with it.
         cells: users' states of workflows and their JSON text; None clears.
-        logs: lines to be kept, in this order.
+        logs: lines to be kept, in this order; none of an execution that is gone.
     """
 
     fence: Fence | None = None

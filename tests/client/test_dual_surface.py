@@ -32,7 +32,14 @@ from asyncflow._model.port import CURRENT_TASK, Port, TaskScope
 
 EVENT_CALLS = ("send_event", "list_events", "register_listener", "unregister_listener")
 
+WORKFLOW_CALLS = (
+    *("disable_workflow", "enable_workflow", "delete_workflow", "list_workflow_rules"),
+    *("pause_workflow_rule", "resume_workflow_rule", "delete_workflow_rule"),
+)
+
 DUAL = {
+    *(f"Client.{name}" for name in WORKFLOW_CALLS),
+    "Runner.add_workflow_rule",
     *(f"Client.{name}" for name in ("start", "execute", "execution", "executions", "wait", "stop")),
     *(f"Client.{name}" for name in EVENT_CALLS),
     *(f"NotificationClient.{name}" for name in EVENT_CALLS),
@@ -62,10 +69,14 @@ PLAIN = {
     *(f"VirtualClock.{name}" for name in ("advance", "advance_to", "settle")),
     *("VirtualClock.next_deadline", "VirtualClock.add_settler"),
     *(f"Context.{name}" for name in ("set", "clear", "copy", "get_task_status")),
+    *("Context.get_state", "State.clear", "ValueState.clear", "ValueState.update"),
+    "ValueState.value",
     *(f"Context.{name}" for name in ("of", "changes", "to_texts")),
     *(
         "Condition.is_met",
         "SingleEventCondition.is_met",
+        "MeetAllCondition.is_met",
+        "MeetAnyCondition.is_met",
         "TaskRule.trigger",
         "WorkflowRule.trigger",
     ),
@@ -164,6 +175,7 @@ def bound() -> list[tuple[str, Bound, Callable[..., object]]]:
     CURRENT_TASK.reset(token)
     owners: dict[str, object] = {
         "Client": client,
+        "Runner": client,
         "NotificationClient": notifier,
         "TaskExecution": TaskExecution(1, "a task", 1, ExecutionType.MANUAL, port=client),
         "WorkflowExecution": WorkflowExecution(client, cast("Any", None)),

@@ -283,26 +283,6 @@ async def test_of_one_attempt_ten_thousand_lines_are_kept_and_one_that_says_so()
     assert first[-1].text == "more than 10,000 lines: the others of this attempt were not kept"
 
 
-async def test_a_task_that_logs_nothing_arms_no_timer() -> None:
-    clock = VirtualClock()
-    began = asyncio.Event()
-    with Registry() as registry, Workflow("w"):
-
-        @task(idempotent=False)
-        async def works() -> None:
-            began.set()
-            await forever()
-
-    async with Runner(":memory:", registry=registry, clock=clock, grace=0) as runner:
-        deadline = clock.next_deadline
-        await runner.start.aio("w")
-        await began.wait()
-        logger.warning("of nobody")
-        await turns()
-
-        assert clock.next_deadline == deadline
-
-
 async def test_lines_are_kept_after_somebody_has_configured_logging_anew() -> None:
     with Registry() as registry, Workflow("w"):
 

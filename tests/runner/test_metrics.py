@@ -250,22 +250,22 @@ async def test_callbacks_may_still_ask_after_the_metrics() -> None:
 
 
 async def test_a_thread_that_is_late_with_its_metrics_is_told_to_stop() -> None:
-    leave, told = threading.Event(), threading.Event()
+    begun, leave, told = threading.Event(), threading.Event(), threading.Event()
     clock = VirtualClock()
 
     def ask() -> None:
+        begun.set()
         leave.wait()
-        try:
+        with pytest.raises(TaskStopped):
             WorkflowExecution.get("nobody")
-        except TaskStopped:
-            told.set()
+        told.set()
 
     with Registry() as registry, Workflow("w"):
-        operator: Measured = Threaded(fine, ask)
+        Threaded(fine, ask)
 
     async with Runner(":memory:", registry=registry, clock=clock) as runner:
         execution = await runner.start.aio("w")
-        await until(lambda: operator.asked == 1)
+        await until(begun.is_set)
         await clock.advance(PATIENCE)
         _, (run,) = await ended(execution)
         leave.set()

@@ -199,6 +199,7 @@ async def test_a_task_execution_is_read_as_it_was_written(store: Store) -> None:
     assert (await store.read(StoredExecutions((a,))))[0].tasks == (state,)
     assert await store.read(TaskExecutions(a)) == (
         TaskExecutionRecord(
+            id=1,
             execution=a,
             task_name="build",
             sequence_number=2,

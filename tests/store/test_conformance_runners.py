@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from asyncflow import _failpoint
 from asyncflow._failpoint import armed
 from asyncflow._store import queries
 from asyncflow._store.batch import (
+    AddRule,
     Batch,
     ExecutionWrite,
     Fence,
@@ -19,15 +21,20 @@ from asyncflow._store.batch import (
 from asyncflow._store.protocol import Store
 from asyncflow._store.queries import (
     ContextOf,
+    DisabledWorkflows,
     Events,
     ExecutionByName,
     Executions,
     Facts,
     Inbox,
+    LastOffset,
     Query,
     Runners,
     StoredExecutions,
     TaskExecutions,
+    TaskLogs,
+    WorkflowCells,
+    WorkflowRules,
 )
 from asyncflow.errors import FencedError, StoreError
 from tests.store.samples import (
@@ -38,6 +45,7 @@ from tests.store.samples import (
     event,
     fact,
     letter,
+    line,
     new,
     runner,
     start,
@@ -54,6 +62,11 @@ EVERYTHING: tuple[Query[Any], ...] = (
     Runners(),
     StoredExecutions((1, 2, 3)),
     Facts(1),
+    LastOffset(),
+    WorkflowCells("default", "release"),
+    DisabledWorkflows(),
+    WorkflowRules(),
+    TaskLogs(1, "t", 1),
 )
 
 
@@ -80,16 +93,20 @@ async def test_a_batch_that_is_refused_changes_nothing(store: Store) -> None:
     await store.append([letter("Told", a)])
     (item,) = await store.read(Inbox("r1"))
     before = await everything(store)
-    write = ExecutionWrite(a, ENDED, (task("t"),), {"k": "1"}, (fact("F"),), "print-2")
+    write = ExecutionWrite(a, ENDED, (task("t"),), {"k": "1"}, (fact("F"),), "p-2", {"s": "1"})
     made = ExecutionWrite(new("b"))
     gone = ExecutionWrite(99, RUNNING)
+    cells, logs = {("default", "release", "s"): "1"}, (line(a, "x"),)
+
+    events, confined = (event("e"),), (event("e", execution=98),)
+    other = Fence("r2", 7)
 
     with pytest.raises(StoreError, match="99"):
-        await store.commit(Batch(fence, (write, made, gone), (event("e"),), (item.id,)))
+        await store.commit(Batch(fence, (write, made, gone), events, (item.id,), cells, logs))
     with pytest.raises(StoreError, match="98"):
-        await store.commit(Batch(fence, (write, made), (event("e", execution=98),)))
+        await store.commit(Batch(fence, (write, made), confined, (), cells, logs))
     with pytest.raises(FencedError, match="r2"):
-        await store.commit(Batch(Fence("r2", 7), (write, made), (event("e"),), (item.id,)))
+        await store.commit(Batch(other, (write, made), events, (item.id,), cells, logs))
 
     assert await everything(store) == before
 
@@ -128,7 +145,15 @@ VERBS: list[tuple[str, Verb]] = [
     ("commit", lambda store, fence: store.commit(Batch(fence, (ExecutionWrite(new("z")),)))),
     ("append", lambda store, _: store.append([letter("Told", None, event("e"))])),
     ("claim", lambda store, fence: store.claim(fence, ["r2"], None, 10)),
+    ("change", lambda store, _: store.change(AddRule("default", "release", "rule"))),
 ]
+
+
+@pytest.fixture(autouse=True)
+def points_of_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Declare the points that `_failpoint.POINTS` does not name yet."""
+    points = {"store.change.before", "store.change.after"}
+    monkeypatch.setattr(_failpoint, "POINTS", _failpoint.POINTS | points)
 
 
 @pytest.mark.parametrize(("name", "verb"), VERBS)

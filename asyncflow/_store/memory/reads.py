@@ -95,10 +95,12 @@ def _matches(event: EventRecord, query: Events) -> bool:
 
 
 def _last_offset(tables: Tables, query: LastOffset) -> int:
-    if query.until is None:
-        return tables.last_offset
     until = query.until
-    found = (offset for offset, e in reversed(tables.events.items()) if e.create_time <= until)
+    found = (
+        offset
+        for offset, event in reversed(tables.events.items())
+        if until is None or event.create_time <= until
+    )
     return next(found, 0)
 
 

@@ -89,7 +89,10 @@ _DELETE_WORKFLOW_CELLS = Bulk(
     "DELETE FROM workflow_cell WHERE (namespace, workflow, name) IN (VALUES", 3, ")"
 )
 _INSERT_LOGS = Bulk(
-    "INSERT INTO task_log (execution, task, seq, try_number, at, level, text) VALUES", 7
+    "INSERT INTO task_log (execution, task, seq, try_number, at, level, text) "
+    "SELECT * FROM (VALUES",
+    7,
+    ") WHERE column1 IN (SELECT id FROM execution)",
 )
 _INSERT_FACTS = Bulk("INSERT INTO fact (execution, kind, body, at) VALUES", 4)
 _INSERT_EVENTS = Bulk(

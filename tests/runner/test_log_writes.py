@@ -1,4 +1,4 @@
-"""Lines of tasks' logs while the store fails, and while their runner ends."""
+"""Lines of tasks reach the disk with the transactions of others, also past a store that fails."""
 
 import asyncio
 import logging
@@ -15,8 +15,28 @@ from tests.runner.scene import forever, log_numbers, turns
 
 AT_MOST = timedelta(milliseconds=100)
 
-logger = logging.getLogger("tests.of.log.faults")
+logger = logging.getLogger("tests.of.log.writes")
 logger.setLevel(logging.INFO)
+
+
+async def test_a_task_that_logs_nothing_arms_no_timer() -> None:
+    clock = VirtualClock()
+    began = asyncio.Event()
+    with Registry() as registry, Workflow("w"):
+
+        @task(idempotent=False)
+        async def works() -> None:
+            began.set()
+            await forever()
+
+    async with Runner(":memory:", registry=registry, clock=clock, grace=0) as runner:
+        deadline = clock.next_deadline
+        await runner.start.aio("w")
+        await began.wait()
+        logger.warning("of nobody")
+        await turns()
+
+        assert clock.next_deadline == deadline
 
 
 async def test_lines_that_were_not_stored_go_with_the_next_transaction(url: str) -> None:
