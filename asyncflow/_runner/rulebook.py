@@ -6,6 +6,7 @@ states of its workflow, are in the store.
 
 import logging
 from collections.abc import Iterable
+from itertools import count
 
 from asyncflow._client.executions import new_execution
 from asyncflow._client.plans import Plans
@@ -56,7 +57,8 @@ class Rulebook:
         key = (namespace, workflow)
         there = self._workflows.get(key)
         names = there.rules if there is not None else {}
-        name = f"rule-{len(names) + 1}" if name is None else name
+        free = (each for each in map("rule-{}".format, count(1)) if each not in names)
+        name = next(free) if name is None else name
         if name in names:
             text = f"workflow {workflow!r} has a workflow rule {name!r} already: give another name"
             raise UsageError(text)

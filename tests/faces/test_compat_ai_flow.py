@@ -310,6 +310,7 @@ def test_executions_are_listed_stopped_and_deleted_with_their_workflow(tmp_path:
     ids = [ops.start_workflow_execution("waits") for _ in range(3)]
 
     listed = [each.id for each in ops.list_workflow_executions("waits", limit=1, offset=1)]
+    missing = ops.get_workflow_execution(min(ids) - 1)
     ops.stop_workflow_execution(ids[0])
     with pytest.raises(WorkflowInUseError):
         ops.delete_workflow("waits")
@@ -319,6 +320,7 @@ def test_executions_are_listed_stopped_and_deleted_with_their_workflow(tmp_path:
     ops.delete_workflow("waits")
 
     assert listed == [ids[1]]
+    assert missing is None
     assert ends == [WorkflowStatus.STOPPED] * 3
     assert ops.list_workflow_executions("waits") == []
     assert ops.get_workflow_execution(ids[1]) is None

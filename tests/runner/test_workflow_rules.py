@@ -196,6 +196,15 @@ async def test_a_paused_rule_does_nothing_also_after_a_restart(url: str) -> None
     assert counted == [0, 0, 1]
 
 
+async def test_a_rule_without_a_name_gets_one_that_is_free(url: str) -> None:
+    async with Runner(url, registry=declared()) as runner:
+        names = [await runner.add_workflow_rule.aio("started", on("go")) for _ in range(2)]
+        await runner.delete_workflow_rule.aio("started", "rule-1")
+        names.append(await runner.add_workflow_rule.aio("started", on("go")))
+
+    assert names == ["rule-1", "rule-2", "rule-1"]
+
+
 async def test_a_deleted_rule_does_nothing(url: str) -> None:
     async with Runner(url, registry=declared()) as runner:
         await runner.add_workflow_rule.aio("started", on("go"), name="on go")
