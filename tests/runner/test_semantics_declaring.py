@@ -1,7 +1,6 @@
 """SEMANTICS 2: what a new definition changes, for what runs, for what is new, and after a restart."""
 
 import asyncio
-import inspect
 
 import pytest
 
@@ -9,7 +8,6 @@ from asyncflow import (
     Context,
     ExecutionParkedError,
     ExecutionType,
-    Operator,
     Registry,
     Runner,
     TaskAction,
@@ -114,16 +112,6 @@ async def test_one_that_is_parked_raises_can_be_stopped_and_hinders_no_other(url
     assert parked.status is WorkflowStatus.RUNNING
     assert "'gone'" in (parked.parked_reason or "")
     assert stopped.status is WorkflowStatus.STOPPED
-
-
-def test_the_options_of_a_task_are_those_of_the_table() -> None:
-    options = inspect.signature(Operator.__init__).parameters
-
-    assert list(options)[2:] == [
-        *("dependencies", "retries", "retry_delay", "retry_backoff", "retry_max_delay"),
-        *("retry_jitter", "timeout", "on_success", "on_failure", "idempotent"),
-        *("periodic_expression", "config"),
-    ]
 
 
 async def test_current_workflows_of_tasks_of_one_loop_do_not_mix() -> None:
