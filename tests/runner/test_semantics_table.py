@@ -101,7 +101,7 @@ class Scene:
             await self.clock.advance(MOMENT)
 
 
-def declared(begun: asyncio.Event, released: asyncio.Event, how: list[str]) -> Registry:
+def declared(begun: asyncio.Event, released: asyncio.Event, how: TaskStatus) -> Registry:
     with Registry() as registry, Workflow("w"):
 
         @task(retries=1, retry_delay="1h")
@@ -109,18 +109,15 @@ def declared(begun: asyncio.Event, released: asyncio.Event, how: list[str]) -> R
             begun.set()
             if context.sequence_number > 1:
                 await forever()
-            match how:
-                case ["SUCCESS"]:
-                    return
-                case ["FAILED"]:
-                    context["list"].append(object())  # not retried
-                case ["RETRYING"]:
-                    raise ConnectionError("no route")
-                case _:
-                    try:
-                        await forever()
-                    finally:
-                        await released.wait()
+            if how is FAILED:
+                context["list"].append(object())  # not retried
+            elif how is RETRYING:
+                raise ConnectionError("no route")
+            elif how is not SUCCESS:
+                try:
+                    await forever()
+                finally:
+                    await released.wait()
 
         for status in TaskStatus:
             subject.action_on_event_received(START, f"{START} {status}")
@@ -142,7 +139,7 @@ async def test_in_each_status_an_action_does_to_a_real_task_what_the_guide_says(
     words, clock = TABLE[status, action], VirtualClock()
     expected, pending = runs_after(status, words), words.endswith("a new run after STOPPED")
     begun, released = asyncio.Event(), asyncio.Event()
-    registry = declared(begun, released, [status.value])
+    registry = declared(begun, released, status)
     async with Runner(":memory:", registry=registry, clock=clock, grace=0) as runner:
         execution = await runner.start.aio("w", {"list": []})
         scene = Scene(runner, clock, execution, begun, released)
@@ -165,7 +162,7 @@ async def test_in_each_status_an_action_does_to_a_real_task_what_the_guide_says(
 async def test_what_is_queued_does_what_the_guide_says(action: TaskAction) -> None:
     words, clock = TABLE[QUEUED, action], VirtualClock()
     begun, released = asyncio.Event(), asyncio.Event()
-    registry = declared(begun, released, ["RUNNING"])
+    registry = declared(begun, released, RUNNING)
     released.set()
     async with Runner(":memory:", registry=registry, clock=clock, grace=0) as runner:
         execution = await runner.start.aio("w", {"list": []})
@@ -189,7 +186,7 @@ def test_the_guide_has_a_word_for_every_status_and_every_action() -> None:
 
 async def test_a_stop_while_stopping_forgets_the_start_that_waited() -> None:
     clock, begun, released = VirtualClock(), asyncio.Event(), asyncio.Event()
-    registry = declared(begun, released, ["RUNNING"])
+    registry = declared(begun, released, RUNNING)
     async with Runner(":memory:", registry=registry, clock=clock, grace=0) as runner:
         execution = await runner.start.aio("w", {"list": []})
         scene = Scene(runner, clock, execution, begun, released)
@@ -206,7 +203,7 @@ async def test_a_stop_while_stopping_forgets_the_start_that_waited() -> None:
 
 async def test_starts_and_restarts_that_wait_for_one_stop_are_one() -> None:
     clock, begun, released = VirtualClock(), asyncio.Event(), asyncio.Event()
-    registry = declared(begun, released, ["RUNNING"])
+    registry = declared(begun, released, RUNNING)
     async with Runner(":memory:", registry=registry, clock=clock, grace=0) as runner:
         execution = await runner.start.aio("w", {"list": []})
         scene = Scene(runner, clock, execution, begun, released)
