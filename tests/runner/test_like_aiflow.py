@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
@@ -14,7 +14,6 @@ from asyncflow import (
     Event,
     ExecutionType,
     MeetAllCondition,
-    NotificationClient,
     Operator,
     PythonOperator,
     Registry,
@@ -22,7 +21,6 @@ from asyncflow import (
     SingleEventCondition,
     TaskAction,
     TaskStatus,
-    UsageError,
     ValueStateDescriptor,
     VirtualClock,
     Workflow,
@@ -32,8 +30,7 @@ from asyncflow import (
     WorkflowStatus,
     task,
 )
-from tests.client.ears import Heard
-from tests.runner.scene import When, ended, forever, turns, until
+from tests.runner.scene import When, ended, forever, turns
 
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 COUNT = ValueStateDescriptor("count")
@@ -315,12 +312,16 @@ async def test_200_periods_of_two_hundred_tasks_are_all_kept_and_end_with_their_
 # --- operators ---
 
 
+def total(a: int, b: int, c: int) -> int:
+    return a + b + c
+
+
 async def test_a_command_that_fails_fails_its_task_and_one_that_takes_too_long_too() -> None:
     with Registry() as registry, Workflow("w"):
         BashOperator("fine", "exit 0")
         BashOperator("fails", "exit 7")
         BashOperator("slow", "sleep 60", timeout="50ms")
-        PythonOperator("sums", lambda a, b, c: a + b + c, op_args=[1, 2], op_kwargs={"c": 3})
+        PythonOperator("sums", total, op_args=[1, 2], op_kwargs={"c": 3})
 
     async with Runner(":memory:", registry=registry) as runner:
         done, runs = await ended(await runner.start.aio("w"))
@@ -356,61 +357,6 @@ async def test_what_is_not_there_is_an_error_or_none_and_nothing_breaks(url: str
         execution = await runner.start.aio("w")
 
     assert execution.status is WorkflowStatus.RUNNING
-
-
-# --- notification ---
-
-
-async def test_an_event_of_a_task_has_its_namespace_its_sender_and_a_time() -> None:
-    sent: list[Event] = []
-    with pytest.raises(UsageError, match="only inside a task"):
-        NotificationClient("localhost:50052")
-    with Registry() as registry, Workflow("w", "team"):
-
-        @task()
-        async def says() -> None:
-            sent.append(await NotificationClient("localhost:50052").send_event.aio("k", "v"))
-
-    before = datetime.now(UTC)
-    async with Runner(":memory:", registry=registry) as runner:
-        done = await runner.execute.aio("w", namespace="team")
-        listed = [event async for event in runner.list_events.aio(execution=done.name)]
-
-    (event,) = sent
-    assert (event.namespace, event.sender) == ("team", f"{done.name}/says")
-    assert event.offset is not None
-    assert event.offset >= 1
-    assert event.create_time is not None
-    assert before <= event.create_time <= datetime.now(UTC)
-    assert listed == [event]
-
-
-async def test_listeners_count_by_key_by_offset_by_time_and_by_namespace() -> None:
-    clock = VirtualClock()
-    by_key, by_offset, far = Heard(), Heard(), Heard()
-    by_time = {seconds: Heard() for seconds in (0, 3, 5)}
-    async with Client(":memory:", clock=clock) as client:
-        begin = clock.now()
-        await client.register_listener.aio(by_key, ["a"])
-        await client.register_listener.aio(far, namespace="team")
-        for number in range(5):
-            await clock.advance(SECOND)
-            await client.send_event.aio("ab"[number % 2], number)
-        await client.register_listener.aio(by_offset, begin_offset=2)
-        for seconds, heard in by_time.items():
-            await client.register_listener.aio(heard, begin_time=begin + seconds * SECOND)
-        await until(lambda: len(by_key.events) == 3 and len(by_offset.events) == 3)
-        await until(lambda: len(by_time[0].events) == 5 and len(by_time[3].events) == 2)
-        await turns()
-
-    assert by_key.values == [0, 2, 4]
-    assert by_offset.values == [2, 3, 4]
-    assert {seconds: heard.values for seconds, heard in by_time.items()} == {
-        0: [0, 1, 2, 3, 4],
-        3: [3, 4],
-        5: [],
-    }
-    assert far.events == []
 
 
 async def test_an_execution_that_an_event_started_says_so() -> None:

@@ -1,4 +1,4 @@
-"""SEMANTICS 2: what a new definition changes, for what runs, for what is new, and after a restart."""
+"""SEMANTICS 2 and 8: what a new definition changes, and what starts with a workflow."""
 
 import asyncio
 

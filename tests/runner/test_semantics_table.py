@@ -101,23 +101,28 @@ class Scene:
             await self.clock.advance(MOMENT)
 
 
+async def work(context: Context, how: TaskStatus, released: asyncio.Event) -> None:
+    """Bring a first run to the status, as real life would; a later one goes on for ever."""
+    if context.sequence_number > 1:
+        await forever()
+    if how is FAILED:
+        context["list"].append(object())  # not retried
+    elif how is RETRYING:
+        raise ConnectionError("no route")
+    elif how is not SUCCESS:
+        try:
+            await forever()
+        finally:
+            await released.wait()
+
+
 def declared(begun: asyncio.Event, released: asyncio.Event, how: TaskStatus) -> Registry:
     with Registry() as registry, Workflow("w"):
 
         @task(retries=1, retry_delay="1h")
         async def subject(context: Context) -> None:
             begun.set()
-            if context.sequence_number > 1:
-                await forever()
-            if how is FAILED:
-                context["list"].append(object())  # not retried
-            elif how is RETRYING:
-                raise ConnectionError("no route")
-            elif how is not SUCCESS:
-                try:
-                    await forever()
-                finally:
-                    await released.wait()
+            await work(context, how, released)
 
         for status in TaskStatus:
             subject.action_on_event_received(START, f"{START} {status}")
