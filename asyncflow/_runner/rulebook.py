@@ -57,7 +57,7 @@ class Rulebook:
         key = (namespace, workflow)
         there = self._workflows.get(key)
         names = there.rules if there is not None else {}
-        free = (each for each in map("rule-{}".format, count(1)) if each not in names)
+        free = (each for each in map("rule-{}".format, count(len(names) + 1)) if each not in names)
         name = next(free) if name is None else name
         if name in names:
             text = f"workflow {workflow!r} has a workflow rule {name!r} already: give another name"

@@ -225,7 +225,7 @@ async def test_a_rule_without_a_name_gets_one_that_is_free(url: str) -> None:
         await runner.delete_workflow_rule.aio("started", "rule-1")
         names.append(await runner.add_workflow_rule.aio("started", on("go")))
 
-    assert names == ["rule-1", "rule-2", "rule-1"]
+    assert names == ["rule-1", "rule-2", "rule-3"]
 
 
 async def test_a_deleted_rule_does_nothing(url: str) -> None:
