@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Final, assert_never
 
 from asyncflow._core.decide import decide
-from asyncflow._core.facts import EventSent, StopRequested
+from asyncflow._core.facts import EventSent, StopRequested, TaskEnded
 from asyncflow._runner.judge import Judge, Pending
 from asyncflow._runner.live import (
     Entry,
@@ -93,7 +93,7 @@ class Desk:
         """Answer a fact, unless the execution waits for a condition to be judged."""
         if told.publication is not None and told.publication.refused:
             return  # judged meanwhile, and not stored
-        if told.live.held is not None and told.verdicts is None and not _is_stop(told):
+        if told.live.held is not None and told.verdicts is None and not _is_urgent(told):
             told.live.held.append(told)
             return
         if told.publication is not None and told.verdicts is None:
@@ -167,6 +167,10 @@ def _close(work: Work, publication: Publication) -> None:
         work.taken.append(publication.letter)
 
 
-def _is_stop(told: Told) -> bool:
-    """Say whether it is a wish to stop, which does not wait for a condition to be judged."""
-    return isinstance(told.fact, StopRequested)
+def _is_urgent(told: Told) -> bool:
+    """Say whether it does not wait for a condition to be judged: a wish to stop, and what ends then.
+
+    Once an execution stops nothing starts in it, whatever the condition says.
+    """
+    ends = isinstance(told.fact, TaskEnded) and told.live.state.head.stopping
+    return ends or isinstance(told.fact, StopRequested)
