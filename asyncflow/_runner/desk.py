@@ -168,7 +168,7 @@ def _close(work: Work, publication: Publication) -> None:
 
 
 def _is_urgent(told: Told) -> bool:
-    """Say whether it does not wait for a condition to be judged: a wish to stop, and what ends then.
+    """Say whether it waits for no condition to be judged: a wish to stop, and what ends then.
 
     Once an execution stops nothing starts in it, whatever the condition says.
     """
