@@ -36,6 +36,12 @@ class Home:
         self._shut = False
         self._opening = threading.Lock()  # held until it is known whether the session was entered
 
+    @property
+    def inherited(self) -> bool:
+        """Whether it was opened before this process was forked, and so is of no use in it."""
+        root = self._root
+        return root is not None and root.pid != os.getpid()
+
     async def open_here(self) -> None:
         """Make the running loop the home; what entering the session raises is raised here."""
         if not self._opening.acquire(blocking=False):
@@ -130,7 +136,7 @@ class Home:
 
     def _admitting(self) -> Root | None:
         root = self._root
-        if root is not None and root.pid != os.getpid():
+        if self.inherited:
             raise UsageError(
                 f"{self.label} was opened before this process was forked: open another one here"
             )

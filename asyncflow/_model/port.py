@@ -200,11 +200,13 @@ def current_port(call: str) -> Port:
     if scope is not None:
         scope.check()
         return scope.port
-    if len(_open_ports) == 1:
-        return _open_ports[0]
     if not _open_ports:
         text = f"{call} finds no open Client or Runner: open one around the call"
         raise UsageError(text)
-    labels = ", ".join(port.label for port in _open_ports)
+    # Of those that a fork left here none works, and one says so if there is no other.
+    ports = [port for port in _open_ports if not port.__home__().inherited] or _open_ports[:1]
+    if len(ports) == 1:
+        return ports[0]
+    labels = ", ".join(port.label for port in ports)
     text = f"{call} finds several ({labels}): ask one of them, as in client.execution(name)"
     raise UsageError(text)

@@ -31,11 +31,11 @@ def error_message(error: BaseException) -> Message:
     """Return what is told of an error."""
     try:
         text = str(error)
-    except Exception:  # user code: an error's own __str__
+    except BaseException:  # user code: an error's own __str__
         text = "(its text cannot be had)"
     try:
         trace = "".join(traceback.format_exception(error))
-    except Exception:  # user code: an exception's own attributes
+    except BaseException:  # user code: an exception's own attributes
         trace = ""
     kind = type(error).__name__
     return {"type": kind, "text": text, "traceback": trace[-LONGEST_TRACE:]}

@@ -94,7 +94,7 @@ class Attempt:
             if value is not None and not isinstance(value, Context):
                 result = to_json_text(value, "result")
                 limits.check(f"the result of task {name!r}", byte_size(result))
-        except Exception as error:  # user code: serializers; a warning may be made an error
+        except BaseException as error:  # user code: serializers; a warning may be made an error
             return self.failed(at, error, retryable=False)
         return self._ended(at, Outcome(TaskStatus.SUCCESS, result=result), changes)
 
@@ -124,7 +124,7 @@ def describe(error: BaseException) -> str:
     name = type(error).__name__
     try:
         text = str(error)
-    except Exception:  # user code: an error's own __str__
+    except BaseException:  # user code: an error's own __str__
         text = "(its text cannot be had)"
     if len(text) > LONGEST_ERROR:
         text = f"{text[:LONGEST_ERROR]}... ({len(text):,} characters)"
@@ -134,7 +134,7 @@ def describe(error: BaseException) -> str:
 def _trace(error: BaseException) -> str | None:
     try:
         lines = traceback.format_exception(error)
-    except Exception:  # user code: an exception's own attributes
+    except BaseException:  # user code: an exception's own attributes
         return None
     return _printable("".join(lines))[-LONGEST:]
 

@@ -158,6 +158,7 @@ class Runner(Client):
                 engine = self._engine = self._build(group, fence, log)
                 driving = group.create_task(_vital(engine, engine.driver.run()))
                 settler = _settle(self._clock, engine.driver)
+                grace = self._grace
                 try:
                     await engine.ownership.recover()
                     watching = group.create_task(_vital(engine, engine.ownership.watch()))
@@ -165,8 +166,11 @@ class Runner(Client):
                         yield
                     finally:
                         watching.cancel()
+                except asyncio.CancelledError:  # in a hurry: the program ends, or the engine failed
+                    grace = timedelta()
+                    raise
                 finally:
-                    await self._drain(engine, driving)
+                    await self._drain(engine, driving, grace)
                     self._engine = None
                     settler()
         except BaseExceptionGroup as failures:
@@ -200,23 +204,24 @@ class Runner(Client):
         )
         return Engine(driver, judge, tasks, dispatcher, ownership, rulebook)
 
-    async def _drain(self, engine: Engine, driving: asyncio.Task[None]) -> None:
+    async def _drain(self, engine: Engine, driving: asyncio.Task[None], grace: timedelta) -> None:
         """Start nothing more, let what runs end within the grace, and store its ends."""
         engine.closing = True
         engine.tasks.close()
         engine.dispatcher.close()
         if engine.tasks.running:
             text = "%s shuts down: tasks that run (%d) may go on for %s"
-            logger.info(text, self.label, engine.tasks.running, self._grace)
+            logger.info(text, self.label, engine.tasks.running, grace)
         try:
-            async with self._clock.deadline(self._grace):
+            async with self._clock.deadline(grace):
                 await engine.tasks.drained()
                 await engine.judge.drained()
         except TimeoutError:
             text = "tasks still run after %s, the next runner starts them anew: %s"
-            logger.warning(text, self._grace, engine.tasks.named())
+            logger.warning(text, grace, engine.tasks.named() or "none, but conditions hang")
         finally:
             engine.drop()  # also if whoever closes is cancelled, as by a second Ctrl-C
+            engine.driver.release()
             engine.driver.close()
         try:
             async with self._clock.deadline(LAST_WRITES):

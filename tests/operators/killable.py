@@ -174,3 +174,14 @@ def looks(context: Context, path: str) -> None:
     say("begun", os.getpid())
     while True:
         time.sleep(0.01)
+
+
+class UnspeakableError(Exception):
+    """Ends a program if it is asked what it says."""
+
+    def __str__(self) -> str:
+        raise SystemExit("asked")
+
+
+def raises_what_cannot_be_told() -> None:
+    raise UnspeakableError

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections.abc import Awaitable
 from datetime import timedelta
 
 import pytest
@@ -81,9 +82,10 @@ async def test_await_termination_gets_the_timeout_and_its_return_is_the_end() ->
     assert done.final_context == {"started": True}
 
 
+@pytest.mark.parametrize("kind", ["sync", "async"])
 @pytest.mark.parametrize("error", [ValueError, SystemExit, KeyboardInterrupt, TaskStopped])
 async def test_a_stop_that_raises_still_ends_the_task_and_nothing_else(
-    error: type[BaseException],
+    error: type[BaseException], kind: str
 ) -> None:
     begun = asyncio.Event()
 
@@ -92,11 +94,15 @@ async def test_a_stop_that_raises_still_ends_the_task_and_nothing_else(
             begun.set()
             await forever()
 
+        def stop(self, context: Context) -> Awaitable[None] | None:
+            raise error
+
+    class BreaksOnTheLoop(Breaks):
         async def stop(self, context: Context) -> None:
             raise error
 
     with Registry() as registry, Workflow("w"):
-        Breaks("breaks")
+        (Breaks if kind == "sync" else BreaksOnTheLoop)("breaks")
 
     async with Runner(":memory:", registry=registry) as runner:
         execution = await runner.start.aio("w")

@@ -16,6 +16,7 @@ import uvloop
 from asyncflow import (
     BashOperator,
     Context,
+    Operator,
     PythonOperator,
     Registry,
     Runner,
@@ -27,7 +28,7 @@ from asyncflow import (
 from tests.bell import in_a_thread as in_a_thread_of_its_own
 from tests.operators import killable
 from tests.operators.ears import Ears, gone, listening
-from tests.runner.scene import forever, run_one
+from tests.runner.scene import ERRORS, forever, run_one
 
 Declare = Callable[[str | None], object]
 HOUR = timedelta(hours=1)
@@ -214,6 +215,74 @@ BODIES: dict[str, Callable[[], object]] = {
 async def test_what_ends_a_program_ends_only_the_task(body: str) -> None:
     with Registry() as registry, Workflow("w"):
         BODIES[body]()
+
+    done, run = await run_one(registry)
+
+    assert (done.status, run.status) == (WorkflowStatus.FAILED, TaskStatus.FAILED)
+
+
+async def tells_nothing_on_the_loop() -> None:
+    killable.raises_what_cannot_be_told()
+
+
+ERRORS_WITHOUT_A_TEXT: dict[str, Callable[[], object]] = {
+    "async": lambda: PythonOperator("t", tells_nothing_on_the_loop),
+    "thread": lambda: PythonOperator("t", killable.raises_what_cannot_be_told),
+    "process": lambda: PythonOperator(
+        "t", killable.raises_what_cannot_be_told, isolation="process"
+    ),
+}
+
+
+@pytest.mark.parametrize("body", ERRORS_WITHOUT_A_TEXT)
+async def test_an_error_whose_text_ends_a_program_ends_only_the_task(body: str) -> None:
+    with Registry() as registry, Workflow("w"):
+        ERRORS_WITHOUT_A_TEXT[body]()
+
+    done, run = await run_one(registry)
+
+    assert (done.status, run.status) == (WorkflowStatus.FAILED, TaskStatus.FAILED)
+    assert run.error_message == "UnspeakableError: (its text cannot be had)"
+
+
+class Raising(Operator):
+    """Raises in a hook, in a thread."""
+
+    def __init__(self, hook: str, error: type[BaseException]) -> None:
+        super().__init__("t")
+        self.hook = hook
+        self.error = error
+
+    def fail(self, hook: str) -> object:
+        if hook == self.hook:
+            raise self.error
+        return None
+
+    def start(self, context: Context) -> object:
+        return self.fail("start")
+
+    def await_termination(self, context: Context, timeout: float | None = None) -> object:
+        return self.fail("await_termination")
+
+
+class RaisingOnTheLoop(Raising):
+    """Raises in a hook, on the loop."""
+
+    async def start(self, context: Context) -> object:
+        return self.fail("start")
+
+    async def await_termination(self, context: Context, timeout: float | None = None) -> object:
+        return self.fail("await_termination")
+
+
+@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize("hook", ["start", "await_termination"])
+@pytest.mark.parametrize("kind", [Raising, RaisingOnTheLoop])
+async def test_a_hook_that_would_end_a_program_ends_only_the_task(
+    kind: type[Raising], hook: str, error: type[BaseException]
+) -> None:
+    with Registry() as registry, Workflow("w"):
+        kind(hook, error)
 
     done, run = await run_one(registry)
 

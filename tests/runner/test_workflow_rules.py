@@ -33,7 +33,7 @@ from asyncflow import (
 )
 from asyncflow._failpoint import armed
 from asyncflow._runner.driver import AFTER_ERROR
-from tests.runner.scene import When, forever, turns
+from tests.runner.scene import ERRORS, When, forever, turns
 from tests.runner.test_states import Sums, SumsLater
 
 
@@ -175,6 +175,29 @@ async def test_a_rule_that_raises_is_not_met_and_what_it_changed_is_undone(
         after = await started(runner)
 
     assert (len(before), len(after)) == (0, 1)
+    assert "condition of workflow rule 'rule-1' in workflow 'started'" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+@pytest.mark.parametrize("error", ERRORS)
+async def test_a_rule_that_would_end_a_program_hinders_no_other(
+    error: type[BaseException], kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def sync(event: Event, context: Context) -> bool:
+        raise error
+
+    async def late(event: Event, context: Context) -> bool:
+        raise error
+
+    async with Runner(":memory:", registry=declared("started", "other")) as runner:
+        bad = WorkflowRule(When(sync if kind == "sync" else late))
+        await runner.add_workflow_rule.aio("started", bad)
+        await runner.add_workflow_rule.aio("other", on("said"))
+        for _ in range(2):
+            await runner.send_event.aio("said")
+        found, others = await started(runner), await started(runner, "other")
+
+    assert (len(found), len(others)) == (0, 2)
     assert "condition of workflow rule 'rule-1' in workflow 'started'" in caplog.text
 
 

@@ -1,0 +1,442 @@
+"""One row for each call that has both forms, and the places that it is made from.
+
+A place makes a runner, calls one row there, and returns what came of it.
+"""
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, replace
+from queue import Empty, SimpleQueue
+from typing import Any, TypeAlias, TypeVar
+
+from asyncflow import (
+    Context,
+    Event,
+    NotificationClient,
+    Registry,
+    RuleRecord,
+    Runner,
+    SingleEventCondition,
+    TaskAction,
+    TaskExecution,
+    Workflow,
+    WorkflowExecution,
+    WorkflowRule,
+    WorkflowStatus,
+    task,
+)
+from asyncflow._dual import Dual, DualIterator, Shutdown
+from asyncflow._model.port import CURRENT_TASK, TaskScope
+from tests.client.ears import Heard
+
+T = TypeVar("T")
+Bound: TypeAlias = Dual[..., object] | DualIterator[..., object] | Shutdown
+
+PATIENCE = 5.0
+"""Seconds after which a call is said to hang."""
+
+
+@dataclass(frozen=True)
+class World:
+    """A runner, and one of each thing that can be asked."""
+
+    runner: Runner
+    done: WorkflowExecution
+    open: WorkflowExecution
+    run: TaskExecution
+    notifier: NotificationClient
+    heard: str
+    """Two listeners: of the runner, and of a task."""
+    heard_by_task: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """A call, its arguments, and whether an answer is right."""
+
+    call: Callable[[World], Bound]
+    right: Callable[[Any], bool]
+    arguments: Callable[[World], tuple[object, ...]] = lambda world: ()
+
+
+def is_none(found: object) -> bool:
+    return found is None
+
+
+def named(*names: str) -> Callable[[list[WorkflowExecution]], bool]:
+    return lambda found: [each.name for each in found] == list(names)
+
+
+def is_execution(name: str) -> Callable[[WorkflowExecution | None], bool]:
+    return lambda found: found is not None and found.name == name
+
+
+def succeeded(found: WorkflowExecution) -> bool:
+    return found.status is WorkflowStatus.SUCCESS
+
+
+def is_sent(found: Event) -> bool:
+    return found.key == "said" and found.offset is not None
+
+
+def one_event(found: list[Event]) -> bool:
+    return [each.key for each in found] == ["first"]
+
+
+def of(*arguments: object) -> Callable[[World], tuple[object, ...]]:
+    return lambda world: arguments
+
+
+ROWS: dict[str, Row] = {
+    "Client.start": Row(lambda w: w.runner.start, lambda found: bool(found.name), of("quick")),
+    "Client.execute": Row(lambda w: w.runner.execute, succeeded, of("quick")),
+    "Client.execution": Row(lambda w: w.runner.execution, is_execution("done"), of("done")),
+    "Client.executions": Row(lambda w: w.runner.executions, named("done"), of("quick")),
+    "Client.wait": Row(lambda w: w.runner.wait, succeeded, of("done")),
+    "Client.stop": Row(lambda w: w.runner.stop, is_none, of("open")),
+    "Client.send_event": Row(lambda w: w.runner.send_event, is_sent, of("said")),
+    "Client.list_events": Row(lambda w: w.runner.list_events, one_event, of("first")),
+    "Client.register_listener": Row(lambda w: w.runner.register_listener, bool, of(Heard())),
+    "Client.unregister_listener": Row(
+        lambda w: w.runner.unregister_listener, is_none, lambda w: (w.heard,)
+    ),
+    "Client.disable_workflow": Row(lambda w: w.runner.disable_workflow, is_none, of("quick")),
+    "Client.enable_workflow": Row(lambda w: w.runner.enable_workflow, is_none, of("quick")),
+    "Client.delete_workflow": Row(lambda w: w.runner.delete_workflow, is_none, of("quick")),
+    "Client.list_workflow_rules": Row(
+        lambda w: w.runner.list_workflow_rules,
+        lambda found: [type(each) for each in found] == [RuleRecord],
+        of("quick"),
+    ),
+    "Client.pause_workflow_rule": Row(
+        lambda w: w.runner.pause_workflow_rule, is_none, of("quick", "rule")
+    ),
+    "Client.resume_workflow_rule": Row(
+        lambda w: w.runner.resume_workflow_rule, is_none, of("quick", "rule")
+    ),
+    "Client.delete_workflow_rule": Row(
+        lambda w: w.runner.delete_workflow_rule, is_none, of("quick", "rule")
+    ),
+    "Runner.add_workflow_rule": Row(
+        lambda w: w.runner.add_workflow_rule,
+        lambda found: found == "rule-2",
+        of("quick", WorkflowRule(SingleEventCondition("never"))),
+    ),
+    "Runner.shutdown": Row(lambda w: w.runner.shutdown, is_none),
+    "NotificationClient.send_event": Row(lambda w: w.notifier.send_event, is_sent, of("said")),
+    "NotificationClient.list_events": Row(lambda w: w.notifier.list_events, one_event, of("first")),
+    "NotificationClient.register_listener": Row(
+        lambda w: w.notifier.register_listener, bool, of(Heard())
+    ),
+    "NotificationClient.unregister_listener": Row(
+        lambda w: w.notifier.unregister_listener, is_none, lambda w: (w.heard_by_task,)
+    ),
+    "WorkflowExecution.get": Row(lambda w: WorkflowExecution.get, is_execution("done"), of("done")),
+    "WorkflowExecution.listall": Row(
+        lambda w: WorkflowExecution.listall, named("done"), of("quick")
+    ),
+    "WorkflowExecution.refresh": Row(lambda w: w.done.refresh, is_execution("done")),
+    "WorkflowExecution.task_executions": Row(
+        lambda w: w.done.task_executions,
+        lambda found: [each.task_name for each in found] == ["ends"],
+    ),
+    "WorkflowExecution.wait": Row(lambda w: w.done.wait, succeeded),
+    "WorkflowExecution.stop": Row(lambda w: w.open.stop, is_none),
+    "TaskExecution.logs": Row(lambda w: w.run.logs, lambda found: found == []),
+}
+
+
+@dataclass(frozen=True)
+class Came:
+    """What came of one call, and how long it took in seconds."""
+
+    value: object
+    error: BaseException | None
+    seconds: float
+
+
+def blocking(row: Row, world: World) -> Came:
+    """Make a call in its blocking form."""
+    begin = time.perf_counter()
+    try:
+        bound: Any = row.call(world)
+        value = bound(*row.arguments(world))
+        if isinstance(bound, DualIterator):
+            value = list(value)
+    except Exception as error:
+        return Came(None, error, time.perf_counter() - begin)
+    return Came(value, None, time.perf_counter() - begin)
+
+
+async def awaited(row: Row, world: World) -> Came:
+    """Make a call in its other form."""
+    begin = time.perf_counter()
+    try:
+        bound: Any = row.call(world)
+        made = bound.aio(*row.arguments(world))
+        listing = isinstance(bound, DualIterator)
+        value = [each async for each in made] if listing else await made
+    except Exception as error:
+        return Came(None, error, time.perf_counter() - begin)
+    return Came(value, None, time.perf_counter() - begin)
+
+
+Inside: TypeAlias = Callable[[Context], object]
+Place: TypeAlias = Callable[[Row], Came]
+
+
+def declared(inside: Inside = lambda context: None) -> Registry:
+    """Declare a workflow that ends, one that does not, and one that does what a test wants."""
+    with Registry() as registry:
+        with Workflow("quick"):
+
+            @task()
+            async def ends() -> None:
+                """End at once."""
+
+        with Workflow("open"):
+
+            @task()
+            async def waits() -> None:
+                """Wait for an event that never comes."""
+
+            waits.action_on_event_received(TaskAction.START, "never")
+        with Workflow("calls"):
+            task(id="call")(inside)
+    return registry
+
+
+async def furnish(runner: Runner) -> World:
+    """Let a runner have one of each thing that can be asked."""
+    done = await runner.execute.aio("quick", name="done")
+    (run,) = await done.task_executions.aio()
+    opened = await runner.start.aio("open", name="open")
+    await runner.send_event.aio("first")
+    rule = WorkflowRule(SingleEventCondition("never"))
+    await runner.add_workflow_rule.aio("quick", rule, name="rule")
+    token = CURRENT_TASK.set(TaskScope(runner, opened.id, "open", "default", "waits", 1, 1))
+    notifier = NotificationClient()
+    CURRENT_TASK.reset(token)
+    heard = await runner.register_listener.aio(Heard())
+    by_task = await notifier.register_listener.aio(Heard())
+    return World(runner, done, opened, run, notifier, heard, by_task)
+
+
+def open_runner(inside: Inside = lambda context: None) -> Runner:
+    return Runner(":memory:", registry=declared(inside), grace=0)
+
+
+# --- places ---
+
+
+def watched(call: Callable[[], T]) -> T:
+    """Return what it returns, called in a thread that cannot hang whoever waits for it."""
+    ended: SimpleQueue[tuple[T] | BaseException] = SimpleQueue()
+
+    def work() -> None:
+        try:
+            ended.put((call(),))
+        except BaseException as error:
+            ended.put(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        came = ended.get(timeout=PATIENCE)
+    except Empty:
+        raise AssertionError(f"it has not returned after {PATIENCE} s") from None
+    if isinstance(came, BaseException):
+        raise came
+    return came[0]
+
+
+async def watched_beside(call: Callable[[], T]) -> T:
+    """Do as `watched` does, while the loop of the caller runs on."""
+    return await asyncio.get_running_loop().run_in_executor(None, lambda: watched(call))
+
+
+def in_a_loop(make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    return asyncio.run(make())
+
+
+def in_this_thread(row: Row) -> Came:
+    """No loop: the thread that opened it."""
+    with open_runner() as runner:
+        return blocking(row, in_a_loop(lambda: furnish(runner)))
+
+
+def in_a_thread(row: Row) -> Came:
+    """No loop: another thread than that which opened it."""
+    with open_runner() as runner:
+        world = in_a_loop(lambda: furnish(runner))
+        return watched(lambda: blocking(row, world))
+
+
+def in_a_thread_of_a_loop(row: Row) -> Came:
+    """No loop here: the home is the loop of another thread."""
+
+    async def main() -> Came:
+        async with open_runner() as runner:
+            world = await furnish(runner)
+            return await watched_beside(lambda: blocking(row, world))
+
+    return in_a_loop(main)
+
+
+def blocking_in_its_loop(row: Row) -> Came:
+    async def main() -> Came:
+        async with open_runner() as runner:
+            return blocking(row, await furnish(runner))
+
+    return in_a_loop(main)
+
+
+def in_its_loop(row: Row) -> Came:
+    async def main() -> Came:
+        async with open_runner() as runner:
+            return await awaited(row, await furnish(runner))
+
+    return in_a_loop(main)
+
+
+def in_a_foreign_loop(row: Row) -> Came:
+    """The home is a thread of its own."""
+    with open_runner() as runner:
+        world = in_a_loop(lambda: furnish(runner))
+        return watched(lambda: in_a_loop(lambda: awaited(row, world)))
+
+
+def in_a_foreign_loop_of_a_loop(row: Row) -> Came:
+    """The home is the loop of another thread."""
+
+    async def main() -> Came:
+        async with open_runner() as runner:
+            world = await furnish(runner)
+            return await watched_beside(lambda: in_a_loop(lambda: awaited(row, world)))
+
+    return in_a_loop(main)
+
+
+def blocking_in_a_foreign_loop(row: Row) -> Came:
+    async def elsewhere(world: World) -> Came:
+        return blocking(row, world)
+
+    async def main() -> Came:
+        async with open_runner() as runner:
+            world = await furnish(runner)
+            return await watched_beside(lambda: in_a_loop(lambda: elsewhere(world)))
+
+    return in_a_loop(main)
+
+
+def on_a_loop_that_stands_still(row: Row) -> Came:
+    """The home is a loop that this very thread would have to run."""
+    with asyncio.Runner() as loop:
+        runner = open_runner()
+        loop.run(runner.__aenter__())
+        world = loop.run(furnish(runner))
+        try:
+            return blocking(row, world)
+        finally:
+            loop.run(runner.shutdown.aio())
+
+
+def in_a_task(row: Row, make: Callable[[Callable[[], World], list[Came]], Inside]) -> Came:
+    """Call what is made of a way to the world, as a task of the workflow "calls"."""
+    worlds: list[World] = []
+    came: list[Came] = []
+
+    def world() -> World:
+        return replace(worlds[0], notifier=NotificationClient())
+
+    async def main() -> None:
+        async with open_runner(make(world, came)) as runner:
+            worlds.append(await furnish(runner))
+            await runner.execute.aio("calls")
+
+    in_a_loop(main)
+    return came[0]
+
+
+def in_a_task_s_thread(row: Row) -> Came:
+    def make(world: Callable[[], World], came: list[Came]) -> Inside:
+        return lambda context: came.append(blocking(row, world()))
+
+    return in_a_task(row, make)
+
+
+def in_a_loop_in_a_task_s_thread(row: Row) -> Came:
+    def make(world: Callable[[], World], came: list[Came]) -> Inside:
+        return lambda context: came.append(in_a_loop(lambda: awaited(row, world())))
+
+    return in_a_task(row, make)
+
+
+def in_an_async_task(row: Row) -> Came:
+    def make(world: Callable[[], World], came: list[Came]) -> Inside:
+        async def inside(context: Context) -> None:
+            came.append(await awaited(row, world()))
+
+        return inside
+
+    return in_a_task(row, make)
+
+
+def blocking_in_an_async_task(row: Row) -> Came:
+    def make(world: Callable[[], World], came: list[Came]) -> Inside:
+        async def inside(context: Context) -> None:
+            came.append(blocking(row, world()))
+
+        return inside
+
+    return in_a_task(row, make)
+
+
+def after_its_end(row: Row) -> Came:
+    with open_runner() as runner:
+        world = in_a_loop(lambda: furnish(runner))
+    return blocking(row, world)
+
+
+def in_a_loop_after_its_end(row: Row) -> Came:
+    with open_runner() as runner:
+        world = in_a_loop(lambda: furnish(runner))
+    return in_a_loop(lambda: awaited(row, world))
+
+
+FORKED: dict[str, Callable[[World, Row], Came]] = {
+    "a client of the parent": lambda world, row: blocking(row, world),
+    "a client of the parent, in a loop": lambda world, row: in_a_loop(lambda: awaited(row, world)),
+    "a client of its own": lambda world, row: in_this_thread(row),
+    "a client of its own, in a loop": lambda world, row: in_its_loop(row),
+}
+"""What a forked child may call: the runner that was open before, or another one."""
+
+
+def told(row: Row, came: Came) -> str:
+    """Say in one line what came of a call."""
+    if came.error is not None:
+        return f"{type(came.error).__name__}: {came.error}"
+    return "right" if row.right(came.value) else f"wrong: {came.value!r}"
+
+
+def main() -> None:
+    """Fork while a runner is open, and print what came of every call in the child."""
+    with open_runner() as runner:
+        world = in_a_loop(lambda: furnish(runner))
+        child = os.fork()
+        if child:
+            os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        signal.alarm(10)  # the end of a child that hangs
+        for place, call in FORKED.items():
+            for name, row in ROWS.items():
+                came = watched(lambda call=call, row=row: call(world, row))  # type: ignore[misc]
+                print(place, name, f"{came.seconds:.3f}", told(row, came), sep="\t", flush=True)  # noqa: T201
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
