@@ -86,7 +86,7 @@ class Attempt:
         try:
             changes = self.context.changes()
             if changes:
-                left = {**self.base, **changes}
+                left = {**self.live.state.context, **changes}  # others merged theirs meanwhile
                 kept = ((key, text) for key, text in left.items() if text is not None)
                 size = sum(byte_size(key) + byte_size(text) for key, text in kept)
                 limits.check(f"the context that task {name!r} leaves", size)

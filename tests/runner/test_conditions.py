@@ -276,6 +276,39 @@ async def test_a_stop_does_not_wait_for_a_condition_that_is_being_judged() -> No
     assert runs == []
 
 
+async def test_a_stopped_task_ends_although_a_condition_is_being_judged() -> None:
+    released, begun = asyncio.Event(), asyncio.Event()
+
+    async def slow(event: Event, context: Context) -> bool:
+        await released.wait()
+        return True
+
+    with Registry() as registry, Workflow("w"):
+
+        @task()
+        async def runs() -> None:
+            begun.set()
+            await forever()
+
+        runs.action_on_condition(TaskAction.RESTART, When(slow))
+
+    async with Runner(":memory:", registry=registry) as runner:
+        execution = await runner.start.aio("w")
+        await begun.wait()
+        sending = asyncio.create_task(runner.send_event.aio("said"))
+        await turns()
+        await asyncio.wait_for(execution.stop.aio(wait=True), 5)
+        early = sending.done()
+        released.set()
+        await sending
+        stopped = await execution.refresh.aio()
+        found = await execution.task_executions.aio()
+
+    assert not early
+    assert stopped.status is WorkflowStatus.STOPPED
+    assert [(run.sequence_number, run.status) for run in found] == [(1, TaskStatus.STOPPED)]
+
+
 async def test_an_async_condition_that_takes_over_30_s_is_not_met() -> None:
     clock = VirtualClock()
     asked = 0

@@ -1,5 +1,6 @@
 """What tasks leave behind: results and contexts that can be stored, or cannot."""
 
+import asyncio
 import math
 from dataclasses import dataclass
 
@@ -115,6 +116,30 @@ async def test_the_size_of_a_context_is_that_of_all_of_it() -> None:
         done = await runner.execute.aio("w")
 
     assert done.status is WorkflowStatus.FAILED
+    assert (done.error_message or "").startswith("task 'second': TooLargeError: the context")
+    assert list(done.final_context) == ["first"]
+
+
+async def test_the_size_of_a_context_counts_what_others_merged_while_a_task_ran() -> None:
+    gate = asyncio.Event()
+    with Registry() as registry, Workflow("w"):
+
+        @task()
+        async def first(context: Context) -> None:
+            context["first"] = "x" * 60
+
+        @task()
+        async def second(context: Context) -> None:
+            await gate.wait()
+            context["second"] = "x" * 60
+
+        @task(dependencies=["first"])
+        async def opens() -> None:
+            gate.set()
+
+    async with Runner(":memory:", registry=registry, limits=SizeLimits(100, 100)) as runner:
+        done = await runner.execute.aio("w")
+
     assert (done.error_message or "").startswith("task 'second': TooLargeError: the context")
     assert list(done.final_context) == ["first"]
 

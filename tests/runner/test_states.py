@@ -114,7 +114,7 @@ async def test_what_a_condition_that_raised_changed_is_undone(
     registry = summing(kind(30, fail_at=7))
     async with Runner(":memory:", registry=registry) as runner:
         execution = await runner.start.aio("w")
-        for number in (10, 7, 10, 7):
+        for number in (10, 7, 7, 7, 10):
             await runner.send_event.aio("number", number)
         before = await runs(execution)
         await runner.send_event.aio("number", 10)

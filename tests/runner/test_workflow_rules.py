@@ -167,12 +167,14 @@ async def test_a_rule_that_raises_is_not_met_and_what_it_changed_is_undone(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with Runner(":memory:", registry=declared()) as runner:
-        await runner.add_workflow_rule.aio("started", WorkflowRule(Sums(20, fail_at=7)))
-        for number in (10, 7, 10):
+        await runner.add_workflow_rule.aio("started", WorkflowRule(Sums(30, fail_at=7)))
+        for number in (10, 7, 7, 7, 10):
             await runner.send_event.aio("number", number)
-        found = await started(runner)
+        before = await started(runner)
+        await runner.send_event.aio("number", 10)
+        after = await started(runner)
 
-    assert len(found) == 1
+    assert (len(before), len(after)) == (0, 1)
     assert "condition of workflow rule 'rule-1' in workflow 'started'" in caplog.text
 
 
