@@ -32,6 +32,8 @@ POINTS: Final = frozenset(
         "migration.before",
         "store.append.after",
         "store.append.before",
+        "store.change.after",
+        "store.change.before",
         "store.claim.after",
         "store.claim.before",
         "store.commit.after",

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from asyncflow._core.state import Head, TaskState
-from asyncflow._model.record import EventRecord
+from asyncflow._model.record import EventRecord, LogRecord
 from asyncflow._model.status import ExecutionType, TaskStatus, WorkflowStatus
 from asyncflow._store.batch import (
     Batch,
@@ -45,6 +45,10 @@ def fact(kind: str) -> FactWrite:
 
 def task(name: str, number: int = 1, status: TaskStatus = TaskStatus.QUEUED) -> TaskWrite:
     return TaskWrite(TaskState(name, number, 1, status, begin=NOON))
+
+
+def line(execution: int, text: str, task_name: str = "t", number: int = 1) -> LogRecord:
+    return LogRecord(execution, task_name, number, 1, NOON, 20, text)
 
 
 async def start(

@@ -15,19 +15,25 @@ from asyncflow._store.batch import (
     InboxItem,
     Letter,
     Receipt,
+    SetEnabled,
 )
 from asyncflow._store.protocol import Store
 from asyncflow._store.queries import (
     ContextOf,
+    DisabledWorkflows,
     Events,
     ExecutionByName,
     Executions,
     Facts,
     Inbox,
+    LastOffset,
     Query,
     Runners,
     StoredExecutions,
     TaskExecutions,
+    TaskLogs,
+    WorkflowCells,
+    WorkflowRules,
 )
 from asyncflow.errors import FencedError, StoreError
 from tests.store.samples import (
@@ -38,6 +44,7 @@ from tests.store.samples import (
     event,
     fact,
     letter,
+    line,
     new,
     runner,
     start,
@@ -54,6 +61,11 @@ EVERYTHING: tuple[Query[Any], ...] = (
     Runners(),
     StoredExecutions((1, 2, 3)),
     Facts(1),
+    LastOffset(),
+    WorkflowCells("default", "release"),
+    DisabledWorkflows(),
+    WorkflowRules(),
+    TaskLogs(1, "t", 1),
 )
 
 
@@ -80,12 +92,15 @@ async def test_a_batch_that_is_refused_changes_nothing(store: Store) -> None:
     await store.append([letter("Told", a)])
     (item,) = await store.read(Inbox("r1"))
     before = await everything(store)
-    write = ExecutionWrite(a, ENDED, (task("t"),), {"k": "1"}, (fact("F"),), "print-2")
+    cells = {"n": "1"}
+    write = ExecutionWrite(a, ENDED, (task("t"),), {"k": "1"}, (fact("F"),), "print-2", cells)
     made = ExecutionWrite(new("b"))
     gone = ExecutionWrite(99, RUNNING)
+    kept = {("default", "release", "n"): "1"}
+    whole = Batch(fence, (write, made, gone), (event("e"),), (item.id,), kept, (line(a, "x"),))
 
     with pytest.raises(StoreError, match="99"):
-        await store.commit(Batch(fence, (write, made, gone), (event("e"),), (item.id,)))
+        await store.commit(whole)
     with pytest.raises(StoreError, match="98"):
         await store.commit(Batch(fence, (write, made), (event("e", execution=98),)))
     with pytest.raises(FencedError, match="r2"):
@@ -128,6 +143,7 @@ VERBS: list[tuple[str, Verb]] = [
     ("commit", lambda store, fence: store.commit(Batch(fence, (ExecutionWrite(new("z")),)))),
     ("append", lambda store, _: store.append([letter("Told", None, event("e"))])),
     ("claim", lambda store, fence: store.claim(fence, ["r2"], None, 10)),
+    ("change", lambda store, _: store.change(SetEnabled("default", "release", False))),
 ]
 
 

@@ -95,10 +95,9 @@ def _matches(event: EventRecord, query: Events) -> bool:
 
 
 def _last_offset(tables: Tables, query: LastOffset) -> int:
-    if query.until is None:
-        return tables.last_offset
     until = query.until
-    found = (offset for offset, e in reversed(tables.events.items()) if e.create_time <= until)
+    newest = reversed(tables.events.items())  # the last one given may be deleted
+    found = (offset for offset, e in newest if until is None or e.create_time <= until)
     return next(found, 0)
 
 

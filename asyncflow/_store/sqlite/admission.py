@@ -3,8 +3,14 @@
 import json
 import sqlite3
 from collections.abc import Sequence
+from typing import Final
 
 from asyncflow._store.batch import NewExecution, Refused
+
+CAUSED: Final = (
+    "SELECT namespace, workflow, cause FROM execution "
+    "WHERE cause IS NOT NULL AND cause IN (SELECT value FROM json_each(?))"
+)
 
 
 class Admission:
@@ -49,8 +55,4 @@ def _names(db: sqlite3.Connection, new: Sequence[NewExecution]) -> set[str]:
 
 
 def _caused(db: sqlite3.Connection, causes: Sequence[int]) -> set[tuple[str, str, int]]:
-    sql = (
-        "SELECT namespace, workflow, cause FROM execution "
-        "WHERE cause IS NOT NULL AND cause IN (SELECT value FROM json_each(?))"
-    )
-    return {(row[0], row[1], row[2]) for row in db.execute(sql, (json.dumps(causes),))}
+    return {(row[0], row[1], row[2]) for row in db.execute(CAUSED, (json.dumps(causes),))}

@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 
 Value = str | int | None
 
-# Fixed, so that the statements stay prepared; SQLite takes 32,766 values, a row has up to 16.
+# Fixed, so that the statements stay prepared; SQLite takes 32,766 values, a row has up to 17.
 _SIZES = (512, 128, 32, 8, 2, 1)
 
 

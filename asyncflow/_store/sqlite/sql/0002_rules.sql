@@ -1,9 +1,11 @@
 -- Users' states, workflow rules, disabled workflows, the logs of tasks, and what they measured.
 
--- The event that started an execution: one event starts a workflow at most once.
-ALTER TABLE execution ADD COLUMN cause INTEGER REFERENCES event ("offset");
+-- The offset of the event that started an execution: one event starts a workflow at most once.
+-- No reference: an event that is deleted with its own workflow still must not start this one again.
+ALTER TABLE execution ADD COLUMN cause INTEGER;
 
-CREATE UNIQUE INDEX execution_cause ON execution (namespace, workflow, cause)
+-- The event is first, because it is what admission has: all workflows that it started are together.
+CREATE UNIQUE INDEX execution_cause ON execution (cause, namespace, workflow)
 WHERE cause IS NOT NULL;
 
 ALTER TABLE task_execution ADD COLUMN metrics TEXT;
