@@ -16,6 +16,8 @@ from asyncflow._model.condition import (
 from asyncflow._model.context import Context
 from asyncflow._model.event import Event
 from asyncflow._model.execution import TaskExecution, TaskExecutionKey, WorkflowExecution
+from asyncflow._model.listener import ListenerProcessor
+from asyncflow._model.log import LogLine
 from asyncflow._model.operator import Operator, OperatorConfigItem
 from asyncflow._model.record import RuleRecord
 from asyncflow._model.registry import Registry
@@ -35,16 +37,19 @@ from asyncflow._model.workflow import (
     WorkflowBuilder,
     WorkflowContextManager,
 )
+from asyncflow._operators.bash import BashOperator
 from asyncflow._operators.python import PythonOperator, task
 from asyncflow._runner.runner import Runner
 from asyncflow.errors import (
     AsyncflowError,
+    BashError,
     DefinitionError,
     DuplicateTaskError,
     ExecutionExistsError,
     ExecutionNotFoundError,
     ExecutionParkedError,
     FencedError,
+    ListenerNotFoundError,
     NotFoundError,
     RuleNotFoundError,
     StoreError,
@@ -64,6 +69,8 @@ from asyncflow.errors import (
 
 __all__ = [
     "AsyncflowError",
+    "BashError",
+    "BashOperator",
     "Client",
     "Clock",
     "Condition",
@@ -78,6 +85,9 @@ __all__ = [
     "FencedError",
     "JsonValue",
     "LargeValueWarning",
+    "ListenerNotFoundError",
+    "ListenerProcessor",
+    "LogLine",
     "MeetAllCondition",
     "MeetAnyCondition",
     "NotFoundError",

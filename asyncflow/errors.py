@@ -9,13 +9,15 @@ AsyncflowError
 │   ├── WorkflowNotFoundError    no workflow of that name is declared
 │   ├── TaskNotFoundError        the workflow has no task of that name
 │   ├── ExecutionNotFoundError   the store has no workflow execution of that name
-│   └── RuleNotFoundError        the workflow has no workflow rule of that name
+│   ├── RuleNotFoundError        the workflow has no workflow rule of that name
+│   └── ListenerNotFoundError    no listener of that id listens
 ├── ExecutionExistsError         (ValueError) an execution of that name is stored already
 ├── ExecutionParkedError         the execution waits for a definition that is gone
 ├── WorkflowDisabledError        new executions of the workflow are refused
 ├── WorkflowInUseError           the workflow has executions that have not ended
 ├── TooLargeError                (ValueError) a value is over the size that a store accepts
 ├── WaitTimeoutError             (TimeoutError) the thing waited for did not come in time
+├── BashError                    (ChildProcessError) a command of a BashOperator failed
 └── StoreError                   (OSError) the store cannot keep what it should
     ├── StoreLocationError       (ValueError) the address names no database that can be opened
     ├── StoreVersionError        the database was written by a newer asyncflow
@@ -25,6 +27,8 @@ AsyncflowError
 `TaskStopped` stands outside the tree: it is a `BaseException`, because it ends a task that was
 told to stop and must pass through the task's own ``except Exception``.
 """
+
+import signal
 
 
 class AsyncflowError(Exception):
@@ -115,6 +119,18 @@ class RuleNotFoundError(NotFoundError):
         )
 
 
+class ListenerNotFoundError(NotFoundError):
+    """No listener of that id listens."""
+
+    def __init__(self, listener: str) -> None:
+        """Name what was asked for."""
+        self.listener = listener
+        super().__init__(
+            f"no listener {listener!r} listens here: it was unregistered, its task has ended, "
+            "or it was registered with another client"
+        )
+
+
 class ExecutionExistsError(AsyncflowError, ValueError):
     """A workflow execution of that name is stored already."""
 
@@ -185,6 +201,18 @@ class WaitTimeoutError(AsyncflowError, TimeoutError):
     """What was waited for did not come in time; it may still come later."""
 
 
+class BashError(AsyncflowError, ChildProcessError):
+    """A command of a `BashOperator` ended with a return code other than 0, or by a signal."""
+
+    def __init__(self, returncode: int, tail: tuple[str, ...]) -> None:
+        """Note how it ended, negative for a signal, and the last lines that it wrote."""
+        self.returncode = returncode
+        self.tail = tail
+        shown = "".join(f"\n  {_shortened(line)}" for line in tail)
+        after = f"; its last lines:{shown}" if tail else "; it wrote nothing"
+        super().__init__(f"the command ended {ending(returncode)}{after}")
+
+
 class StoreError(AsyncflowError, OSError):
     """The store cannot keep what it should; what was being written is not stored."""
 
@@ -217,3 +245,18 @@ class FencedError(StoreError):
 
 class TaskStopped(BaseException):
     """Raised inside a task in a thread, at its next call into asyncflow after it was stopped."""
+
+
+def ending(returncode: int) -> str:
+    """Say how a process ended."""
+    if returncode >= 0:
+        return f"with return code {returncode}"
+    try:
+        return f"by {signal.Signals(-returncode).name}"
+    except ValueError:  # a real-time signal has no name
+        return f"by signal {-returncode}"
+
+
+def _shortened(line: str) -> str:
+    longest = 400  # twenty of them fit into what is kept of an error's text
+    return line if len(line) <= longest else f"{line[:longest]}..."

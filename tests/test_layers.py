@@ -76,7 +76,7 @@ def test_bare_tasks_are_made_in_two_places_only() -> None:
 
 CORE, STORE, RUNNER = "asyncflow/_core/a.py", "asyncflow/_store/a.py", "asyncflow/_runner/a.py"
 MODEL, CLIENT, HOME = "asyncflow/_model/a.py", "asyncflow/_client/a.py", "asyncflow/_home.py"
-BODIES, PYDANTIC = "asyncflow/_runner/bodies.py", "asyncflow/_model/value.py"
+BODIES, PYDANTIC = "asyncflow/_client/bodies.py", "asyncflow/_model/value.py"
 PORT, THREAD = "asyncflow/_model/port.py", "asyncflow/_operators/threads.py"
 BAD: tuple[tuple[Rule, str, str], ...] = (
     (imports_point_down, CORE, "from asyncflow._store.batch import Batch"),

@@ -8,19 +8,26 @@ from contextlib import asynccontextmanager
 from os import PathLike
 
 from asyncflow._client.events import Envelopes
+from asyncflow._client.listeners import Listeners
 from asyncflow._client.plans import Plans
 from asyncflow._clock import Clock, SystemClock
 from asyncflow._dual import DualContext
 from asyncflow._home import Home
 from asyncflow._model.naming import execution_name
 from asyncflow._model.port import Port, announce, withdraw
-from asyncflow._model.record import ExecutionRecord, TaskExecutionRecord
+from asyncflow._model.record import ExecutionRecord, LogRecord, TaskExecutionRecord
 from asyncflow._model.registry import Registry, current_registry
 from asyncflow._model.status import WorkflowStatus
 from asyncflow._model.value import SizeLimits
 from asyncflow._store.locate import open_store
 from asyncflow._store.protocol import Store
-from asyncflow._store.queries import ContextOf, ExecutionByName, Executions, TaskExecutions
+from asyncflow._store.queries import (
+    ContextOf,
+    ExecutionByName,
+    Executions,
+    TaskExecutions,
+    TaskLogs,
+)
 from asyncflow.errors import ExecutionNotFoundError
 
 
@@ -42,6 +49,7 @@ class ClientBase(DualContext, Port):
         self._limits = limits if limits is not None else SizeLimits()
         self._envelopes = Envelopes(self._limits)
         self._plans = Plans()
+        self._listeners = Listeners(self._store, self._clock)
         self._home = Home(self._session, type(self).__name__)
 
     def __home__(self) -> Home:
@@ -72,6 +80,7 @@ class ClientBase(DualContext, Port):
                 yield
             finally:
                 withdraw(self)
+                await self._listeners.close()
         finally:
             await self._store.close()
 
@@ -97,6 +106,12 @@ class ClientBase(DualContext, Port):
     async def find_task_executions(self, execution: int) -> tuple[TaskExecutionRecord, ...]:
         """Return every run of every task of an execution, oldest first."""
         return await self._store.read(TaskExecutions(execution))
+
+    async def find_logs(
+        self, execution: int, task_name: str, sequence_number: int, *, after: int, limit: int
+    ) -> tuple[LogRecord, ...]:
+        """Return lines that one run of a task logged, in order, those after an id."""
+        return await self._store.read(TaskLogs(execution, task_name, sequence_number, after, limit))
 
     async def find_context(self, execution: int) -> Mapping[str, str]:
         """Return the merged context of an execution, JSON text by key."""

@@ -5,7 +5,7 @@ What it starts belongs to nobody until a runner that has the workflow takes it.
 
 import uuid
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from asyncflow._client.workflows import WorkflowCalls
@@ -26,7 +26,7 @@ from asyncflow._model.record import ExecutionRecord
 from asyncflow._model.status import ExecutionType, WorkflowStatus
 from asyncflow._model.value import byte_size
 from asyncflow._model.workflow import Workflow
-from asyncflow._store.batch import Batch, ExecutionWrite, Letter, NewExecution, Refused
+from asyncflow._store.batch import Batch, Cause, ExecutionWrite, Letter, NewExecution, Refused
 from asyncflow._store.fact_text import fact_body
 from asyncflow.errors import (
     AsyncflowError,
@@ -157,7 +157,7 @@ class ExecutionCalls(WorkflowCalls):
         self, workflow: Workflow, texts: Mapping[str, str], name: str | None
     ) -> ExecutionRecord:
         """Store an execution that nobody owns."""
-        row = self._row(self._plans.of(workflow), name)
+        row = new_execution(self._plans.of(workflow), name, self._clock.now())
         head = ExecutionState.new(self._plans.of(workflow), {}).head
         batch = Batch(executions=(ExecutionWrite(row, head, context=dict(texts)),))
         receipt = await self._store.commit(batch)
@@ -165,18 +165,6 @@ class ExecutionCalls(WorkflowCalls):
         if isinstance(made, Refused):
             raise refusal(made, row)
         return await self._existing(row.name)
-
-    def _row(self, plan: Plan, name: str | None) -> NewExecution:
-        if name is None:
-            name = f"{plan.workflow}-{uuid.uuid4().hex[:12]}"
-        return NewExecution(
-            name=execution_name(name),
-            workflow=plan.workflow,
-            namespace=plan.namespace,
-            execution_type=ExecutionType.MANUAL,
-            created=self._clock.now(),
-            fingerprint=plan.fingerprint,
-        )
 
     def _texts(self, context: Mapping[str, object] | None) -> dict[str, str]:
         """Return a context as it is stored, if it can be."""
@@ -202,6 +190,28 @@ class ExecutionCalls(WorkflowCalls):
         if record.parked_reason is not None and not record.stopping and not record.status.final:
             raise ExecutionParkedError(name, record.parked_reason)
         return record if record.status.final else None
+
+
+def new_execution(
+    plan: Plan,
+    name: str | None,
+    created: datetime,
+    *,
+    kind: ExecutionType = ExecutionType.MANUAL,
+    cause: Cause | None = None,
+) -> NewExecution:
+    """Return an execution that is to get a row; without a name one is made."""
+    if name is None:
+        name = f"{plan.workflow}-{uuid.uuid4().hex[:12]}"
+    return NewExecution(
+        name=execution_name(name),
+        workflow=plan.workflow,
+        namespace=plan.namespace,
+        execution_type=kind,
+        created=created,
+        fingerprint=plan.fingerprint,
+        cause=cause,
+    )
 
 
 def refusal(why: Refused, row: NewExecution) -> AsyncflowError:

@@ -190,7 +190,8 @@ def _end_attempt(draft: Draft, fact: TaskEnded) -> None:
     if task.status is TaskStatus.STOPPING:
         # Whatever the body made of it: it was told to stop, and a later run may
         # already count on its having changed nothing.
-        stopped = Outcome(TaskStatus.STOPPED, abandoned=fact.outcome.abandoned)
+        ended = fact.outcome
+        stopped = Outcome(TaskStatus.STOPPED, abandoned=ended.abandoned, metrics=ended.metrics)
         draft.finish(task, stopped)
     elif task.status is TaskStatus.QUEUED or task.status is TaskStatus.RUNNING:
         if fact.outcome.status is TaskStatus.SUCCESS:

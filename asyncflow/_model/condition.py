@@ -141,10 +141,7 @@ class MeetAllCondition(_Composite):
 
     def _amount(self, found: Mapping[int, bool], context: Context) -> bool:
         state = context.get_state(ValueStateDescriptor(self.name))
-        kept = cast("list[int] | None", state.value())
-        before = (
-            {each for each in kept if isinstance(each, int)} if isinstance(kept, list) else set()
-        )
+        before = set(cast("list[int]", state.value() or []))
         met = {number for number in before if number not in found}
         met |= {number for number, said in found.items() if said}
         complete = met >= set(range(len(self.conditions)))

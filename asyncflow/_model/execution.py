@@ -3,14 +3,21 @@
 They hold no live state: `WorkflowExecution.refresh` looks again.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import InitVar, dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, cast
 
-from asyncflow._dual import Page, dual_classmethod, dual_iterator_classmethod, dual_method
+from asyncflow._dual import (
+    Page,
+    dual_classmethod,
+    dual_iterator,
+    dual_iterator_classmethod,
+    dual_method,
+)
 from asyncflow._home import Home
 from asyncflow._model.duration import parse_duration
+from asyncflow._model.log import LogLine
 from asyncflow._model.naming import storable_name
 from asyncflow._model.port import Port, current_port
 from asyncflow._model.record import ExecutionRecord, TaskExecutionRecord
@@ -19,45 +26,74 @@ from asyncflow._model.value import JsonValue, from_json_text
 from asyncflow.errors import UsageError
 
 LARGEST_PAGE: Final = 10_000
-"""Executions that a listing fetches at once, however many were asked for."""
+"""Executions, or lines, that a listing fetches at once, however many were asked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskExecutionKey:
-    """What identifies a task execution: seed 002's class and field names."""
+    """What identifies a task execution; as text ``"{execution}_{task}_{n}"``."""
 
     workflow_execution_id: int
     task_name: str
     seq_num: int
 
+    def __str__(self) -> str:
+        """Return it as one word."""
+        return f"{self.workflow_execution_id}_{self.task_name}_{self.seq_num}"
+
+
+class _Asking:
+    """Keeps who is asked for more out of the fields, so that `dataclasses.asdict` gives data."""
+
+    __slots__ = ("_port",)
+
 
 @dataclass(frozen=True, slots=True)
-class TaskExecution:
+class TaskExecution(_Asking):
     """One run of a task in a workflow execution; a retry belongs to the same run.
+
+    One that no client gave finds its client as `WorkflowExecution.get` does.
 
     Attributes:
         sequence_number: the n-th run of the task in this execution, from 1.
         try_number: the attempt it is at, from 1; one that a crash cut short counts.
         begin_date: when its first attempt began, aware, UTC; None before.
         end_date: when it ended for good.
+        id: the number of its row.
         result: the JSON value that it returned, None if nothing.
         error_message: ``"ValueError: text"`` of its last attempt, if that failed.
         traceback: of the same error.
         abandoned: it was stopped and its thread did not end; the late result was refused.
+        metrics: what its operator said of its last attempt; empty if nothing.
     """
 
     workflow_execution_id: int
     task_name: str
     sequence_number: int
-    try_number: int
     execution_type: ExecutionType
-    status: TaskStatus
-    begin_date: datetime | None
-    end_date: datetime | None
-    result: JsonValue
-    error_message: str | None
-    traceback: str | None
-    abandoned: bool
+    begin_date: datetime | None = None
+    end_date: datetime | None = None
+    status: TaskStatus = TaskStatus.INIT
+    id: int | None = None
+    try_number: int = 1
+    result: JsonValue = field(default=None, hash=False)
+    error_message: str | None = None
+    traceback: str | None = None
+    abandoned: bool = False
+    metrics: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue], hash=False)
+    port: InitVar[Port | None] = None
+
+    def __post_init__(self, port: Port | None) -> None:
+        """Note who is asked for more."""
+        object.__setattr__(self, "_port", port)
+
+    def __home__(self) -> Home:
+        """Return where its coroutines run."""
+        return self._asked("TaskExecution").__home__()
+
+    def _asked(self, call: str) -> Port:
+        port: Port | None = getattr(self, "_port", None)  # a copy has no port
+        return current_port(call) if port is None else port
 
     @property
     def key(self) -> TaskExecutionKey:
@@ -65,8 +101,9 @@ class TaskExecution:
         return TaskExecutionKey(self.workflow_execution_id, self.task_name, self.sequence_number)
 
     @classmethod
-    def of(cls, record: TaskExecutionRecord) -> "TaskExecution":
-        """Return what the record says, its result decoded."""
+    def of(cls, record: TaskExecutionRecord, port: Port | None = None) -> "TaskExecution":
+        """Return what the record says, its result decoded; ``port`` is asked for more."""
+        metrics = {} if record.metrics is None else from_json_text(record.metrics)
         return cls(
             workflow_execution_id=record.execution,
             task_name=record.task_name,
@@ -80,7 +117,31 @@ class TaskExecution:
             error_message=record.error,
             traceback=record.traceback,
             abandoned=record.abandoned,
+            metrics=cast("Mapping[str, JsonValue]", metrics),
+            id=record.id,
+            port=port,
         )
+
+    @dual_iterator
+    async def logs(
+        self, cursor: "tuple[Port, int] | None", /, limit: int = 1000
+    ) -> "Page[LogLine, tuple[Port, int]]":
+        """Iterate over what it has logged so far, in order; ``limit`` is the size of a page.
+
+        A line is on disk 100 ms after it was logged, and before its attempt's end.
+        """
+        size = page_size(limit)
+        port, after = (self._asked("TaskExecution.logs"), 0) if cursor is None else cursor
+        records = await port.find_logs(
+            self.workflow_execution_id,
+            self.task_name,
+            self.sequence_number,
+            after=after,
+            limit=size,
+        )
+        lines = [LogLine.of(record) for record in records]
+        last = records[-1].id if len(records) == size else None
+        return Page(lines, None if last is None else (port, last))
 
 
 class WorkflowExecution:
@@ -121,6 +182,11 @@ class WorkflowExecution:
     def name(self) -> str:
         """Its name, unique in the store; the ``run_name`` of its events."""
         return self._record.name
+
+    @property
+    def workflow_id(self) -> str:
+        """What identifies its workflow in the namespace: the workflow's name."""
+        return self._record.workflow
 
     @property
     def workflow_name(self) -> str:
@@ -213,7 +279,7 @@ class WorkflowExecution:
     async def task_executions(self) -> list[TaskExecution]:
         """Return every run of each of its tasks, in the order of their first start."""
         records = await self._port.find_task_executions(self.id)
-        return [TaskExecution.of(record) for record in records]
+        return [TaskExecution.of(record, self._port) for record in records]
 
     @dual_method
     async def wait(self, timeout: str | float | timedelta | None = None) -> "WorkflowExecution":
@@ -261,6 +327,14 @@ async def snapshot(port: Port, record: ExecutionRecord) -> WorkflowExecution:
     return WorkflowExecution(port, record, context)
 
 
+def page_size(limit: int) -> int:
+    """Return how many items a listing fetches at once."""
+    if type(limit) is not int or limit < 1:
+        text = f"limit is a whole number, at least 1, not {limit!r}"
+        raise UsageError(text)
+    return min(limit, LARGEST_PAGE)
+
+
 async def executions_page(
     port: Port,
     place: ListingPlace | None,
@@ -271,10 +345,7 @@ async def executions_page(
     limit: int,
 ) -> Page[WorkflowExecution, ListingPlace]:
     """Return one page of executions, newest first."""
-    if type(limit) is not int or limit < 1:
-        text = f"limit is a whole number, at least 1, not {limit!r}"
-        raise UsageError(text)
-    size = min(limit, LARGEST_PAGE)
+    size = page_size(limit)
     place = place or ListingPlace(port, _statuses(status))
     records = await port.find_executions(
         namespace=None if namespace is None else storable_name(namespace, "a namespace"),

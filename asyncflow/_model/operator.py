@@ -177,7 +177,11 @@ class Operator(ABC):
     def get_metrics(
         self, context: Context
     ) -> Mapping[str, object] | Awaitable[Mapping[str, object]]:
-        """Return figures about the work. This version does not ask for them yet."""
+        """Return figures about the work: names and JSON values, kept as the run's `metrics`.
+
+        Called once when an attempt has ended, also if it failed or was stopped; it may take 5 s.
+        An error in it is logged and changes nothing else.
+        """
         return {}
 
     # --- rules ---

@@ -4,14 +4,16 @@
 called in, else the only one that is open.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import count
 from typing import Final, Protocol
 
 from asyncflow._home import Home
-from asyncflow._model.record import EventRecord, ExecutionRecord, TaskExecutionRecord
+from asyncflow._model.listener import ListenerProcessor
+from asyncflow._model.record import EventRecord, ExecutionRecord, LogRecord, TaskExecutionRecord
 from asyncflow._model.status import WorkflowStatus
 from asyncflow.errors import TaskStopped, UsageError
 
@@ -52,6 +54,12 @@ class Port(Protocol):
         """Return the merged context of an execution, JSON text by key."""
         ...
 
+    async def find_logs(
+        self, execution: int, task_name: str, sequence_number: int, *, after: int, limit: int
+    ) -> tuple[LogRecord, ...]:
+        """Return lines that one run of a task logged, in order, those after an id."""
+        ...
+
     async def await_end(self, name: str, timeout: timedelta | None) -> ExecutionRecord:
         """Return an execution once it has ended."""
         ...
@@ -60,8 +68,27 @@ class Port(Protocol):
         """Return once the wish to stop an execution is on disk."""
         ...
 
-    async def publish(self, event: EventRecord) -> EventRecord:
-        """Store an event, tell those who hear it, and return it with its offset."""
+    async def find_events(self, wanted: "EventFilter", limit: int) -> tuple[EventRecord, ...]:
+        """Return events in order of offset."""
+        ...
+
+    async def listen(self, wish: "ListenerWish") -> str:
+        """Let a listener hear events from now on, and return its id."""
+        ...
+
+    async def stop_listening(self, listener_id: str) -> None:
+        """Return once a listener has ended, after its current batch."""
+        ...
+
+    def end_listeners(self, scope: "TaskScope") -> None:
+        """End the listeners that a task has left behind, each after its current batch."""
+        ...
+
+    async def publish(self, event: EventRecord, *, by_task: bool = False) -> EventRecord:
+        """Store an event, tell those who hear it, and return it with its offset.
+
+        Workflow rules hear what a task says to its own execution, not what others say to it.
+        """
         ...
 
     async def publish_from(
@@ -69,6 +96,42 @@ class Port(Protocol):
     ) -> EventRecord:
         """Publish an event of a task to its own workflow execution."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events are meant: ``begin`` and ``since`` exclusive, ``end`` and ``until`` inclusive.
+
+    ``begin`` and ``end`` are offsets, ``since`` and ``until`` are times; None leaves one out.
+    """
+
+    namespace: str | None = None
+    keys: frozenset[str] | None = None
+    sender: str | None = None
+    execution: int | None = None
+    begin: int = 0
+    end: int | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerWish:
+    """What a listener is to hear, and for whom.
+
+    Attributes:
+        keys: None: every key.
+        begin: the offset after which it begins; None, and no ``since``: now.
+        since: the time after which it begins.
+        scope: of the task with which it ends; None: it ends with its client.
+    """
+
+    processor: ListenerProcessor
+    namespace: str
+    keys: frozenset[str] | None = None
+    begin: int | None = None
+    since: datetime | None = None
+    scope: "TaskScope | None" = None
 
 
 @dataclass(slots=True)
@@ -87,7 +150,11 @@ class StopSign:
 
 @dataclass(frozen=True, slots=True)
 class TaskScope:
-    """The task whose code runs here, and the client through which it asks."""
+    """The task whose code runs here, and the client through which it asks.
+
+    Attributes:
+        lines: numbers the lines that this attempt logs, also those of its threads.
+    """
 
     port: Port
     execution: int
@@ -97,6 +164,7 @@ class TaskScope:
     sequence_number: int
     try_number: int
     stop_sign: StopSign = field(default_factory=StopSign)
+    lines: Iterator[int] = field(default_factory=count, repr=False, compare=False)
 
     def check(self) -> None:
         """Raise `TaskStopped` if the task was told to stop: it should do nothing more."""

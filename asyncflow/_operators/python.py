@@ -14,6 +14,7 @@ from typing import Annotated, Any, Generic, ParamSpec, TypeVar, Union, Unpack, g
 from asyncflow._model.context import Context
 from asyncflow._model.operator import Operator, TaskOptions
 from asyncflow._operators.hooks import call
+from asyncflow._operators.isolation import Isolation, Target, run_apart
 from asyncflow.errors import DefinitionError
 
 P = ParamSpec("P")
@@ -22,6 +23,9 @@ R_co = TypeVar("R_co", covariant=True)
 
 class PythonOperator(Operator, Generic[P, R_co]):
     """A task that calls a function: ``async def`` on the runner's loop, ``def`` in a thread.
+
+    With ``isolation="process"`` a ``def`` is called in a process of its own, which can be killed.
+    It must stand at the top of a module, under its own name; that process imports the module.
 
     The function gets the `Context` if one of its parameters is annotated so or named ``context``,
     unless ``op_kwargs`` fills it; it takes up no place of ``op_args``.
@@ -33,10 +37,12 @@ class PythonOperator(Operator, Generic[P, R_co]):
         python_callable: the function.
         op_args: what is passed by position, after the documents of AIFlow.
         op_kwargs: what is passed by name.
+        isolation: where a ``def`` is called: in a ``"thread"`` or in a ``"process"``.
         options: see `task`.
 
     Raises:
-        DefinitionError: a parameter that nothing fills; and what `Operator` raises.
+        DefinitionError: a parameter that nothing fills, or a function or arguments that no other
+            process can be told; and what `Operator` raises.
     """
 
     def __init__(
@@ -46,6 +52,7 @@ class PythonOperator(Operator, Generic[P, R_co]):
         *,
         op_args: Sequence[object] = (),
         op_kwargs: Mapping[str, object] | None = None,
+        isolation: Isolation = "thread",
         **options: Unpack[TaskOptions],
     ) -> None:
         """Declare the task in the workflow whose block is open."""
@@ -61,6 +68,7 @@ class PythonOperator(Operator, Generic[P, R_co]):
         self._arguments = tuple(op_args)
         self._keywords = dict(op_kwargs or {})
         self._place = _context_place(name, python_callable, self._arguments, self._keywords)
+        self._target = Target.of(isolation, name, python_callable, self._arguments, self._keywords)
         super().__init__(name, **options)
         update_wrapper(self, python_callable, updated=())
 
@@ -70,19 +78,25 @@ class PythonOperator(Operator, Generic[P, R_co]):
 
     async def start(self, context: Context) -> object:
         """Call the function and return what it returns."""
-        arguments, keywords = _filled(self._arguments, self._keywords, self._place, context)
+        if self._target is not None:
+            return await run_apart(self._target, self._place, context)
+        arguments, keywords = filled(self._arguments, self._keywords, self._place, context)
         function: Callable[..., Any] = self.python_callable
         return await call(function, *arguments, **keywords)
 
 
 def task(
     id: str | None = None,  # noqa: A002  the spelling of the Cloacina documents
+    *,
+    isolation: Isolation = "thread",
     **options: Unpack[TaskOptions],
 ) -> Callable[[Callable[P, R_co]], PythonOperator[P, R_co]]:
     """Make a function a task of the workflow in whose block it stands.
 
     Args:
         id: the task's name; None takes the function's.
+        isolation: where a ``def`` runs: in a ``"thread"``, or in a ``"process"`` of its own, which
+            can be killed.
         options: those of `Operator`: ``dependencies`` (names or tasks that must have succeeded),
             ``retries`` and how they are spaced, ``timeout`` of one attempt, ``on_success(task_id,
             context)``, ``on_failure(task_id, error, context)``, ``idempotent``.
@@ -100,7 +114,7 @@ def task(
         if name is None:
             text = f"@task above {function!r}, which has no name: write @task(id=...)"
             raise DefinitionError(text)
-        return PythonOperator(name, function, **options)
+        return PythonOperator(name, function, isolation=isolation, **options)
 
     return declare
 
@@ -121,7 +135,7 @@ def _context_place(
     except ValueError:  # a function in C that does not tell
         return None
     place = _found(parameters, len(arguments), keywords)
-    given = _filled(arguments, keywords, place, None)
+    given = filled(arguments, keywords, place, None)
     try:
         inspect.Signature(parameters).bind(*given[0], **given[1])
     except TypeError as error:
@@ -133,13 +147,13 @@ def _context_place(
     return place
 
 
-def _filled(
+def filled(
     arguments: tuple[object, ...],
     keywords: Mapping[str, object],
     place: int | str | None,
     context: Context | None,
 ) -> tuple[tuple[object, ...], Mapping[str, object]]:
-    """Return arguments with the context in its place."""
+    """Return arguments with the context in its place; for the engine."""
     if isinstance(place, int):
         return (*arguments[:place], context, *arguments[place:]), keywords
     return arguments, keywords if place is None else {**keywords, place: context}

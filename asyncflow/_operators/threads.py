@@ -51,14 +51,14 @@ async def in_thread(function: Callable[[], T]) -> T:
             working = False
 
     try:
-        async with _slot():
+        async with slot():
             return await work_in_thread(work)
     finally:
         sign.abandoned = sign.abandoned or working
 
 
 @asynccontextmanager
-async def _slot() -> AsyncGenerator[None]:
+async def slot() -> AsyncGenerator[None]:
     """Hold one of the slots; the time that an attempt has stands still until there is one."""
     slots, place = SLOTS.get(), object()
     if slots is None:

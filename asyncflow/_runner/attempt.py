@@ -34,6 +34,8 @@ class Attempt:
         stopper: calls a user's `stop`, while that works.
         begun: its body is on the loop, and can be cancelled.
         stopping: it was told to stop.
+        unmeasured: its operator is to be asked for metrics, once its work has ended.
+        over: its work ended after it was told to stop, and there is nothing left to cancel.
         dropped: its runner shuts down; its end is nobody's to tell, the next owner starts it anew.
     """
 
@@ -47,6 +49,8 @@ class Attempt:
     patience: Timer | None = None
     begun: bool = False
     stopping: bool = False
+    unmeasured: bool = False
+    over: bool = False
     dropped: bool = False
     base: Mapping[str, str] = field(default_factory=dict[str, str])
 

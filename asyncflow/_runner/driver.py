@@ -8,30 +8,31 @@ through the judge.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Final, Protocol, assert_never
+from typing import Final, Protocol
 
 from asyncflow._client.executions import refusal
+from asyncflow._client.listeners import Sent
 from asyncflow._clock import Clock
 from asyncflow._core.commands import Command
-from asyncflow._core.decide import decide, standing
-from asyncflow._core.facts import EventSent, StopRequested
+from asyncflow._core.decide import standing
 from asyncflow._failpoint import hit
-from asyncflow._runner.judge import Judge, Pending
+from asyncflow._runner.desk import Desk
+from asyncflow._runner.judge import Judge
 from asyncflow._runner.live import (
     Entry,
+    Heard,
     LiveExecution,
     Publication,
-    Receivers,
     Told,
     Undeliverable,
-    Verdicts,
     Wanted,
 )
+from asyncflow._runner.logs import TaskLog
 from asyncflow._runner.reread import reread
-from asyncflow._runner.work import Answer, Work
+from asyncflow._runner.rulebook import Rulebook
+from asyncflow._runner.work import Work
 from asyncflow._store.batch import Fence, Receipt, Refused
 from asyncflow._store.protocol import Store
 from asyncflow._timer import Timer
@@ -40,6 +41,7 @@ from asyncflow.errors import (
     FencedError,
     StoreError,
     UsageError,
+    WorkflowDisabledError,
 )
 
 logger = logging.getLogger(__name__)
@@ -49,8 +51,6 @@ MOST_AT_ONCE: Final = 512
 
 DECIDING: Final = 0.005
 """Seconds of deciding without giving the loop to others."""
-
-NO_VERDICTS: Final = Verdicts()
 
 RIDE: Final = timedelta(milliseconds=10)
 """How long a start that nobody listens for waits for a commit to ride with."""
@@ -74,7 +74,16 @@ class Driver:
     """
 
     def __init__(
-        self, store: Store, clock: Clock, fence: Fence, judge: Judge, dispatch: Dispatch
+        self,
+        store: Store,
+        clock: Clock,
+        fence: Fence,
+        dispatch: Dispatch,
+        *,
+        judge: Judge,
+        rulebook: Rulebook,
+        log: TaskLog,
+        listeners: Callable[[Iterable[Sent]], None],
     ) -> None:
         """Begin with no executions; `run` must be started in the runner's task group."""
         self.lives: dict[int, LiveExecution] = {}
@@ -82,9 +91,12 @@ class Driver:
         self._store = store
         self._clock = clock
         self._fence = fence
-        self._judge = judge
+        self._rulebook = rulebook
+        self._desk = Desk(judge, rulebook, self._first)
         self._dispatch = dispatch
-        self._receivers = Receivers()
+        self._log = log
+        log.wake = self._stir
+        self._tell_listeners = listeners
         self._inbox: deque[Entry] = deque()
         self._riding: deque[Told] = deque()
         self._ride: Timer | None = None
@@ -99,7 +111,7 @@ class Driver:
     def put(self, entry: Entry) -> None:
         """Append: the entry is answered in the order of coming, in one of the next transactions."""
         self.check()
-        if not isinstance(entry, Undeliverable) and entry.done is not None:
+        if not isinstance(entry, Heard | Undeliverable) and entry.done is not None:
             self._callers.add(entry.done)
             entry.done.add_done_callback(self._callers.discard)
         self._inbox.append(entry)
@@ -125,7 +137,7 @@ class Driver:
         """Come to work on an execution that has a row."""
         self.lives[live.id] = live
         self.names[live.name] = live
-        self._receivers.add(live)
+        self._desk.receivers.add(live)
 
     def close(self) -> None:
         """End `run` once everything that was appended is answered."""
@@ -178,7 +190,13 @@ class Driver:
     @property
     def _ready(self) -> bool:
         rides = self._riding and (self._ride is None or self._closing)
-        return bool(self._inbox or rides)
+        lines = self._log.due or (self._closing and self._log.waiting)
+        return bool(self._inbox or rides or lines)
+
+    def _first(self, entries: Sequence[Entry]) -> None:
+        """Append before everything else."""
+        self._inbox.extendleft(reversed(entries))
+        self._stir()
 
     def _set_off(self) -> None:
         self._ride = None
@@ -209,100 +227,17 @@ class Driver:
         work = Work()
         # Starts first: the end of the same attempt may be in the inbox already.
         while self._riding:
-            self._answer(work, self._riding.popleft())
+            self._desk.answer(work, self._riding.popleft())
         if self._ride is not None:
             self._ride.cancel()
             self._ride = None
         until = self._clock.monotonic() + DECIDING
         while self._inbox and len(work) < MOST_AT_ONCE and self._clock.monotonic() <= until:
-            self._open(work, self._inbox.popleft())
+            self._desk.open(work, self._inbox.popleft())
+        # Lines last: those of a task that ends in this transaction are all there.
+        work.logs = self._log.take()
         hit("driver.decide.after")
         return work
-
-    def _open(self, work: Work, entry: Entry) -> None:
-        match entry:
-            case Told():
-                self._tell(work, entry)
-            case Wanted():
-                self._begin(work, entry)
-            case Publication():
-                self._publish(work, entry)
-            case Undeliverable(letter):
-                work.taken.append(letter)
-                work.undeliverable.append(entry)
-            case _:
-                assert_never(entry)
-
-    def _begin(self, work: Work, wanted: Wanted) -> None:
-        live = wanted.live
-        work.entries.append(wanted)
-        decision = decide(live.plan, live.state, wanted.fact)
-        live.state.apply(decision)
-        answer = work.answers[live] = Answer(new=wanted.row)
-        answer.context.update(live.state.context)
-        work.answer(live, wanted.fact, decision)
-
-    def _publish(self, work: Work, publication: Publication) -> None:
-        """Store an event, and tell it to everybody who hears it."""
-        work.publications.append(publication)
-        if publication.offset is None:
-            work.storing.append(publication)
-        event = publication.event
-        if publication.confined is not None:
-            lives: tuple[LiveExecution, ...] = (publication.confined,)
-        else:
-            lives = self._receivers.of(event.namespace, event.key)
-        fact = EventSent(event.create_time, event.key)
-        for live in lives:
-            if event.key in live.plan.by_key:
-                publication.open += 1
-                self._tell(work, Told(live, fact, publication))
-        if publication.letter is not None and not publication.open:
-            work.taken.append(publication.letter)
-
-    def _tell(self, work: Work, told: Told) -> None:
-        """Answer a fact, unless the execution waits for a condition to be judged."""
-        if told.publication is not None and told.publication.refused:
-            return  # judged meanwhile, and not stored
-        if told.live.held is not None and told.verdicts is None and not _is_stop(told):
-            told.live.held.append(told)
-            return
-        if told.publication is not None and told.verdicts is None:
-            verdicts = self._judge.execution(told.live, told.publication.event)
-            if isinstance(verdicts, Pending):
-                told.live.held = deque()
-                self._judge.later(verdicts, lambda met: self._judged(told, met))
-                return
-            told.verdicts = verdicts
-        self._answer(work, told)
-
-    def _judged(self, told: Told, verdicts: Verdicts) -> None:
-        """Answer the event that was judged, then what its execution was told meanwhile."""
-        told.verdicts = verdicts
-        held, told.live.held = told.live.held or deque[Told](), None
-        self._inbox.extendleft(reversed([told, *held]))
-        self._stir()
-
-    def _answer(self, work: Work, told: Told) -> None:
-        live, fact, verdicts = told.live, told.fact, told.verdicts or NO_VERDICTS
-        work.entries.append(told)
-        if isinstance(fact, EventSent) and (verdicts.faults or verdicts.cells):
-            fact = replace(fact, faults=verdicts.faults, cells=verdicts.cells)
-        decision = decide(live.plan, live.state, fact, verdicts.met)
-        live.state.apply(decision)
-        work.answer(live, fact, decision)
-        if told.answered is not None:
-            told.answered()
-        if live.redefined and live in work.answers:
-            work.answers[live].fingerprint = live.plan.fingerprint
-            live.redefined = False
-        if told.letter is not None:
-            work.taken.append(told.letter)
-        publication = told.publication
-        if publication is not None:
-            publication.open -= 1
-            if publication.letter is not None and not publication.open:
-                work.taken.append(publication.letter)
 
     async def _commit(self, work: Work) -> None:
         try:
@@ -313,12 +248,14 @@ class Driver:
             await self._undo(work, error)
         else:
             self._pause = AFTER_ERROR[0]
+            self._log.stored()
             self._finish(work, receipt)
 
     def _finish(self, work: Work, receipt: Receipt) -> None:
         """It is on disk: act on it, and tell those who wait for that."""
         for publication, offset in zip(work.storing, receipt.offsets, strict=True):
             publication.offset = offset
+        self._tell_listeners(work.sent())
         refused = self._number(work, receipt)
         hit("driver.dispatch.before")
         for live, command in work.commands:
@@ -329,7 +266,7 @@ class Driver:
                 self._look_at(live)
         for entry in work.entries:
             self._acknowledge(entry, refused)
-        for publication in work.publications:
+        for publication in (*work.publications, *(each.publication for each in work.heard)):
             _confirm(publication)
         hit("driver.dispatch.after")
 
@@ -351,6 +288,8 @@ class Driver:
     ) -> None:
         if isinstance(entry, Told) and entry.publication is not None:
             _confirm(entry.publication)
+        if entry.done is None and isinstance(refused.get(entry.live), WorkflowDisabledError):
+            logger.warning("an event starts nothing: %s", refused[entry.live])
         if entry.done is None or entry.done.done():
             return
         if entry.live in refused:
@@ -367,13 +306,14 @@ class Driver:
     def _let_go(self, live: LiveExecution) -> None:
         self.lives.pop(live.id, None)
         self.names.pop(live.name, None)
-        self._receivers.remove(live)
+        self._desk.receivers.remove(live)
         live.wake()
 
     async def _undo(self, work: Work, error: StoreError) -> None:
         """Forget what could not be stored: tell callers, read states again, try the rest again."""
         logger.error("a transaction failed, %d facts wait: %s", len(work), error)
         again = work.refuse(error)
+        self._log.put_back(work.logs)
         while True:
             self._rest()
             await self._clock.pause(self._pause)
@@ -381,12 +321,13 @@ class Driver:
             self._pause = min(self._pause * 2, AFTER_ERROR[1])
             if await self._reread(work):
                 break
-        self._inbox.extendleft(reversed(again))
+        self._first(again)
 
     async def _reread(self, work: Work) -> bool:
         """Go on from what the store says is true; say whether it could be asked."""
         try:
             found = await reread(self._store, self._fence.runner, work.answers, self.lives)
+            await self._rulebook.reread(work.heard)
         except StoreError as error:
             logger.error("the store cannot be read: %s", error)  # noqa: TRY400  it repeats
             return False
@@ -397,11 +338,6 @@ class Driver:
                 self._dispatch(live, command)
             self._look_at(live)
         return True
-
-
-def _is_stop(told: Told) -> bool:
-    """Say whether it is a wish to stop, which does not wait for a condition to be judged."""
-    return isinstance(told.fact, StopRequested)
 
 
 def _refusal(error: BaseException) -> UsageError:

@@ -94,7 +94,7 @@ class Judge:
             return Verdicts()
         cells = Overlay(live.state.cells, self.limits)
         context = condition_context(live, cells)
-        return self.verdicts(Case(repr(live.name), _unstored(record), context, cells, questions))
+        return self.verdicts(Case(repr(live.name), unstored(record), context, cells, questions))
 
     def verdicts(self, case: Case) -> Verdicts | Pending:
         """Return what the conditions say, or what must be awaited to know; see `later`."""
@@ -155,7 +155,7 @@ class Judge:
         return answer
 
 
-def _unstored(record: EventRecord) -> Event:
+def unstored(record: EventRecord) -> Event:
     """Return an event as conditions see it, whether it came by letter and is stored or not."""
     return replace(Event.of(record), offset=None)
 

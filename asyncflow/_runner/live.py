@@ -10,6 +10,7 @@ from asyncflow._core.execution import ExecutionState
 from asyncflow._core.facts import Fact
 from asyncflow._core.plan import Plan
 from asyncflow._model.record import EventRecord
+from asyncflow._model.rule import WorkflowRule
 from asyncflow._model.workflow import Workflow
 from asyncflow._store.batch import NewExecution
 
@@ -92,6 +93,8 @@ class Publication:
         letter: the inbox item that brought it, already stored.
         open: answers that are still to be written.
         refused: it could not be stored, and nobody is to hear it any more.
+        for_workflows: whether workflow rules hear it: not if somebody outside sent it to one
+            execution.
     """
 
     event: EventRecord
@@ -101,6 +104,7 @@ class Publication:
     offset: int | None = None
     open: int = 0
     refused: bool = False
+    for_workflows: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,12 +143,52 @@ class Told:
 
 @dataclass(slots=True)
 class Wanted:
-    """A new execution, all but stored; ``done`` takes the error if its name is taken."""
+    """A new execution, all but stored; ``done``, if any, takes the error if it gets no row."""
 
     live: LiveExecution
     row: NewExecution
     fact: Fact
-    done: asyncio.Future[None]
+    done: asyncio.Future[None] | None = None
+
+
+@dataclass(slots=True)
+class LiveRule:
+    """A workflow rule of this process."""
+
+    name: str
+    rule: WorkflowRule
+    paused: bool = False
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class RuledWorkflow:
+    """A workflow that has rules in this process.
+
+    Attributes:
+        key: its namespace and its name.
+        rules: by name, in the order of their adding.
+        cells: users' states of the workflow, JSON text by name.
+        held: events that wait until a condition has been judged; None if none is being judged.
+    """
+
+    key: tuple[str, str]
+    rules: dict[str, LiveRule] = field(default_factory=dict[str, LiveRule])
+    cells: dict[str, str] = field(default_factory=dict[str, str])
+    held: "deque[Heard] | None" = None
+
+    def remember(self, cells: Mapping[str, str | None]) -> None:
+        """Change users' states."""
+        merged = {**self.cells, **cells}
+        self.cells = {name: text for name, text in merged.items() if text is not None}
+
+
+@dataclass(slots=True)
+class Heard:
+    """An event for the rules of a workflow; ``verdicts`` is None until they are judged."""
+
+    workflow: RuledWorkflow
+    publication: Publication
+    verdicts: Verdicts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,4 +198,4 @@ class Undeliverable:
     letter: int
 
 
-Entry: TypeAlias = Told | Wanted | Publication | Undeliverable
+Entry: TypeAlias = Told | Wanted | Publication | Heard | Undeliverable

@@ -19,6 +19,7 @@ from asyncflow._model.status import WorkflowStatus
 from asyncflow._runner.driver import Driver
 from asyncflow._runner.live import LiveExecution, Publication, Told, Undeliverable
 from asyncflow._runner.process import is_gone
+from asyncflow._runner.rulebook import Rulebook
 from asyncflow._store.batch import Fence, InboxItem, RunnerRow, StoredExecution
 from asyncflow._store.fact_text import request
 from asyncflow._store.protocol import Store
@@ -46,6 +47,7 @@ class Ownership:
         *,
         registry: Registry,
         plans: Plans,
+        rulebook: Rulebook,
     ) -> None:
         """Take over for the runner with this fence."""
         self._store = store
@@ -54,6 +56,7 @@ class Ownership:
         self._driver = driver
         self._registry = registry
         self._plans = plans
+        self._rulebook = rulebook
         self._claimed: tuple[int, ...] = ()
         self._letters: dict[int, Publication | None] = {}
         self._looking = asyncio.Lock()
@@ -111,6 +114,7 @@ class Ownership:
             pairs = tuple((each.namespace, each.name) for each in self._registry.workflows())
             await self._adopt_claimed()
             await self._claim(dead, pairs)
+            await self._rulebook.refresh()
             await self._read_letters()
 
     async def _other_rows(self) -> list[RunnerRow]:
@@ -193,7 +197,9 @@ class Ownership:
         if live is None and letter.execution is not None:
             self._driver.put(Undeliverable(item.id))
         elif event is not None:
-            heard = Publication(event, live, letter=item.id, offset=event.offset)
+            heard = Publication(
+                event, live, letter=item.id, offset=event.offset, for_workflows=live is None
+            )
             heard.done = asyncio.get_running_loop().create_future()
             heard.done.add_done_callback(_looked_at)
             self._driver.put(heard)

@@ -15,25 +15,30 @@ from datetime import timedelta
 from os import PathLike
 from typing import Any, Final
 
+from asyncflow._client.bodies import Bodies
 from asyncflow._client.client import Client
 from asyncflow._client.event_calls import event_letter
+from asyncflow._client.executions import new_execution
 from asyncflow._clock import Clock, VirtualClock
 from asyncflow._core.execution import ExecutionState
 from asyncflow._core.facts import ExecutionStarted, StopRequested
-from asyncflow._dual import Shutdown
+from asyncflow._dual import Shutdown, dual_method
 from asyncflow._model.duration import parse_duration
+from asyncflow._model.naming import storable_name
 from asyncflow._model.port import CURRENT_TASK
 from asyncflow._model.record import EventRecord, ExecutionRecord
 from asyncflow._model.registry import Registry
+from asyncflow._model.rule import WorkflowRule
 from asyncflow._model.value import SizeLimits
 from asyncflow._model.workflow import Workflow
-from asyncflow._runner.bodies import Bodies
 from asyncflow._runner.dispatcher import Dispatcher
 from asyncflow._runner.driver import Driver
 from asyncflow._runner.judge import Judge
 from asyncflow._runner.live import LiveExecution, Publication, Told, Wanted
+from asyncflow._runner.logs import TaskLog
 from asyncflow._runner.ownership import Ownership
 from asyncflow._runner.process import HERE, enter, identity, leave
+from asyncflow._runner.rulebook import Rulebook
 from asyncflow._runner.task_runner import TaskRunner
 from asyncflow._store.batch import Fence, RunnerRow
 from asyncflow._timer import Callback
@@ -60,6 +65,7 @@ class Engine:
     tasks: TaskRunner
     dispatcher: Dispatcher
     ownership: Ownership
+    rulebook: Rulebook
     closing: bool = False
 
     def drop(self) -> None:
@@ -129,8 +135,9 @@ class Runner(Client):
             try:
                 fence = await self._store.register(row)
                 try:
-                    async with self._working(fence):
-                        yield
+                    with TaskLog(self, self._clock).hearing() as log:
+                        async with self._working(fence, log):
+                            yield
                 finally:
                     await self._release(fence)
             finally:
@@ -144,11 +151,11 @@ class Runner(Client):
             logger.exception("runner %s stays in the store until its process ends", fence.runner)
 
     @asynccontextmanager
-    async def _working(self, fence: Fence) -> AsyncGenerator[None]:
+    async def _working(self, fence: Fence, log: TaskLog) -> AsyncGenerator[None]:
         """Run the engine's coroutines, and drain them at the end."""
         try:
             async with asyncio.TaskGroup() as group:
-                engine = self._engine = self._build(group, fence)
+                engine = self._engine = self._build(group, fence, log)
                 driving = group.create_task(_vital(engine, engine.driver.run()))
                 settler = _settle(self._clock, engine.driver)
                 try:
@@ -165,17 +172,33 @@ class Runner(Client):
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from None  # the first is why the others came
 
-    def _build(self, group: asyncio.TaskGroup, fence: Fence) -> Engine:
+    def _build(self, group: asyncio.TaskGroup, fence: Fence, log: TaskLog) -> Engine:
         spawn = Bodies(group).start
         tasks = TaskRunner(spawn, self._clock, self, self._limits, self._threads)
         dispatcher = Dispatcher(self._clock, tasks)
         judge = Judge(self._clock, spawn, self._limits)
-        driver = Driver(self._store, self._clock, fence, judge, dispatcher)
+        rulebook = Rulebook(self._store, self._clock, judge, self._registry, self._plans)
+        driver = Driver(
+            self._store,
+            self._clock,
+            fence,
+            dispatcher,
+            judge=judge,
+            rulebook=rulebook,
+            log=log,
+            listeners=self._listeners.sent,
+        )
         dispatcher.driver = driver
         ownership = Ownership(
-            self._store, self._clock, fence, driver, registry=self._registry, plans=self._plans
+            self._store,
+            self._clock,
+            fence,
+            driver,
+            registry=self._registry,
+            plans=self._plans,
+            rulebook=rulebook,
         )
-        return Engine(driver, judge, tasks, dispatcher, ownership)
+        return Engine(driver, judge, tasks, dispatcher, ownership, rulebook)
 
     async def _drain(self, engine: Engine, driving: asyncio.Task[None]) -> None:
         """Start nothing more, let what runs end within the grace, and store its ends."""
@@ -211,6 +234,46 @@ class Runner(Client):
             raise UsageError(text)
         return self._engine
 
+    @dual_method
+    async def add_workflow_rule(
+        self,
+        workflow: str | Workflow,
+        rule: WorkflowRule,
+        *,
+        name: str | None = None,
+        namespace: str | None = None,
+    ) -> str:
+        """Start a workflow whenever an event of its namespace meets a rule; return its name.
+
+        The rule acts from now on and as long as this runner is open. Its condition is code: add it
+        again, under the same name, each time the program starts. The states of its condition, and
+        whether it is paused, are kept.
+
+        One event starts a workflow at most once, however many of its rules it meets.
+
+        Args:
+            workflow: its name, or the workflow itself.
+            rule: a `WorkflowRule`.
+            name: of the rule, unique for its workflow; None: ``"rule-1"``, ``"rule-2"``, ...
+            namespace: where a name is looked up, None: in ``"default"``.
+
+        Raises:
+            WorkflowNotFoundError: no workflow of that name is declared.
+            TypeError: it is no `WorkflowRule`.
+            UsageError: this runner has a rule of that name.
+        """
+        if not isinstance(rule, WorkflowRule):  # pyright: ignore[reportUnnecessaryIsInstance]  users without a type checker
+            text = f"a workflow rule is a WorkflowRule(condition), not {rule!r}"
+            raise TypeError(text)
+        if name is not None:
+            name = storable_name(name, "the name of a workflow rule")
+        wanted = self._wanted(workflow, namespace)
+        rulebook = self._working_engine.rulebook
+        return await rulebook.add(wanted.namespace, wanted.name, rule, name)
+
+    async def _rules_changed(self) -> None:
+        await self._working_engine.rulebook.refresh()
+
     # --- what a runner does itself, where a client writes a letter ---
 
     async def _create(
@@ -222,7 +285,7 @@ class Runner(Client):
             raise UsageError(text)
         driver = self._working_engine.driver
         plan = self._plans.of(workflow)
-        row = self._row(plan, name)
+        row = new_execution(plan, name, self._clock.now())
         live = LiveExecution(row.name, plan, workflow, ExecutionState.new(plan, texts))
         done = asyncio.get_running_loop().create_future()
         driver.put(Wanted(live, row, ExecutionStarted(row.created), done))
@@ -280,7 +343,7 @@ class Runner(Client):
         driver.put(Told(live, StopRequested(self._clock.now()), done=done))
         await done
 
-    async def publish(self, event: EventRecord) -> EventRecord:
+    async def publish(self, event: EventRecord, *, by_task: bool = False) -> EventRecord:
         """Store an event for those who hear it, and return it with its offset."""
         engine = self._working_engine
         live = None if event.execution is None else engine.driver.lives.get(event.execution)
@@ -288,10 +351,12 @@ class Runner(Client):
             # Others hear it too, or nobody here: it goes by letter, also to ourselves.
             (offset,) = await self._store.append([event_letter(event)])
             if offset is not None:
+                self._listeners.sent([(event.namespace, event.key, offset)])
                 await engine.ownership.answered(offset)
             return replace(event, offset=offset)
         done = asyncio.get_running_loop().create_future()
-        engine.driver.put(Publication(event, live, done))
+        heard = Publication(event, live, done, for_workflows=by_task or live is None)
+        engine.driver.put(heard)
         return replace(event, offset=await done)
 
 

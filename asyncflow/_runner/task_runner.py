@@ -26,12 +26,14 @@ from asyncflow._model.port import CURRENT_TASK, Port, StopSign, TaskScope
 from asyncflow._model.status import TaskStatus
 from asyncflow._model.value import SizeLimits
 from asyncflow._operators.hooks import call
+from asyncflow._operators.process import CLOCK
 from asyncflow._operators.threads import DEADLINE, SLOTS
 from asyncflow._runner.attempt import Attempt
 from asyncflow._runner.callbacks import call_back
 from asyncflow._runner.cells import TaskCells
 from asyncflow._runner.driver import Driver
 from asyncflow._runner.live import LiveExecution, Told
+from asyncflow._runner.metrics import with_metrics
 from asyncflow._runner.views import task_context
 from asyncflow.errors import StoreError, TaskStopped
 
@@ -151,14 +153,14 @@ class TaskRunner:
         """See one attempt through. It must not raise: it would end the runner."""
         attempt.begun = True
         SLOTS.set(self._slots)
+        CLOCK.set(self._clock)
         _enter(attempt)
         try:
             ended = await self._see_through(driver, attempt)
         except asyncio.CancelledError as error:
             if attempt.dropped:
                 raise
-            stopped = attempt.stopping
-            ended = attempt.stopped(self._clock.now()) if stopped else self._fail(attempt, error)
+            ended = await self._cut_short(attempt, error)
         finally:
             self._forget(attempt)
         if not (attempt.dropped or driver.over):
@@ -173,8 +175,24 @@ class TaskRunner:
         hit("task.result.before")
         return ended
 
+    async def _cut_short(self, attempt: Attempt, error: asyncio.CancelledError) -> TaskEnded:
+        """Return the end of an attempt that was cancelled; its operator may still give metrics."""
+        if not attempt.stopping:
+            return self._fail(attempt, error)
+        ended = attempt.stopped(self._clock.now())
+        if attempt.body is not None:
+            while attempt.body.cancelling():  # it was heard: what follows is not cancelled
+                attempt.body.uncancel()
+        return await self._measured(attempt, ended)
+
+    async def _measured(self, attempt: Attempt, ended: TaskEnded) -> TaskEnded:
+        if attempt.stopping and attempt.patience is not None:
+            attempt.patience.cancel()  # there is no thread left to wait for
+        return await with_metrics(self._clock, self._limits, attempt, ended)
+
     def _forget(self, attempt: Attempt) -> None:
         del self._attempts[attempt.live.id, attempt.command.task]
+        self._port.end_listeners(attempt.scope)
         if attempt.patience is not None:
             attempt.patience.cancel()
         if not self._attempts and self._empty is not None and not self._empty.done():
@@ -202,8 +220,11 @@ class TaskRunner:
 
     async def _work(self, attempt: Attempt) -> TaskEnded:
         """Return how the body ended, its callbacks called."""
+        attempt.unmeasured = True
         ended = await self._body(attempt)
         hit("task.body.after")
+        if not attempt.dropped:
+            ended = await self._measured(attempt, ended)
         if attempt.ending:
             return ended
         await call_back(self._clock, attempt, ended)
@@ -261,7 +282,7 @@ class TaskRunner:
     def _end_body(self, attempt: Attempt, until: float) -> None:
         """Cancel a body; one that works in a thread may end by itself until then."""
         body = attempt.body
-        if body is None or body.done():
+        if body is None or body.done() or attempt.over:
             return
         if attempt.scope.stop_sign.threads:
             attempt.patience = self._clock.call_at(until, lambda: _cancel(body))

@@ -8,13 +8,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from asyncflow._client.listeners import Sent
 from asyncflow._core.commands import Command
 from asyncflow._core.execution import Decision
 from asyncflow._core.facts import Fact
 from asyncflow._core.state import Head
-from asyncflow._model.record import EventRecord
+from asyncflow._model.record import EventRecord, LogRecord
 from asyncflow._runner.live import (
     Entry,
+    Heard,
     LiveExecution,
     Publication,
     Told,
@@ -28,6 +30,7 @@ from asyncflow._store.batch import (
     Fence,
     NewExecution,
     TaskWrite,
+    WorkflowCell,
 )
 from asyncflow._store.fact_text import fact_body
 
@@ -92,15 +95,18 @@ class Work:
     entries: list[Told | Wanted] = field(default_factory=list[Told | Wanted])
     publications: list[Publication] = field(default_factory=list[Publication])
     undeliverable: list[Undeliverable] = field(default_factory=list[Undeliverable])
+    heard: list[Heard] = field(default_factory=list[Heard])
+    cells: dict[WorkflowCell, str | None] = field(default_factory=dict[WorkflowCell, str | None])
+    logs: tuple[LogRecord, ...] = ()
 
     def __len__(self) -> int:
         """Return how much was taken from the inbox."""
-        return len(self.entries) + len(self.publications)
+        return len(self.entries) + len(self.publications) + len(self.heard)
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to store."""
-        return not (self.answers or self.storing or self.taken)
+        return not (self.answers or self.storing or self.taken or self.cells or self.logs)
 
     def answer(self, live: LiveExecution, fact: Fact, decision: Decision) -> None:
         """Add what follows from a fact, if anything does."""
@@ -115,6 +121,8 @@ class Work:
             executions=tuple(answer.write(live.id) for live, answer in self.answers.items()),
             events=tuple(self._events()),
             taken=tuple(self.taken),
+            cells=self.cells,
+            logs=self.logs,
         )
 
     def refuse(self, error: Exception) -> list[Entry]:
@@ -125,6 +133,7 @@ class Work:
                 again.append(entry)
             elif entry.done is not None:
                 _fail(entry.done, error)
+        again += [heard for heard in self.heard if _reopened(heard)]
         for publication in self.publications:
             if publication.offset is None:
                 publication.refused = True
@@ -133,6 +142,12 @@ class Work:
             elif not publication.open:  # nobody hears it, but its letter is to be taken
                 again.append(publication)
         return again
+
+    def sent(self) -> Iterator[Sent]:
+        """Yield the events that it stored, for listeners."""
+        for publication in self.storing:
+            if publication.offset is not None:
+                yield publication.event.namespace, publication.event.key, publication.offset
 
     def _events(self) -> Iterator[EventRecord]:
         for publication in self.storing:
@@ -145,15 +160,15 @@ def _fail(done: asyncio.Future[T], error: Exception) -> None:
         done.set_exception(error)
 
 
-def _reopened(told: Told) -> bool:
-    """Say whether a fact whose answer was not stored is to be answered again; it is open then.
+def _reopened(entry: Told | Heard) -> bool:
+    """Say whether an entry whose answer was not stored is to be answered again; it is open then.
 
     A caller who waits gets the error instead; so does the one who published an event that this
     very transaction should have stored.
     """
-    if told.publication is None:
-        return told.done is None
-    if told.publication.offset is None:
+    if entry.publication is None:
+        return entry.done is None
+    if entry.publication.offset is None:
         return False
-    told.publication.open += 1
+    entry.publication.open += 1
     return True

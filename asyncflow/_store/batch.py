@@ -130,9 +130,7 @@ class Batch:
         events: to be stored, in this order; their offsets are in the receipt.
         taken: ids of inbox items that this transaction answers; they are removed with it.
         cells: users' states of workflows and their JSON text; None clears.
-        logs: lines to be kept, in this order. One of an execution that has no row is dropped: a
-            thread may write after its workflow was deleted, which must not cost the others their
-            commit.
+        logs: lines to be kept, in this order; none of an execution that is gone.
     """
 
     fence: Fence | None = None

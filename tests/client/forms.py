@@ -97,7 +97,9 @@ def dump(client: Client) -> object:
         rows = [
             (each.new, each.head, each.owner, each.context) for each in tables.executions.values()
         ]
-        return repr((rows, [astuple(each) for each in tables.events], tables.inbox, tables.runners))
+        return repr(
+            (rows, [astuple(each) for each in tables.events.values()], tables.inbox, tables.runners)
+        )
     return dump_file(Path(store.location))
 
 

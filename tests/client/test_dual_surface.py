@@ -11,7 +11,14 @@ from typing import Any, cast
 import pytest
 
 import asyncflow
-from asyncflow import Client, NotificationClient, Runner, WorkflowExecution
+from asyncflow import (
+    Client,
+    ExecutionType,
+    NotificationClient,
+    Runner,
+    TaskExecution,
+    WorkflowExecution,
+)
 from asyncflow._dual import (
     Dual,
     DualIterator,
@@ -23,15 +30,27 @@ from asyncflow._dual import (
 )
 from asyncflow._model.port import CURRENT_TASK, Port, TaskScope
 
+EVENT_CALLS = ("send_event", "list_events", "register_listener", "unregister_listener")
+
+WORKFLOW_CALLS = (
+    *("disable_workflow", "enable_workflow", "delete_workflow", "list_workflow_rules"),
+    *("pause_workflow_rule", "resume_workflow_rule", "delete_workflow_rule"),
+)
+
 DUAL = {
+    *(f"Client.{name}" for name in WORKFLOW_CALLS),
+    "Runner.add_workflow_rule",
     *(f"Client.{name}" for name in ("start", "execute", "execution", "executions", "wait", "stop")),
-    *("Client.send_event", "NotificationClient.send_event"),
+    *(f"Client.{name}" for name in EVENT_CALLS),
+    *(f"NotificationClient.{name}" for name in EVENT_CALLS),
     *("WorkflowExecution.get", "WorkflowExecution.listall", "WorkflowExecution.refresh"),
     *("WorkflowExecution.task_executions", "WorkflowExecution.wait", "WorkflowExecution.stop"),
+    "TaskExecution.logs",
 }
 
 PORT = {
-    *("find_execution", "find_executions", "find_task_executions", "find_context"),
+    *("find_execution", "find_executions", "find_task_executions", "find_context", "find_logs"),
+    *("find_events", "listen", "stop_listening"),
     *("await_end", "request_stop", "publish", "publish_from"),
 }
 """What handles ask of a client, on its home loop: coroutines, not for users."""
@@ -42,6 +61,7 @@ RULES = {"action_on_condition", "action_on_event_received", "action_on_task_stat
 
 PLAIN = {
     *(f"Client.{name}" for name in PORT),
+    *("Client.end_listeners", "ListenerProcessor.process"),
     *(f"Runner.{name}" for name in ("publish", "request_stop")),
     *(f"Clock.{name}" for name in CLOCK),
     *(f"SystemClock.{name}" for name in ("now", "monotonic", "call_at", "call_at_time")),
@@ -49,16 +69,20 @@ PLAIN = {
     *(f"VirtualClock.{name}" for name in ("advance", "advance_to", "settle")),
     *("VirtualClock.next_deadline", "VirtualClock.add_settler"),
     *(f"Context.{name}" for name in ("set", "clear", "copy", "get_task_status")),
+    *("Context.get_state", "State.clear", "ValueState.clear", "ValueState.update"),
+    "ValueState.value",
     *(f"Context.{name}" for name in ("of", "changes", "to_texts")),
     *(
         "Condition.is_met",
         "SingleEventCondition.is_met",
+        "MeetAllCondition.is_met",
+        "MeetAnyCondition.is_met",
         "TaskRule.trigger",
         "WorkflowRule.trigger",
     ),
-    *("Event.of", "TaskExecution.of", "SizeLimits.check"),
+    *("Event.of", "LogLine.of", "TaskExecution.of", "SizeLimits.check"),
     *(f"Operator.{name}" for name in HOOKS | RULES | {"start_after"}),
-    *("PythonOperator.start", "task"),
+    *("BashOperator.start", "PythonOperator.start", "task"),
     *(f"Registry.{name}" for name in ("find", "register", "workflow", "workflows")),
     *(f"Workflow.{name}" for name in RULES | {"add", "check_open"}),
     *(f"WorkflowBuilder.{name}" for name in ("build", "description", "tag")),
@@ -71,6 +95,7 @@ COROUTINES = {
     *(f"Client.{name}" for name in PORT),
     *(f"Runner.{name}" for name in ("publish", "request_stop")),
     *("Clock.pause", "VirtualClock.advance", "VirtualClock.advance_to", "VirtualClock.settle"),
+    "BashOperator.start",
     "PythonOperator.start",
 }
 """The plain ones that must be awaited all the same: the port, the clock, and a hook."""
@@ -150,7 +175,9 @@ def bound() -> list[tuple[str, Bound, Callable[..., object]]]:
     CURRENT_TASK.reset(token)
     owners: dict[str, object] = {
         "Client": client,
+        "Runner": client,
         "NotificationClient": notifier,
+        "TaskExecution": TaskExecution(1, "a task", 1, ExecutionType.MANUAL, port=client),
         "WorkflowExecution": WorkflowExecution(client, cast("Any", None)),
     }
     found: list[tuple[str, Bound, Callable[..., object]]] = []

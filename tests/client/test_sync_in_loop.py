@@ -19,6 +19,7 @@ from asyncflow import (
     WorkflowExecution,
 )
 from asyncflow._model.port import CURRENT_TASK, TaskScope
+from tests.client.ears import Heard
 from tests.client.samples import declare
 
 
@@ -39,6 +40,9 @@ def blocking_forms(
     yield f"{name}.wait", lambda: client.wait("one")
     yield f"{name}.stop", lambda: client.stop("one")
     yield f"{name}.send_event", lambda: client.send_event("go")
+    yield f"{name}.list_events", client.list_events
+    yield f"{name}.register_listener", lambda: client.register_listener(Heard())
+    yield f"{name}.unregister_listener", lambda: client.unregister_listener("nobody")
     yield f"{name}.shutdown", client.shutdown
     yield "WorkflowExecution.get", lambda: WorkflowExecution.get("one")
     yield "WorkflowExecution.listall", WorkflowExecution.listall
@@ -47,6 +51,9 @@ def blocking_forms(
     yield "WorkflowExecution.wait", execution.wait
     yield "WorkflowExecution.stop", execution.stop
     yield "NotificationClient.send_event", lambda: notifier.send_event("go")
+    yield "NotificationClient.list_events", notifier.list_events
+    yield "NotificationClient.register_listener", lambda: notifier.register_listener(Heard())
+    yield "NotificationClient.unregister_listener", lambda: notifier.unregister_listener("nobody")
 
 
 @pytest.mark.parametrize("kind", [Client, Runner])

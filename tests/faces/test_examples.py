@@ -257,3 +257,17 @@ def test_the_service_ends_cleanly_on_a_signal_while_clients_are_connected(
 
     assert (process.returncode, out, err) == (0, "closed\n", "")
     assert rows(tmp_path / "orders.db", "SELECT name FROM execution") == [(name,)]
+
+
+def test_the_listener_counts_the_events_of_its_key_only(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [*PYTHON, EXAMPLES / "listener.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "SUCCESS: 5 parcels\n"

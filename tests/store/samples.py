@@ -47,8 +47,8 @@ def task(name: str, number: int = 1, status: TaskStatus = TaskStatus.QUEUED) -> 
     return TaskWrite(TaskState(name, number, 1, status, begin=NOON))
 
 
-def line(execution: int, text: str, task_name: str = "t", number: int = 1) -> LogRecord:
-    return LogRecord(execution, task_name, number, 1, NOON, 20, text)
+def line(execution: int, text: str, task: str = "t", number: int = 1) -> LogRecord:
+    return LogRecord(execution, task, number, 1, NOON, 20, text)
 
 
 async def start(

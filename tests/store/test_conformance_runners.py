@@ -6,16 +6,17 @@ from typing import Any
 
 import pytest
 
+from asyncflow import _failpoint
 from asyncflow._failpoint import armed
 from asyncflow._store import queries
 from asyncflow._store.batch import (
+    AddRule,
     Batch,
     ExecutionWrite,
     Fence,
     InboxItem,
     Letter,
     Receipt,
-    SetEnabled,
 )
 from asyncflow._store.protocol import Store
 from asyncflow._store.queries import (
@@ -92,19 +93,20 @@ async def test_a_batch_that_is_refused_changes_nothing(store: Store) -> None:
     await store.append([letter("Told", a)])
     (item,) = await store.read(Inbox("r1"))
     before = await everything(store)
-    cells = {"n": "1"}
-    write = ExecutionWrite(a, ENDED, (task("t"),), {"k": "1"}, (fact("F"),), "print-2", cells)
+    write = ExecutionWrite(a, ENDED, (task("t"),), {"k": "1"}, (fact("F"),), "p-2", {"s": "1"})
     made = ExecutionWrite(new("b"))
     gone = ExecutionWrite(99, RUNNING)
-    kept = {("default", "release", "n"): "1"}
-    whole = Batch(fence, (write, made, gone), (event("e"),), (item.id,), kept, (line(a, "x"),))
+    cells, logs = {("default", "release", "s"): "1"}, (line(a, "x"),)
+
+    events, confined = (event("e"),), (event("e", execution=98),)
+    other = Fence("r2", 7)
 
     with pytest.raises(StoreError, match="99"):
-        await store.commit(whole)
+        await store.commit(Batch(fence, (write, made, gone), events, (item.id,), cells, logs))
     with pytest.raises(StoreError, match="98"):
-        await store.commit(Batch(fence, (write, made), (event("e", execution=98),)))
+        await store.commit(Batch(fence, (write, made), confined, (), cells, logs))
     with pytest.raises(FencedError, match="r2"):
-        await store.commit(Batch(Fence("r2", 7), (write, made), (event("e"),), (item.id,)))
+        await store.commit(Batch(other, (write, made), events, (item.id,), cells, logs))
 
     assert await everything(store) == before
 
@@ -143,8 +145,15 @@ VERBS: list[tuple[str, Verb]] = [
     ("commit", lambda store, fence: store.commit(Batch(fence, (ExecutionWrite(new("z")),)))),
     ("append", lambda store, _: store.append([letter("Told", None, event("e"))])),
     ("claim", lambda store, fence: store.claim(fence, ["r2"], None, 10)),
-    ("change", lambda store, _: store.change(SetEnabled("default", "release", False))),
+    ("change", lambda store, _: store.change(AddRule("default", "release", "rule"))),
 ]
+
+
+@pytest.fixture(autouse=True)
+def points_of_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Declare the points that `_failpoint.POINTS` does not name yet."""
+    points = {"store.change.before", "store.change.after"}
+    monkeypatch.setattr(_failpoint, "POINTS", _failpoint.POINTS | points)
 
 
 @pytest.mark.parametrize(("name", "verb"), VERBS)

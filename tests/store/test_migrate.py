@@ -2,30 +2,17 @@
 
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import closing
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
-from asyncflow._store.batch import Batch, Cause, DeleteWorkflow, ExecutionWrite, Fence
-from asyncflow._store.queries import (
-    Events,
-    Executions,
-    Facts,
-    Inbox,
-    Runners,
-    StoredExecutions,
-    TaskExecutions,
-)
 from asyncflow._store.sqlite.connection import connect
 from asyncflow._store.sqlite.file import APPLICATION_ID
 from asyncflow._store.sqlite.migrate import Migration, migrate, migrations, version
-from asyncflow._store.sqlite.store import SqliteStore
 from asyncflow.errors import StoreVersionError
-from tests.store.samples import ENDED, line, new
 
 FIRST = Migration(1, "CREATE TABLE a (x);\n-- a comment; with a semicolon\nCREATE TABLE b (x);\n")
 SECOND = Migration(2, "INSERT INTO a VALUES ('one; two');\nALTER TABLE b ADD COLUMN y;")
@@ -38,16 +25,6 @@ def db(tmp_path: Path) -> Iterator[sqlite3.Connection]:
         yield opened
 
 
-@asynccontextmanager
-async def open_sqlite(path: Path) -> AsyncIterator[SqliteStore]:
-    store = SqliteStore(path)
-    await store.open()
-    try:
-        yield store
-    finally:
-        await store.close()
-
-
 def tables(db: sqlite3.Connection) -> set[str]:
     return {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
@@ -56,53 +33,6 @@ def test_the_first_migration_is_in_the_package() -> None:
     script = files("asyncflow._store.sqlite").joinpath("sql", "0001_initial.sql")
 
     assert migrations()[0] == Migration(1, script.read_text("utf-8"))
-
-
-OF_VERSION_1 = """
-INSERT INTO runner VALUES (7, 'r1', 4711, 'boot-1', 'localhost', 1);
-INSERT INTO execution VALUES
-    (3, 'a', 'release', 'default', 'MANUAL', 1, 'print-1', NULL, 'SUCCESS', 0, 1, 2, NULL, NULL),
-    (4, 'b', 'release', 'default', 'MANUAL', 1, 'print-1', NULL, 'RUNNING', 0, 1, NULL, 'e', 'p');
-DELETE FROM execution WHERE id = 3;
-INSERT INTO task_execution VALUES
-    (9, 4, 't', 1, 2, 'SUCCESS', 'EVENT', 1, NULL, 1, 2, NULL, 'SUCCESS', 0, '"r"', NULL, NULL);
-INSERT INTO context VALUES (4, 'k', '1');
-INSERT INTO event VALUES (5, 'x', '1', 'default', 4, 'cli', 1, NULL);
-INSERT INTO fact VALUES (6, 4, 'F', '{}', 1);
-INSERT INTO inbox VALUES (8, 4, 'default', NULL, 'Told', '{}', 1, 5);
-"""
-
-
-async def test_a_database_of_version_1_is_upgraded_and_keeps_everything(tmp_path: Path) -> None:
-    path = tmp_path / "flows.db"
-    with closing(connect(str(path))) as db:
-        migrate(db, "flows.db", migrations()[:1])
-        db.executescript(OF_VERSION_1)
-
-    async with open_sqlite(path) as store:
-        (stored,) = await store.read(StoredExecutions((3, 4)))
-        (run,) = await store.read(TaskExecutions(4))
-        (sent,) = await store.read(Events())
-        assert (stored.record.name, stored.record.error) == ("b", "e")
-        assert (stored.context, stored.cells) == ({"k": "1"}, {})
-        assert (run.id, run.result, run.metrics) == (9, '"r"', None)
-        assert (sent.offset, sent.key, sent.execution) == (5, "x", 4)
-        assert [found.id for found in await store.read(Facts(4))] == [6]
-        assert [row.id for row in await store.read(Runners())] == ["r1"]
-
-        fence = Fence("r1", 7)
-        assert await store.claim(fence, (), None, 10) == (4,)
-        assert [item.id for item in await store.read(Inbox("r1"))] == [8]
-        caused = replace(new("c", "other"), cause=Cause(5))
-        write = ExecutionWrite(4, ENDED, cells={"n": "1"})
-        batch = Batch(fence, (ExecutionWrite(caused), write), logs=(line(4, "x"),))
-        assert (await store.commit(batch)).ids == (5, 4)
-        assert await store.change(DeleteWorkflow("default", "release")) == ()
-        assert [found.name for found in await store.read(Executions())] == ["c"]
-
-    with closing(connect(str(path))) as db:
-        assert version(db) == migrations()[-1].number
-        assert db.execute("PRAGMA foreign_key_check").fetchall() == []
 
 
 def test_the_migrations_are_numbered_without_a_gap() -> None:

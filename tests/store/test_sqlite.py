@@ -9,45 +9,22 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pytest
 
 from asyncflow._core.state import Outcome
 from asyncflow._model.status import TaskStatus
-from asyncflow._store.batch import Batch, Cause, DeleteWorkflow, ExecutionWrite, TaskWrite
-from asyncflow._store.queries import (
-    Events,
-    Executions,
-    Facts,
-    Inbox,
-    Runners,
-    TaskExecutions,
-    TaskLogs,
-)
-from asyncflow._store.sqlite.admission import CAUSED
-from asyncflow._store.sqlite.changes import DELETIONS
+from asyncflow._store.batch import Batch, ExecutionWrite, TaskWrite
+from asyncflow._store.queries import Events, Executions, Facts, Inbox, Runners
 from asyncflow._store.sqlite.connection import Connection
 from asyncflow._store.sqlite.file import APPLICATION_ID
 from asyncflow._store.sqlite.store import SqliteStore
-from asyncflow._store.sqlite.writes import UNFINISHED
 from asyncflow.errors import (
     StoreError,
 )
-from tests.store.samples import (
-    ENDED,
-    RUNNING,
-    event,
-    fact,
-    letter,
-    line,
-    new,
-    runner,
-    start,
-    task,
-)
+from tests.store.samples import ENDED, RUNNING, event, fact, letter, new, runner, start, task
 
 T = TypeVar("T")
 
@@ -150,29 +127,6 @@ async def test_every_reference_holds(sqlite: SqliteStore) -> None:
     assert (broken, whole) == ([], [("ok",)])
 
 
-async def test_every_reference_holds_after_a_workflow_is_deleted(sqlite: SqliteStore) -> None:
-    (a,) = await start(sqlite, "a", head=ENDED)
-    write = ExecutionWrite(a, None, (task("t"),), {"k": "1"}, (fact("F"),), cells={"n": "1"})
-    told = Batch(executions=(write,), events=(event("x", execution=a),), logs=(line(a, "x"),))
-    await sqlite.commit(told)
-    other = replace(new("b", "other"), cause=Cause(1))
-    await sqlite.commit(Batch(executions=(ExecutionWrite(other, RUNNING),)))
-    await sqlite.append([letter("L", a, event("y", execution=a))])
-    await sqlite.change(DeleteWorkflow("default", "release"))
-    await sqlite.commit(Batch(logs=(line(a, "late"),)))
-
-    def look(db: sqlite3.Connection) -> tuple[object, ...]:
-        broken = db.execute("PRAGMA foreign_key_check").fetchall()
-        whole = db.execute("PRAGMA integrity_check").fetchall()
-        tables = db.execute(
-            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
-        ).fetchall()
-        counts = {t: db.execute(f"SELECT count(*) FROM {t}").fetchone()[0] for (t,) in tables}
-        return (broken, whole, {t: n for t, n in counts.items() if n})
-
-    assert await on_writer(sqlite, look) == ([], [("ok",)], {"execution": 1})
-
-
 async def test_the_status_of_the_last_attempt_that_ended_is_kept(sqlite: SqliteStore) -> None:
     (a,) = await start(sqlite, "a")
     failed = TaskWrite(task("t").state, Outcome(TaskStatus.FAILED))
@@ -181,87 +135,6 @@ async def test_the_status_of_the_last_attempt_that_ended_is_kept(sqlite: SqliteS
 
     sql = "SELECT outcome FROM task_execution"
     assert await on_writer(sqlite, lambda db: db.execute(sql).fetchall()) == [("FAILED",)]
-
-
-# ---- one round trip
-
-
-async def test_each_verb_and_each_query_is_one_round_trip(
-    sqlite: SqliteStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    trips: list[object] = []
-    untyped: Any = Connection
-    original = untyped._execute
-
-    async def counting(self: Connection, work: Callable[[], object]) -> object:
-        trips.append(work)
-        return await original(self, work)
-
-    monkeypatch.setattr(Connection, "_execute", counting)
-
-    fence = await sqlite.register(runner("r1"))
-    (a,) = await start(sqlite, "a", fence=fence)
-    write = ExecutionWrite(a, RUNNING, (task("t"),), {"k": "1", "l": None}, (fact("F"),))
-    await sqlite.commit(Batch(fence, (write,), (event("x"),), (1,)))
-    await sqlite.append([letter("L", a, event("y"))])
-    await sqlite.claim(fence, ["dead"], None, 10)
-    await sqlite.change(DeleteWorkflow("default", "release"))
-    await sqlite.read(TaskExecutions(a))
-    await sqlite.release(fence)
-
-    assert len(trips) == 8
-
-
-async def test_a_batch_of_512_tasks_takes_few_statements(sqlite: SqliteStore) -> None:
-    (a,) = await start(sqlite, "a")
-    seen: list[str] = []
-    tasks = tuple(task(f"t{n}") for n in range(512))
-    write = ExecutionWrite(a, RUNNING, tasks, {}, tuple(fact("F") for _ in tasks))
-    await on_writer(sqlite, lambda db: db.set_trace_callback(seen.append))
-
-    await sqlite.commit(Batch(None, (write,)))
-
-    assert len(seen) <= 8
-    assert len(await sqlite.read(TaskExecutions(a))) == 512
-
-
-async def test_what_a_batch_does_not_have_costs_no_statement(sqlite: SqliteStore) -> None:
-    fence = await sqlite.register(runner("r1"))
-    (a,) = await start(sqlite, "a", fence=fence)
-    seen: list[str] = []
-    await on_writer(sqlite, lambda db: db.set_trace_callback(seen.append))
-    write = ExecutionWrite(a, RUNNING, (task("t"),), {"k": "1"}, (fact("F"),))
-
-    await sqlite.commit(Batch(fence, (write,)))
-
-    words = [" ".join(sql.split()[:3]) for sql in seen]
-    assert words == [
-        "COMMIT",  # of the callback's own transaction
-        "BEGIN IMMEDIATE",
-        "SELECT epoch FROM",
-        "SELECT count(*) FROM",
-        "UPDATE execution SET",
-        "INSERT INTO task_execution",
-        "INSERT INTO context",
-        "INSERT INTO fact",
-        "COMMIT",
-    ]
-
-
-async def test_new_executions_of_a_batch_are_admitted_in_few_statements(
-    sqlite: SqliteStore,
-) -> None:
-    seen: list[str] = []
-    causes = (replace(new(f"e{n}", f"w{n}"), cause=Cause(0, fresh=True)) for n in range(512))
-    writes = tuple(ExecutionWrite(each, RUNNING, cells={"n": "1"}) for each in causes)
-    logs = tuple(line(n, "x") for n in range(1, 513))
-    await on_writer(sqlite, lambda db: db.set_trace_callback(seen.append))
-
-    receipt = await sqlite.commit(Batch(executions=writes, events=(event("x"),), logs=logs))
-
-    assert receipt.ids == tuple(range(1, 513))
-    assert len(seen) <= 14
-    assert [found.text for found in await sqlite.read(TaskLogs(512, "t", 1))] == ["x"]
 
 
 # ---- cancelling and failing
@@ -438,9 +311,9 @@ async def test_a_damaged_database_is_a_store_error(tmp_path: Path) -> None:
     path = tmp_path / "flows.db"
     await make(path)
     with closing(sqlite3.connect(path)) as db:
-        (size,) = db.execute("PRAGMA page_size").fetchone()
         sql = "SELECT rootpage FROM sqlite_master WHERE name = 'execution'"
-        (page,) = db.execute(sql).fetchone()
+        page: int = db.execute(sql).fetchone()[0]
+        size: int = db.execute("PRAGMA page_size").fetchone()[0]
     with path.open("r+b") as file:
         file.seek((page - 1) * size)
         file.write(b"\xff" * size)
@@ -460,72 +333,7 @@ async def test_text_that_no_database_takes_is_a_store_error(sqlite: SqliteStore)
     assert await sqlite.read(Events()) == ()
 
 
-# ---- the hot path's indexes
-
-
-@pytest.mark.parametrize(
-    ("sql", "plan"),
-    [
-        (
-            f"SELECT id FROM execution WHERE owner IS NULL AND {UNFINISHED} ORDER BY id",
-            "SEARCH execution USING INDEX execution_unfinished",
-        ),
-        (
-            f"UPDATE execution SET owner = NULL WHERE owner = 'r' AND {UNFINISHED}",
-            "SEARCH execution USING INDEX execution_unfinished",
-        ),
-        (
-            "UPDATE execution SET error = v.column2 FROM (VALUES (1, 2), (3, 4)) AS v "
-            "WHERE execution.id = v.column1",
-            "SEARCH execution USING INTEGER PRIMARY KEY",
-        ),
-        (
-            "SELECT id FROM fact WHERE execution = 1 AND id > 5 ORDER BY id",
-            "SEARCH fact USING COVERING INDEX fact_execution",
-        ),
-        (CAUSED.replace("?", "'[1, 2]'"), "SEARCH execution USING COVERING INDEX execution_cause"),
-        (
-            "SELECT * FROM task_log WHERE execution = 1 AND task = 't' AND seq = 1 AND id > 5 "
-            "ORDER BY id LIMIT 10",
-            "SEARCH task_log USING INDEX task_log_run (execution=? AND task=? AND seq=? AND rowid",
-        ),
-        (
-            "SELECT name, value FROM workflow_cell WHERE namespace = 'a' AND workflow = 'w'",
-            "SEARCH workflow_cell USING PRIMARY KEY",
-        ),
-        (
-            "SELECT execution, name, value FROM cell WHERE execution = 1",
-            "SEARCH cell USING PRIMARY",
-        ),
-        (
-            'SELECT "offset" FROM event WHERE create_time <= 1 ORDER BY "offset" DESC LIMIT 1',
-            "SCAN event",  # from the newest back to the first that is old enough
-        ),
-    ],
-)
-async def test_no_table_is_scanned(sqlite: SqliteStore, sql: str, plan: str) -> None:
-    def explain(db: sqlite3.Connection) -> list[str]:
-        return [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {sql}").fetchall()]
-
-    steps = await on_writer(sqlite, explain)
-
-    assert any(step.startswith(plan) for step in steps), steps
-    assert not any("TEMP B-TREE" in step for step in steps)
-
-
-async def test_deleting_a_workflow_scans_what_it_deletes_from_by_index(
-    sqlite: SqliteStore,
-) -> None:
-    """Executions and the inbox are few enough; what hangs on executions is not."""
-
-    def explain(db: sqlite3.Connection) -> set[str]:
-        named = {"namespace": "default", "workflow": "release"}
-        plans = [db.execute(f"EXPLAIN QUERY PLAN {sql}", named).fetchall() for sql in DELETIONS]
-        return {row[3] for plan in plans for row in plan}
-
-    steps = await on_writer(sqlite, explain)
-
-    assert {step for step in steps if step.startswith("SCAN")} <= {"SCAN execution", "SCAN inbox"}
+# ---- readers
 
 
 async def test_a_reader_is_not_held_up_by_a_writer(sqlite: SqliteStore) -> None:

@@ -158,6 +158,20 @@ async def test_a_newer_schema_that_is_in_the_wal_only_is_refused(tmp_path: Path)
         assert isinstance(await refusal(path), StoreVersionError)
 
 
+async def test_a_damaged_schema_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "flows.db"
+    await make(path)
+    with path.open("r+b") as file:
+        file.seek(100)
+        file.write(b"\xff" * 100)
+    before = contents(tmp_path)
+
+    error = await refusal(path)
+
+    assert "flows.db is damaged: restore it from a backup" in str(error)
+    assert contents(tmp_path) == before
+
+
 async def test_a_read_only_file_is_refused_and_left_as_it_was() -> None:
     with as_nobody() as folder:
         await make(folder / "flows.db")

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any, assert_type
 
 from asyncflow import (
+    BashOperator,
     Client,
     Context,
     Event,
@@ -52,6 +53,11 @@ def check_wrong_calls() -> None:
     task(add)  # type: ignore[arg-type]
     task(retries="3")  # type: ignore[arg-type]
     task(tries=3)  # type: ignore[call-arg]
+    task(isolation="fork")  # type: ignore[arg-type]
+    BashOperator("x")  # type: ignore[call-arg]
+    BashOperator("x", ["ls"])  # type: ignore[arg-type]
+    BashOperator("x", "ls", env={"A": 1})  # type: ignore[dict-item]
+    BashOperator("x", "ls", tries=3)  # type: ignore[call-arg]
     PythonOperator("x", "not callable")  # type: ignore[arg-type]
 
 

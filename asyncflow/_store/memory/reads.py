@@ -96,8 +96,11 @@ def _matches(event: EventRecord, query: Events) -> bool:
 
 def _last_offset(tables: Tables, query: LastOffset) -> int:
     until = query.until
-    newest = reversed(tables.events.items())  # the last one given may be deleted
-    found = (offset for offset, e in newest if until is None or e.create_time <= until)
+    found = (
+        offset
+        for offset, event in reversed(tables.events.items())
+        if until is None or event.create_time <= until
+    )
     return next(found, 0)
 
 

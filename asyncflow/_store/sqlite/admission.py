@@ -3,14 +3,8 @@
 import json
 import sqlite3
 from collections.abc import Sequence
-from typing import Final
 
 from asyncflow._store.batch import NewExecution, Refused
-
-CAUSED: Final = (
-    "SELECT namespace, workflow, cause FROM execution "
-    "WHERE cause IS NOT NULL AND cause IN (SELECT value FROM json_each(?))"
-)
 
 
 class Admission:
@@ -55,4 +49,8 @@ def _names(db: sqlite3.Connection, new: Sequence[NewExecution]) -> set[str]:
 
 
 def _caused(db: sqlite3.Connection, causes: Sequence[int]) -> set[tuple[str, str, int]]:
-    return {(row[0], row[1], row[2]) for row in db.execute(CAUSED, (json.dumps(causes),))}
+    sql = (
+        "SELECT namespace, workflow, cause FROM execution "
+        "WHERE cause IS NOT NULL AND cause IN (SELECT value FROM json_each(?))"
+    )
+    return {(row[0], row[1], row[2]) for row in db.execute(sql, (json.dumps(causes),))}

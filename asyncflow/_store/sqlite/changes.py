@@ -21,7 +21,7 @@ _ITS_EXECUTIONS: Final = f"SELECT id FROM execution WHERE {_OF_WORKFLOW}"
 _ITS_EVENTS: Final = f'SELECT "offset" FROM event WHERE execution IN ({_ITS_EXECUTIONS})'
 
 # In an order in which nothing is looked for that is gone already.
-DELETIONS: Final = (
+_DELETIONS: Final = (
     f"DELETE FROM inbox WHERE execution IN ({_ITS_EXECUTIONS}) OR event_offset IN ({_ITS_EVENTS})",
     f"DELETE FROM event WHERE execution IN ({_ITS_EXECUTIONS})",
     *(
@@ -54,7 +54,7 @@ def _delete_workflow(db: sqlite3.Connection, change: DeleteWorkflow) -> tuple[st
         named,
     ).fetchall()
     if not rows:
-        for sql in DELETIONS:
+        for sql in _DELETIONS:
             db.execute(sql, named)
     return tuple(row[0] for row in rows)
 

@@ -89,7 +89,10 @@ _DELETE_WORKFLOW_CELLS = Bulk(
     "DELETE FROM workflow_cell WHERE (namespace, workflow, name) IN (VALUES", 3, ")"
 )
 _INSERT_LOGS = Bulk(
-    "INSERT INTO task_log (execution, task, seq, try_number, at, level, text) VALUES", 7
+    "INSERT INTO task_log (execution, task, seq, try_number, at, level, text) "
+    "SELECT * FROM (VALUES",
+    7,
+    ") WHERE column1 IN (SELECT id FROM execution)",
 )
 _INSERT_FACTS = Bulk("INSERT INTO fact (execution, kind, body, at) VALUES", 4)
 _INSERT_EVENTS = Bulk(
@@ -125,7 +128,7 @@ def commit(db: sqlite3.Connection, batch: Batch) -> Receipt:
     cells = {(id_, name): text for id_, w in written for name, text in w.cells.items()}
     _put(db, cells, _UPSERT_CELLS, _DELETE_CELLS)
     _put(db, batch.cells, _UPSERT_WORKFLOW_CELLS, _DELETE_WORKFLOW_CELLS)
-    _insert_logs(db, batch.logs)
+    _INSERT_LOGS.run(db, list(map(_log_row, batch.logs)))
     _INSERT_FACTS.run(
         db, [(id_, f.kind, f.body, micros(f.at)) for id_, w in written for f in w.facts]
     )
@@ -217,12 +220,11 @@ def _check_executions(db: sqlite3.Connection, ids: Sequence[int]) -> None:
         return
     sql = "SELECT count(*) FROM execution WHERE id IN (SELECT value FROM json_each(?))"
     if db.execute(sql, (json.dumps(list(wanted)),)).fetchone() != (len(wanted),):
-        raise unknown_executions(wanted - _known_executions(db, wanted))
-
-
-def _known_executions(db: sqlite3.Connection, ids: frozenset[int]) -> set[int]:
-    sql = "SELECT id FROM execution WHERE id IN (SELECT value FROM json_each(?))"
-    return {row[0] for row in db.execute(sql, (json.dumps(list(ids)),))}
+        rows = db.execute(
+            "SELECT id FROM execution WHERE id IN (SELECT value FROM json_each(?))",
+            (json.dumps(list(wanted)),),
+        ).fetchall()
+        raise unknown_executions(wanted.difference(row[0] for row in rows))
 
 
 def _last_id(db: sqlite3.Connection, table: str) -> int:
@@ -332,13 +334,6 @@ def _put(
     """Write texts under their keys; None deletes."""
     upsert.run(db, [(*key, text) for key, text in changes.items() if text is not None])
     delete.run(db, [key for key, text in changes.items() if text is None])
-
-
-def _insert_logs(db: sqlite3.Connection, lines: Sequence[LogRecord]) -> None:
-    if not lines:
-        return
-    known = _known_executions(db, frozenset(line.execution for line in lines))
-    _INSERT_LOGS.run(db, [_log_row(line) for line in lines if line.execution in known])
 
 
 def _log_row(line: LogRecord) -> tuple[Value, ...]:

@@ -1,14 +1,40 @@
 -- Users' states, workflow rules, disabled workflows, the logs of tasks, and what they measured.
 
 -- The offset of the event that started an execution: one event starts a workflow at most once.
--- No reference: an event that is deleted with its own workflow still must not start this one again.
+-- It is no reference: the event may be deleted with the execution to which it was confined.
 ALTER TABLE execution ADD COLUMN cause INTEGER;
 
--- The event is first, because it is what admission has: all workflows that it started are together.
 CREATE UNIQUE INDEX execution_cause ON execution (cause, namespace, workflow)
 WHERE cause IS NOT NULL;
 
-ALTER TABLE task_execution ADD COLUMN metrics TEXT;
+-- Made anew for AUTOINCREMENT: since workflows can be deleted, ids could come back.
+CREATE TABLE new_task_execution (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    execution INTEGER NOT NULL REFERENCES execution (id),
+    task TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    try_number INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    execution_type TEXT NOT NULL,
+    failures INTEGER NOT NULL,
+    again TEXT,
+    "begin" INTEGER,
+    "end" INTEGER,
+    due INTEGER,
+    outcome TEXT,
+    abandoned INTEGER NOT NULL DEFAULT 0,
+    result TEXT,
+    error TEXT,
+    traceback TEXT,
+    metrics TEXT,
+    UNIQUE (execution, task, seq)
+);
+
+INSERT INTO new_task_execution SELECT *, NULL FROM task_execution ORDER BY id;
+
+DROP TABLE task_execution;
+
+ALTER TABLE new_task_execution RENAME TO task_execution;
 
 CREATE TABLE cell (
     execution INTEGER NOT NULL REFERENCES execution (id),

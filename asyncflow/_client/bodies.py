@@ -1,4 +1,4 @@
-"""Where users' code is started: beside the runner's task group, which would wait for it for ever.
+"""Where users' code is started: beside any task group, which would wait for it for ever.
 
 See docs/decisions/0007. Whoever starts something here holds on to the task and waits for it with a
 limit; an error of the engine's own that comes out of it ends the group all the same.
@@ -13,10 +13,10 @@ logger = logging.getLogger(__name__)
 
 
 class Bodies:
-    """Starts users' code for one runner."""
+    """Starts users' code for one runner or client."""
 
-    def __init__(self, group: asyncio.TaskGroup) -> None:
-        """Pass errors of the engine's own on to ``group``."""
+    def __init__(self, group: asyncio.TaskGroup | None = None) -> None:
+        """Pass errors of the engine's own on to ``group``; None: they are logged."""
         self._group = group
 
     def start(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -28,6 +28,9 @@ class Bodies:
     def _check(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()
         if error is None:
+            return
+        if self._group is None:
+            logger.error("%r failed", task, exc_info=error)
             return
         failing = _raise(error)
         try:

@@ -1,0 +1,67 @@
+"""What a runner and the process of a task say to each other: a line of JSON each. Never a pickle.
+
+To the process: the job; then answers to what it asks, and that it should stop. From it: lines of
+its log, questions, and one end.
+"""
+
+import builtins
+import traceback
+from typing import Any, Final, cast
+
+import asyncflow.errors as known
+from asyncflow._model.value import from_json_text, to_json_text
+
+LONGEST_TRACE: Final = 64 * 1024
+"""Characters of a traceback that are told: its end, where the error is."""
+
+Message = dict[str, Any]
+
+
+def encoded(message: Message) -> bytes:
+    """Return a message as a line."""
+    return to_json_text(message, "message").encode() + b"\n"
+
+
+def decoded(line: bytes) -> Message:
+    """Return the message of a line."""
+    return cast("Message", from_json_text(line.decode()))
+
+
+def error_message(error: BaseException) -> Message:
+    """Return what is told of an error."""
+    try:
+        text = str(error)
+    except Exception:  # user code: an error's own __str__
+        text = "(its text cannot be had)"
+    try:
+        trace = "".join(traceback.format_exception(error))
+    except Exception:  # user code: an exception's own attributes
+        trace = ""
+    kind = type(error).__name__
+    return {"type": kind, "text": text, "traceback": trace[-LONGEST_TRACE:]}
+
+
+def known_error(message: Message) -> Exception:
+    """Return an error of asyncflow or of Python itself, as it was raised in the runner."""
+    name, text = message["type"], message["text"]
+    kind = getattr(known, name, None) or getattr(builtins, name, None)
+    if not isinstance(kind, type) or not issubclass(kind, Exception):
+        kind = known.AsyncflowError
+    error = kind.__new__(kind, text)
+    Exception.__init__(error, text)  # its own would make another text
+    return error
+
+
+class RemoteTraceback(Exception):  # noqa: N818  it is the cause of one
+    """Shows where in its process an error was raised."""
+
+    def __str__(self) -> str:
+        return f'\n"""\n{self.args[0]}"""'
+
+
+def remote_error(message: Message) -> Exception:
+    """Return an error of a user's code, with its type's name, its text and its traceback."""
+    kind = type(message["type"], (Exception,), {"__module__": "builtins"})
+    error: Exception = kind(message["text"])
+    error.__cause__ = RemoteTraceback(message["traceback"])
+    return error

@@ -1,0 +1,172 @@
+"""Where entries are answered: each becomes changes and commands of the transaction in hand.
+
+It decides on committed state plus what this very transaction changes. It writes nothing: if the
+transaction fails, the driver reads the states again.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Final, assert_never
+
+from asyncflow._core.decide import decide
+from asyncflow._core.facts import EventSent, StopRequested
+from asyncflow._runner.judge import Judge, Pending
+from asyncflow._runner.live import (
+    Entry,
+    Heard,
+    LiveExecution,
+    Publication,
+    Receivers,
+    Told,
+    Undeliverable,
+    Verdicts,
+    Wanted,
+)
+from asyncflow._runner.rulebook import Rulebook
+from asyncflow._runner.work import Answer, Work
+
+NO_VERDICTS: Final = Verdicts()
+
+
+class Desk:
+    """Answers one entry at a time."""
+
+    def __init__(
+        self, judge: Judge, rulebook: Rulebook, again: Callable[[Sequence[Entry]], None]
+    ) -> None:
+        """Hand to ``again`` what is to be answered next, before everything else."""
+        self.receivers = Receivers()
+        self._judge = judge
+        self._rulebook = rulebook
+        self._again = again
+
+    def open(self, work: Work, entry: Entry) -> None:
+        """Answer an entry, or set it aside until a condition has been judged."""
+        match entry:
+            case Told():
+                self._tell(work, entry)
+            case Wanted():
+                self._begin(work, entry)
+            case Publication():
+                self._publish(work, entry)
+            case Heard():
+                self._hear(work, entry)
+            case Undeliverable(letter):
+                work.taken.append(letter)
+                work.undeliverable.append(entry)
+            case _:
+                assert_never(entry)
+
+    def _begin(self, work: Work, wanted: Wanted) -> None:
+        live = wanted.live
+        work.entries.append(wanted)
+        decision = decide(live.plan, live.state, wanted.fact)
+        live.state.apply(decision)
+        answer = work.answers[live] = Answer(new=wanted.row)
+        answer.context.update(live.state.context)
+        work.answer(live, wanted.fact, decision)
+
+    def _publish(self, work: Work, publication: Publication) -> None:
+        """Store an event, and tell it to everybody who hears it."""
+        work.publications.append(publication)
+        if publication.offset is None:
+            work.storing.append(publication)
+        event = publication.event
+        if publication.confined is not None:
+            lives: tuple[LiveExecution, ...] = (publication.confined,)
+        else:
+            lives = self.receivers.of(event.namespace, event.key)
+        fact = EventSent(event.create_time, event.key)
+        for live in lives:
+            if event.key in live.plan.by_key:
+                publication.open += 1
+                self._tell(work, Told(live, fact, publication))
+        if publication.for_workflows:
+            for workflow in self._rulebook.of(event.namespace, event.key):
+                publication.open += 1
+                self._hear(work, Heard(workflow, publication))
+        if publication.letter is not None and not publication.open:
+            work.taken.append(publication.letter)
+
+    def _tell(self, work: Work, told: Told) -> None:
+        """Answer a fact, unless the execution waits for a condition to be judged."""
+        if told.publication is not None and told.publication.refused:
+            return  # judged meanwhile, and not stored
+        if told.live.held is not None and told.verdicts is None and not _is_stop(told):
+            told.live.held.append(told)
+            return
+        if told.publication is not None and told.verdicts is None:
+            verdicts = self._judge.execution(told.live, told.publication.event)
+            if isinstance(verdicts, Pending):
+                told.live.held = deque()
+                self._judge.later(verdicts, lambda met: self._judged(told, met))
+                return
+            told.verdicts = verdicts
+        self.answer(work, told)
+
+    def _judged(self, told: Told, verdicts: Verdicts) -> None:
+        """Answer the event that was judged, then what its execution was told meanwhile."""
+        told.verdicts = verdicts
+        held, told.live.held = told.live.held or deque[Told](), None
+        self._again([told, *held])
+
+    def _hear(self, work: Work, heard: Heard) -> None:
+        """Start a workflow if an event meets one of its rules; at most once."""
+        publication, ruled = heard.publication, heard.workflow
+        if publication.refused:
+            return  # judged meanwhile, and not stored
+        if ruled.held is not None and heard.verdicts is None:
+            ruled.held.append(heard)
+            return
+        if heard.verdicts is None:
+            verdicts = self._rulebook.judge(ruled, publication.event)
+            if isinstance(verdicts, Pending):
+                ruled.held = deque()
+                self._judge.later(verdicts, lambda met: self._ruled(heard, met))
+                return
+            heard.verdicts = verdicts
+        work.heard.append(heard)
+        ruled.remember(heard.verdicts.cells)
+        work.cells.update({(*ruled.key, n): text for n, text in heard.verdicts.cells.items()})
+        wanted = self._rulebook.wanted(heard, work) if heard.verdicts.met else None
+        if wanted is not None:
+            self._begin(work, wanted)
+        _close(work, publication)
+
+    def _ruled(self, heard: Heard, verdicts: Verdicts) -> None:
+        """Answer the event that was judged, then those that came meanwhile."""
+        heard.verdicts = verdicts
+        held, heard.workflow.held = heard.workflow.held or deque[Heard](), None
+        self._again([heard, *held])
+
+    def answer(self, work: Work, told: Told) -> None:
+        """Decide on a fact."""
+        live, fact, verdicts = told.live, told.fact, told.verdicts or NO_VERDICTS
+        work.entries.append(told)
+        if isinstance(fact, EventSent) and (verdicts.faults or verdicts.cells):
+            fact = replace(fact, faults=verdicts.faults, cells=verdicts.cells)
+        decision = decide(live.plan, live.state, fact, verdicts.met)
+        live.state.apply(decision)
+        work.answer(live, fact, decision)
+        if told.answered is not None:
+            told.answered()
+        if live.redefined and live in work.answers:
+            work.answers[live].fingerprint = live.plan.fingerprint
+            live.redefined = False
+        if told.letter is not None:
+            work.taken.append(told.letter)
+        if told.publication is not None:
+            _close(work, told.publication)
+
+
+def _close(work: Work, publication: Publication) -> None:
+    """Note one more answer to an event; with the last one its letter is taken."""
+    publication.open -= 1
+    if publication.letter is not None and not publication.open:
+        work.taken.append(publication.letter)
+
+
+def _is_stop(told: Told) -> bool:
+    """Say whether it is a wish to stop, which does not wait for a condition to be judged."""
+    return isinstance(told.fact, StopRequested)

@@ -1,0 +1,125 @@
+"""The workflow rules of this process: who hears an event, and what it starts. It writes nothing.
+
+A rule's condition is code, so that each process adds its rules anew; that a rule is paused, and the
+states of its workflow, are in the store.
+"""
+
+import logging
+from collections.abc import Iterable
+
+from asyncflow._client.executions import new_execution
+from asyncflow._client.plans import Plans
+from asyncflow._clock import Clock
+from asyncflow._core.execution import ExecutionState
+from asyncflow._core.facts import ExecutionStarted
+from asyncflow._model.context import Context
+from asyncflow._model.record import EventRecord
+from asyncflow._model.registry import Registry
+from asyncflow._model.rule import WorkflowRule
+from asyncflow._model.status import ExecutionType
+from asyncflow._runner.cells import Overlay
+from asyncflow._runner.judge import Case, Judge, Pending, Question, unstored
+from asyncflow._runner.live import (
+    Heard,
+    LiveExecution,
+    LiveRule,
+    RuledWorkflow,
+    Verdicts,
+    Wanted,
+)
+from asyncflow._runner.work import Work
+from asyncflow._store.batch import AddRule, Cause
+from asyncflow._store.protocol import Store
+from asyncflow._store.queries import WorkflowCells, WorkflowRules
+from asyncflow.errors import UsageError
+
+logger = logging.getLogger(__name__)
+
+
+class Rulebook:
+    """Holds workflow rules, and judges events by them."""
+
+    def __init__(
+        self, store: Store, clock: Clock, judge: Judge, registry: Registry, plans: Plans
+    ) -> None:
+        """Begin with no rules."""
+        self._store = store
+        self._clock = clock
+        self._judge = judge
+        self._registry = registry
+        self._plans = plans
+        self._workflows: dict[tuple[str, str], RuledWorkflow] = {}
+        self._by_key: dict[tuple[str, str], dict[RuledWorkflow, None]] = {}
+
+    async def add(self, namespace: str, workflow: str, rule: WorkflowRule, name: str | None) -> str:
+        """Add a rule; return its name. One that was paused before is paused still."""
+        key = (namespace, workflow)
+        there = self._workflows.get(key)
+        names = there.rules if there is not None else {}
+        name = f"rule-{len(names) + 1}" if name is None else name
+        if name in names:
+            text = f"workflow {workflow!r} has a workflow rule {name!r} already: give another name"
+            raise UsageError(text)
+        await self._store.change(AddRule(namespace, workflow, name))
+        ruled = self._workflows.setdefault(key, RuledWorkflow(key))
+        if not ruled.rules:
+            ruled.cells = dict(await self._store.read(WorkflowCells(*key)))
+        ruled.rules[name] = LiveRule(name, rule)
+        for event_key in rule.condition.expect_event_keys:
+            self._by_key.setdefault((namespace, event_key), {})[ruled] = None
+        await self.refresh()
+        return name
+
+    async def refresh(self) -> None:
+        """Do as the store says: pause, resume and forget rules."""
+        if not self._workflows:
+            return
+        stored = {
+            (rule.namespace, rule.workflow, rule.name): rule.paused
+            for rule in await self._store.read(WorkflowRules())
+        }
+        for key, ruled in self._workflows.items():
+            for rule in tuple(ruled.rules.values()):
+                paused = stored.get((*key, rule.name))
+                rule.paused = bool(paused)
+                if paused is None:
+                    del ruled.rules[rule.name]
+
+    async def reread(self, heard: Iterable[Heard]) -> None:
+        """Go on from what the store says of the states of these workflows."""
+        for ruled in {each.workflow for each in heard}:
+            ruled.cells = dict(await self._store.read(WorkflowCells(*ruled.key)))
+
+    def of(self, namespace: str, key: str) -> tuple[RuledWorkflow, ...]:
+        """Return the workflows that have a rule for this key."""
+        return tuple(self._by_key.get((namespace, key), ()))
+
+    def judge(self, ruled: RuledWorkflow, record: EventRecord) -> Verdicts | Pending:
+        """Judge an event for the rules of a workflow."""
+        questions = [
+            Question(number, f"workflow rule {each.name!r}", each.rule.condition)
+            for number, each in enumerate(ruled.rules.values())
+            if not each.paused and record.key in each.rule.condition.expect_event_keys
+        ]
+        cells = Overlay(ruled.cells, self._judge.limits)
+        context = Context.of({}, cells=cells, frozen=True)
+        where = f"workflow {ruled.key[1]!r}"
+        return self._judge.verdicts(Case(where, unstored(record), context, cells, questions))
+
+    def wanted(self, heard: Heard, work: Work) -> Wanted | None:
+        """Return the execution that an event starts, None if its workflow is not declared."""
+        namespace, name = heard.workflow.key
+        workflow = self._registry.find(name, namespace)
+        if workflow is None:
+            text = "workflow %r in namespace %r is not declared, and not started by event %r"
+            logger.error(text, name, namespace, heard.publication.event.key)
+            return None
+        publication = heard.publication
+        if publication.offset is not None:
+            cause = Cause(publication.offset)
+        else:
+            cause = Cause(work.storing.index(publication), fresh=True)
+        plan = self._plans.of(workflow)
+        row = new_execution(plan, None, self._clock.now(), kind=ExecutionType.EVENT, cause=cause)
+        live = LiveExecution(row.name, plan, workflow, ExecutionState.new(plan, {}))
+        return Wanted(live, row, ExecutionStarted(row.created))

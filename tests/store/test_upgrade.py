@@ -1,0 +1,231 @@
+"""That a database of an older schema is brought to the newest one with all that is in it."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asyncflow._core.state import Head, Outcome, TaskState
+from asyncflow._model.record import EventRecord, ExecutionRecord, TaskExecutionRecord
+from asyncflow._model.status import ExecutionType, TaskStatus, WorkflowStatus
+from asyncflow._store.batch import (
+    Batch,
+    ExecutionWrite,
+    FactRecord,
+    InboxItem,
+    Letter,
+    RunnerRow,
+    TaskWrite,
+)
+from asyncflow._store.codec import micros
+from asyncflow._store.queries import (
+    ContextOf,
+    Events,
+    Executions,
+    Facts,
+    Inbox,
+    Runners,
+    StoredExecutions,
+    TaskExecutions,
+)
+from asyncflow._store.sqlite.connection import connect
+from asyncflow._store.sqlite.migrate import migrate, migrations, version
+from asyncflow._store.sqlite.store import SqliteStore
+from tests.store.samples import LATER, NOON, new
+
+ROOT = Path(__file__).parents[2]
+NEWEST = migrations()[-1].number
+
+OPEN = """
+import asyncio, sys
+from asyncflow._store.sqlite.store import SqliteStore
+
+asyncio.run(SqliteStore(sys.argv[1]).open())
+"""
+
+BEGAN, ENDED = micros(NOON), micros(LATER)
+DATA = f"""
+INSERT INTO runner VALUES (7, 'r1', 4711, 'boot-1', 'localhost', {BEGAN});
+INSERT INTO execution VALUES
+    (3, 'a', 'release', 'default', 'MANUAL', {BEGAN}, 'p', 'r1', 'RUNNING', 1, {BEGAN}, NULL,
+     'e', 'gone'),
+    (5, 'b', 'release', 'far', 'EVENT', {BEGAN}, 'q', NULL, 'FAILED', 0, {BEGAN}, {ENDED},
+     NULL, NULL);
+UPDATE sqlite_sequence SET seq = 9 WHERE name = 'execution';
+INSERT INTO task_execution VALUES
+    (2, 3, 'u', 1, 1, 'QUEUED', 'MANUAL', 0, NULL, NULL, NULL, NULL, NULL, 0, NULL, NULL, NULL),
+    (8, 3, 't', 2, 3, 'RETRYING', 'PERIODIC', 1, 'MANUAL', {BEGAN}, {ENDED}, {ENDED}, 'FAILED',
+     1, '"r"', 'ValueError: x', 'Traceback');
+INSERT INTO context VALUES (3, 'k', '1'), (3, 'l', '"é"');
+INSERT INTO event VALUES
+    (4, 'x', '"v"', 'default', NULL, 'cli', {BEGAN}, '{{"a": 1}}'),
+    (6, 'y', '1', 'default', 3, NULL, {ENDED}, NULL);
+UPDATE sqlite_sequence SET seq = 11 WHERE name = 'event';
+INSERT INTO fact VALUES (1, 3, 'F', '{{"n": 1}}', {BEGAN});
+INSERT INTO inbox VALUES
+    (12, 3, 'default', NULL, 'Told', '{{}}', {BEGAN}, 6),
+    (13, NULL, 'default', 'r1', 'Heard', '{{}}', {BEGAN}, NULL);
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Make a database of version 1 with a row of everything in it."""
+    with closing(connect(str(tmp_path / "flows.db"))) as db:
+        migrate(db, "flows.db", migrations()[:1])
+        db.executescript(DATA)
+        db.execute("PRAGMA journal_mode = WAL")
+    return tmp_path / "flows.db"
+
+
+def dump(path: Path) -> tuple[int, list[str], list[Any]]:
+    with closing(connect(str(path))) as db:
+        whole = db.execute("PRAGMA integrity_check").fetchall()
+        return (version(db), list(db.iterdump()), whole)
+
+
+def check_references(path: Path) -> list[Any]:
+    with closing(sqlite3.connect(path)) as db:
+        return db.execute("PRAGMA foreign_key_check").fetchall()
+
+
+def open_in_a_process(path: Path, failpoint: str) -> int:
+    places = os.pathsep.join(map(str, [ROOT, *sys.path]))
+    environment = {**os.environ, "PYTHONPATH": places, "ASYNCFLOW_FAILPOINT": failpoint}
+    command = [sys.executable, "-c", OPEN, str(path)]
+    return subprocess.run(command, env=environment, check=False, timeout=15).returncode
+
+
+async def test_a_database_of_version_1_keeps_everything(path: Path) -> None:
+    store = SqliteStore(path)
+    await store.open()
+    b, a = await store.read(Executions())
+    (stored,) = await store.read(StoredExecutions((3,)))
+
+    running, failed = WorkflowStatus.RUNNING, WorkflowStatus.FAILED
+    manual, caused = ExecutionType.MANUAL, ExecutionType.EVENT
+    assert a == ExecutionRecord(
+        3,
+        "a",
+        "release",
+        "default",
+        manual,
+        running,
+        NOON,
+        NOON,
+        None,
+        "e",
+        "gone",
+        True,
+        "p",
+        "r1",
+    )
+    assert b == ExecutionRecord(
+        5, "b", "release", "far", caused, failed, NOON, NOON, LATER, None, None, False, "q", None
+    )
+    assert stored.head == Head(running, True, NOON, None, "e", "gone")
+    assert stored.tasks == (
+        TaskState("u", 1, 1, TaskStatus.QUEUED, manual),
+        TaskState(
+            "t", 2, 3, TaskStatus.RETRYING, ExecutionType.PERIODIC, 1, manual, NOON, LATER, LATER
+        ),
+    )
+    assert (stored.context, stored.cells) == ({"k": "1", "l": '"é"'}, {})
+    queued, retrying = await store.read(TaskExecutions(3))
+    assert (queued.id, queued.task_name, queued.result) == (2, "u", None)
+    assert retrying == TaskExecutionRecord(
+        execution=3,
+        task_name="t",
+        sequence_number=2,
+        try_number=3,
+        status=TaskStatus.RETRYING,
+        execution_type=ExecutionType.PERIODIC,
+        begin=NOON,
+        end=LATER,
+        result='"r"',
+        error="ValueError: x",
+        traceback="Traceback",
+        abandoned=True,
+        metrics=None,
+        id=8,
+    )
+    x = EventRecord(4, "x", '"v"', "default", "cli", NOON, '{"a": 1}')
+    y = EventRecord(6, "y", "1", "default", None, LATER, None, 3)
+    assert await store.read(Events()) == (x, y)
+    assert await store.read(ContextOf(3)) == {"k": "1", "l": '"é"'}
+    assert await store.read(Facts(3)) == (FactRecord(1, 3, "F", '{"n": 1}', NOON),)
+    assert await store.read(Runners()) == (RunnerRow("r1", 4711, "boot-1", "localhost", NOON, 7),)
+    assert await store.read(Inbox("r1")) == (
+        InboxItem(12, Letter("default", "Told", "{}", NOON, 3, y)),
+        InboxItem(13, Letter("default", "Heard", "{}", NOON)),
+    )
+    await store.close()
+    assert dump(path)[0] == NEWEST
+    assert dump(path)[2] == [("ok",)]
+    assert check_references(path) == []
+
+
+async def test_an_upgraded_database_is_written_to_and_counts_on(path: Path) -> None:
+    store = SqliteStore(path)
+    await store.open()
+    again = TaskWrite(
+        TaskState("t", 2, 4, TaskStatus.SUCCESS), Outcome(TaskStatus.SUCCESS, metrics="{}")
+    )
+    first = TaskWrite(TaskState("v", 1, 1, TaskStatus.QUEUED))
+    write = ExecutionWrite(3, None, (again, first), cells={"s": "1"})
+    made = ExecutionWrite(new("c"))
+
+    receipt = await store.commit(
+        Batch(None, (write, made), (EventRecord(None, "z", "1", "default", None, NOON),))
+    )
+    tasks = await store.read(TaskExecutions(3))
+    await store.close()
+
+    assert (receipt.ids, receipt.offsets) == ((3, 10), (12,))
+    assert [(t.task_name, t.try_number, t.metrics) for t in tasks] == [
+        ("u", 1, None),
+        ("t", 4, "{}"),
+        ("v", 1, None),
+    ]
+    assert [t.id for t in tasks[:2]] == [2, 8]
+    assert (tasks[2].id or 0) > 8
+
+
+async def test_an_upgraded_database_has_the_schema_of_a_new_one(path: Path, tmp_path: Path) -> None:
+    def schema(of: Path) -> list[Any]:
+        with closing(sqlite3.connect(of)) as db:
+            return db.execute("SELECT type, name, sql FROM sqlite_master ORDER BY name").fetchall()
+
+    for each in (path, tmp_path / "new.db"):
+        store = SqliteStore(each)
+        await store.open()
+        await store.close()
+
+    assert schema(path) == schema(tmp_path / "new.db")
+
+
+@pytest.mark.parametrize(
+    ("failpoint", "reached"), [("migration.before:1:kill", 1), ("migration.after:1:kill", 2)]
+)
+async def test_a_kill_in_an_upgrade_leaves_one_version_whole(
+    path: Path, failpoint: str, reached: int
+) -> None:
+    before = dump(path)
+
+    assert open_in_a_process(path, failpoint) == -signal.SIGKILL
+
+    after = dump(path)
+    assert (after[0], after[2]) == (reached, [("ok",)])
+    assert (after == before) == (reached == 1)
+    store = SqliteStore(path)
+    await store.open()
+    assert [record.name for record in await store.read(Executions())] == ["b", "a"]
+    assert len(await store.read(TaskExecutions(3))) == 2
+    await store.close()
+    assert dump(path)[0] == NEWEST
