@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from asyncflow import _failpoint
 from asyncflow._failpoint import armed
 from asyncflow._store import queries
 from asyncflow._store.batch import (
@@ -147,13 +146,6 @@ VERBS: list[tuple[str, Verb]] = [
     ("claim", lambda store, fence: store.claim(fence, ["r2"], None, 10)),
     ("change", lambda store, _: store.change(AddRule("default", "release", "rule"))),
 ]
-
-
-@pytest.fixture(autouse=True)
-def points_of_change(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Declare the points that `_failpoint.POINTS` does not name yet."""
-    points = {"store.change.before", "store.change.after"}
-    monkeypatch.setattr(_failpoint, "POINTS", _failpoint.POINTS | points)
 
 
 @pytest.mark.parametrize(("name", "verb"), VERBS)

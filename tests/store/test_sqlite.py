@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,7 +17,15 @@ import pytest
 
 from asyncflow._core.state import Outcome
 from asyncflow._model.status import TaskStatus
-from asyncflow._store.batch import Batch, ExecutionWrite, TaskWrite
+from asyncflow._store.batch import (
+    AddRule,
+    Batch,
+    Cause,
+    DeleteWorkflow,
+    ExecutionWrite,
+    SetEnabled,
+    TaskWrite,
+)
 from asyncflow._store.queries import Events, Executions, Facts, Inbox, Runners
 from asyncflow._store.sqlite.connection import Connection
 from asyncflow._store.sqlite.file import APPLICATION_ID
@@ -24,7 +33,7 @@ from asyncflow._store.sqlite.store import SqliteStore
 from asyncflow.errors import (
     StoreError,
 )
-from tests.store.samples import ENDED, RUNNING, event, fact, letter, new, runner, start, task
+from tests.store.samples import ENDED, RUNNING, event, fact, letter, line, new, runner, start, task
 
 T = TypeVar("T")
 
@@ -125,6 +134,40 @@ async def test_every_reference_holds(sqlite: SqliteStore) -> None:
     whole = await on_writer(sqlite, lambda db: db.execute("PRAGMA integrity_check").fetchall())
 
     assert (broken, whole) == ([], [("ok",)])
+
+
+async def test_a_deleted_workflow_leaves_no_row_and_every_reference_holds(
+    sqlite: SqliteStore,
+) -> None:
+    (a,) = await start(sqlite, "a", head=ENDED)
+    write = ExecutionWrite(a, None, (task("t"),), {"k": "1"}, (fact("F"),), cells={"s": "1"})
+    cells = {("default", "release", "s"): "1"}
+    confined = (event("x", execution=a),)
+    await sqlite.commit(Batch(None, (write,), confined, (), cells, (line(a, "x"),)))
+    caused = replace(new("b", "other"), cause=Cause(1))
+    await sqlite.commit(Batch(None, (ExecutionWrite(caused),)))
+    await sqlite.append([letter("L", a, event("y", execution=a))])
+    await sqlite.change(AddRule("default", "release", "rule"))
+    await sqlite.change(SetEnabled("default", "release", enabled=False))
+
+    await sqlite.change(DeleteWorkflow("default", "release"))
+    await sqlite.commit(Batch(logs=(line(a, "late"),)))
+
+    def look(db: sqlite3.Connection) -> tuple[list[object], dict[str, int]]:
+        sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
+        names = [row[0] for row in db.execute(sql).fetchall()]
+        rows = {name: db.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in names}
+        broken = db.execute("PRAGMA foreign_key_check").fetchall()
+        return (broken, {name: count for name, count in rows.items() if count})
+
+    assert await on_writer(sqlite, look) == ([], {"execution": 1})
+
+
+async def test_the_schema_lets_one_event_start_a_workflow_once(sqlite: SqliteStore) -> None:
+    await start(sqlite, "a", "b")
+
+    with pytest.raises(sqlite3.IntegrityError, match=r"execution\.cause"):
+        await on_writer(sqlite, lambda db: db.execute("UPDATE execution SET cause = 1"))
 
 
 async def test_the_status_of_the_last_attempt_that_ended_is_kept(sqlite: SqliteStore) -> None:
