@@ -217,6 +217,7 @@ class Runner(Client):
             logger.warning(text, self._grace, engine.tasks.named())
         finally:
             engine.drop()  # also if whoever closes is cancelled, as by a second Ctrl-C
+            engine.driver.release()
             engine.driver.close()
         try:
             async with self._clock.deadline(LAST_WRITES):

@@ -17,15 +17,7 @@ import pytest
 
 from asyncflow._core.state import Outcome
 from asyncflow._model.status import TaskStatus
-from asyncflow._store.batch import (
-    AddRule,
-    Batch,
-    Cause,
-    DeleteWorkflow,
-    ExecutionWrite,
-    SetEnabled,
-    TaskWrite,
-)
+from asyncflow._store.batch import Batch, Cause, DeleteWorkflow, ExecutionWrite, TaskWrite
 from asyncflow._store.queries import Events, Executions, Facts, Inbox, Runners
 from asyncflow._store.sqlite.connection import Connection
 from asyncflow._store.sqlite.file import APPLICATION_ID
@@ -33,7 +25,8 @@ from asyncflow._store.sqlite.store import SqliteStore
 from asyncflow.errors import (
     StoreError,
 )
-from tests.store.samples import ENDED, RUNNING, event, fact, letter, line, new, runner, start, task
+from tests.store.samples import ENDED, RUNNING, event, fact, letter, new, runner, start, task
+from tests.store.test_conformance_deletion import fill
 
 T = TypeVar("T")
 
@@ -73,6 +66,13 @@ async def pragma(connection: Connection | None, name: str) -> object:
 
 def contents(folder: Path) -> dict[str, bytes | None]:
     return {p.name: p.read_bytes() if p.is_file() else None for p in folder.iterdir()}
+
+
+def counts(db: sqlite3.Connection) -> dict[str, int]:
+    """Count the rows of every table."""
+    sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+    names = [row[0] for row in db.execute(sql).fetchall()]
+    return {name: db.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in names}
 
 
 async def make(path: Path) -> None:
@@ -136,31 +136,22 @@ async def test_every_reference_holds(sqlite: SqliteStore) -> None:
     assert (broken, whole) == ([], [("ok",)])
 
 
-async def test_a_deleted_workflow_leaves_no_row_and_every_reference_holds(
+async def test_a_deleted_workflow_leaves_no_row_and_breaks_no_reference(
     sqlite: SqliteStore,
 ) -> None:
-    (a,) = await start(sqlite, "a", head=ENDED)
-    write = ExecutionWrite(a, None, (task("t"),), {"k": "1"}, (fact("F"),), cells={"s": "1"})
-    cells = {("default", "release", "s"): "1"}
-    confined = (event("x", execution=a),)
-    await sqlite.commit(Batch(None, (write,), confined, (), cells, (line(a, "x"),)))
-    caused = replace(new("b", "other"), cause=Cause(1))
+    id_ = await fill(sqlite, "a")
+    receipt = await sqlite.commit(Batch(events=(event("e", execution=id_),)))
+    caused = replace(new("b", "other"), cause=Cause(receipt.offsets[0]))
     await sqlite.commit(Batch(None, (ExecutionWrite(caused),)))
-    await sqlite.append([letter("L", a, event("y", execution=a))])
-    await sqlite.change(AddRule("default", "release", "rule"))
-    await sqlite.change(SetEnabled("default", "release", enabled=False))
+    tables = await on_writer(sqlite, counts)
+    assert [name for name, rows in tables.items() if not rows] == ["runner"]
 
     await sqlite.change(DeleteWorkflow("default", "release"))
-    await sqlite.commit(Batch(logs=(line(a, "late"),)))
 
-    def look(db: sqlite3.Connection) -> tuple[list[object], dict[str, int]]:
-        sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
-        names = [row[0] for row in db.execute(sql).fetchall()]
-        rows = {name: db.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in names}
-        broken = db.execute("PRAGMA foreign_key_check").fetchall()
-        return (broken, {name: count for name, count in rows.items() if count})
-
-    assert await on_writer(sqlite, look) == ([], {"execution": 1})
+    after = await on_writer(sqlite, counts)
+    broken = await on_writer(sqlite, lambda db: db.execute("PRAGMA foreign_key_check").fetchall())
+    assert {name: rows for name, rows in after.items() if rows} == {"execution": 1, "event": 2}
+    assert broken == []
 
 
 async def test_the_schema_lets_one_event_start_a_workflow_once(sqlite: SqliteStore) -> None:
