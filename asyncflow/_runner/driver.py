@@ -143,6 +143,7 @@ class Driver:
         """Answer what waits for conditions that nobody will judge any more."""
         for live in self.lives.values():
             self._desk.release(live)
+            live.held = None
 
     def close(self) -> None:
         """End `run` once everything that was appended is answered."""

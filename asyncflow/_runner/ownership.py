@@ -30,6 +30,7 @@ from asyncflow._store.queries import (
     StoredExecutions,
     UnownedWorkflows,
 )
+from asyncflow._store.refusal import fenced
 from asyncflow.errors import FencedError, StoreError
 
 logger = logging.getLogger(__name__)
@@ -115,21 +116,30 @@ class Ownership:
         """Take over what is nobody's, and read what others have put before this runner."""
         # One at a time: a letter to what another look is just taking over has its reader here.
         async with self._looking:
+            await self._check_fence()
             rows = await self._other_rows()
             dead = tuple(row.id for row in rows if is_gone(row))
             _log_dead(rows, dead)
             await self._adopt_claimed()
-            await self._claim(dead, await self._wanted())
+            await self._claim(dead, await self._wanted(dead))
             await self._rulebook.refresh()
             await self._read_letters()
+
+    async def _check_fence(self) -> None:
+        """Raise `FencedError` if this runner was replaced: a look writes only now and then."""
+        rows = await self._store.read(Runners())
+        if not any((row.id, row.epoch) == (self._fence.runner, self._fence.epoch) for row in rows):
+            raise fenced(self._fence)
 
     async def _other_rows(self) -> list[RunnerRow]:
         return [row for row in await self._store.read(Runners()) if row.id != self._fence.runner]
 
-    async def _wanted(self) -> tuple[tuple[str, str], ...]:
-        """Return the workflows that are declared here and have executions that nobody owns."""
+    async def _wanted(self, dead: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+        """Return the workflows that are declared here and have executions to be taken over."""
+        known = tuple((each.namespace, each.name) for each in self._registry.workflows())
+        if dead:
+            return known
         unowned = await self._store.read(UnownedWorkflows())
-        known = ((each.namespace, each.name) for each in self._registry.workflows())
         return tuple(each for each in known if each in unowned) if unowned else ()
 
     async def _claim(
@@ -185,6 +195,8 @@ class Ownership:
         """Deliver what is there, once. A letter is forgotten when it is there no more."""
         query, there = Inbox(self._fence.runner), dict[int, Publication | None]()
         while items := await self._store.read(query):
+            # After the reading: whoever was to hear these may have lost its owner just before it.
+            await self._claim((), await self._wanted(()))
             early = await self._early(items)
             for item in items:
                 if item.id in self._letters:

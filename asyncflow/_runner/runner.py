@@ -214,7 +214,7 @@ class Runner(Client):
                 await engine.judge.drained()
         except TimeoutError:
             text = "tasks still run after %s, the next runner starts them anew: %s"
-            logger.warning(text, self._grace, engine.tasks.named())
+            logger.warning(text, self._grace, engine.tasks.named() or "none, but conditions hang")
         finally:
             engine.drop()  # also if whoever closes is cancelled, as by a second Ctrl-C
             engine.driver.release()

@@ -27,11 +27,13 @@ from asyncflow._store.queries import (
     Facts,
     Inbox,
     LastOffset,
+    OwnedExecutions,
     Query,
     Runners,
     StoredExecutions,
     TaskExecutions,
     TaskLogs,
+    UnownedWorkflows,
     WorkflowCells,
     WorkflowRules,
 )
@@ -66,6 +68,8 @@ EVERYTHING: tuple[Query[Any], ...] = (
     DisabledWorkflows(),
     WorkflowRules(),
     TaskLogs(1, "t", 1),
+    OwnedExecutions("r1"),
+    UnownedWorkflows(),
 )
 
 
@@ -429,3 +433,18 @@ async def test_a_closed_store_says_so(store: Store) -> None:
         await store.commit(Batch())
     with pytest.raises(StoreError, match="open it first"):
         await store.read(Executions())
+
+
+async def test_what_a_runner_owns_and_what_nobody_owns_can_be_told(store: Store) -> None:
+    fence = await store.register(runner("r1"))
+    a, b = await start(store, "a", "b", fence=fence)
+    await start(store, "c", head=ENDED, fence=fence)
+    await start(store, "d", workflow="other")
+    await start(store, "e", workflow="ended", head=ENDED)
+
+    assert await store.read(OwnedExecutions("r1")) == (a, b)
+    assert await store.read(OwnedExecutions("r2")) == ()
+    assert await store.read(UnownedWorkflows()) == {("default", "other")}
+    await store.release(fence)
+    assert await store.read(OwnedExecutions("r1")) == ()
+    assert await store.read(UnownedWorkflows()) == {("default", "other"), ("default", "release")}
