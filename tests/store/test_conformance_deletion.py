@@ -101,10 +101,10 @@ async def inbox(store: Store) -> list[tuple[int | None, str, str | None]]:
 
 
 async def test_unfinished_executions_stand_in_the_way_oldest_first(store: Store) -> None:
-    await store.register(runner("r1"))
+    fence = await store.register(runner("r1"))
     await fill(store, "ended")
     await store.change(SetEnabled("default", "release", enabled=True))
-    await start(store, "z", "b")
+    await start(store, "z", "b", fence=fence)
     await start(store, "elsewhere", workflow="other")
     await store.commit(Batch(None, (ExecutionWrite(new("initial")),)))
     await start(store, *(f"r{n}" for n in range(9)))

@@ -154,6 +154,13 @@ async def test_a_deleted_workflow_leaves_no_row_and_breaks_no_reference(
     assert broken == []
 
 
+async def test_the_schema_lets_one_event_start_a_workflow_once(sqlite: SqliteStore) -> None:
+    await start(sqlite, "a", "b")
+
+    with pytest.raises(sqlite3.IntegrityError, match=r"execution\.cause"):
+        await on_writer(sqlite, lambda db: db.execute("UPDATE execution SET cause = 1"))
+
+
 async def test_the_status_of_the_last_attempt_that_ended_is_kept(sqlite: SqliteStore) -> None:
     (a,) = await start(sqlite, "a")
     failed = TaskWrite(task("t").state, Outcome(TaskStatus.FAILED))

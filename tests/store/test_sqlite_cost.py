@@ -79,6 +79,28 @@ async def test_a_batch_of_512_tasks_takes_few_statements(sqlite: SqliteStore) ->
     assert len(await sqlite.read(TaskLogs(a, "t", 1))) == 512
 
 
+async def test_what_a_batch_does_not_have_costs_no_statement(sqlite: SqliteStore) -> None:
+    fence = await sqlite.register(runner("r1"))
+    (a,) = await start(sqlite, "a", fence=fence)
+    seen: list[str] = []
+    write = ExecutionWrite(a, RUNNING, (task("t"),), {"k": "1"}, (fact("F"),))
+    await on_writer(sqlite, lambda db: db.set_trace_callback(seen.append))
+
+    await sqlite.commit(Batch(fence, (write,)))
+
+    assert [" ".join(sql.split()[:3]) for sql in seen] == [
+        "COMMIT",  # of the transaction that set the callback
+        "BEGIN IMMEDIATE",
+        "SELECT epoch FROM",
+        "SELECT count(*) FROM",
+        "UPDATE execution SET",
+        "INSERT INTO task_execution",
+        "INSERT INTO context",
+        "INSERT INTO fact",
+        "COMMIT",
+    ]
+
+
 async def test_512_executions_with_a_cause_take_few_statements(sqlite: SqliteStore) -> None:
     seen: list[str] = []
     made = tuple(
