@@ -39,7 +39,7 @@ class Deadline:
     comes at the same time; of nested ones the outermost that expired raises.
     """
 
-    __slots__ = ("_cancelling", "_clock", "_delay", "_due", "_expired", "_task", "_timer")
+    __slots__ = ("_cancelling", "_clock", "_delay", "_due", "_expired", "_over", "_task", "_timer")
 
     def __init__(self, clock: "Clock", delay: timedelta | None) -> None:
         """Its time begins when it is entered."""
@@ -47,6 +47,7 @@ class Deadline:
         self._delay = delay
         self._due = 0.0
         self._expired = False
+        self._over = False
         self._cancelling = 0
         self._task: asyncio.Task[object] | None = None
         self._timer: Timer | None = None
@@ -75,6 +76,7 @@ class Deadline:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._over = True
         if self._timer is not None:
             self._timer.cancel()
         if not self._expired or self._task is None:
@@ -86,14 +88,17 @@ class Deadline:
 
     @contextmanager
     def suspended(self) -> Generator[None]:
-        """Let the time stand still for the body of the ``with``, as if that took none."""
+        """Let the time stand still for the body of the ``with``, as if that took none.
+
+        After the deadline's own body it does nothing.
+        """
         timer, task, since = self._timer, self._task, self._clock.monotonic()
         if timer is not None:
             timer.cancel()
         try:
             yield
         finally:
-            if timer is not None and task is not None and not self._expired:
+            if timer is not None and task is not None and not (self._expired or self._over):
                 self._due += self._clock.monotonic() - since
                 self._timer = self._clock.call_at(self._due, partial(self._expire, task))
 

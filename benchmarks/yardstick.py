@@ -27,7 +27,7 @@ def fsync_ms(folder: Path, times: int = 50) -> float:
 
 
 def check_counts(database: Path, executions: int, tasks: int) -> None:
-    """Exit with an error unless so many executions and tasks are recorded as SUCCESS, FULL."""
+    """Exit with an error unless so many executions and tasks are recorded as SUCCESS, in a WAL."""
     with closing(sqlite3.connect(database)) as connection:
         found = [
             connection.execute(f"SELECT count(*) FROM {table} WHERE status = 'SUCCESS'").fetchone()[

@@ -285,3 +285,14 @@ async def test_a_task_may_move_a_virtual_clock_over_its_own_deadline() -> None:
 
     assert clock.now() == begin + SECOND
     await clock.advance(SECOND)
+
+
+async def test_a_deadline_that_is_over_is_not_armed_again_by_a_later_wait() -> None:
+    clock = VirtualClock()
+
+    async with clock.deadline(SECOND) as deadline:
+        pass
+    with deadline.suspended():
+        pass
+
+    assert clock.next_deadline() is None

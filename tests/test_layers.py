@@ -76,6 +76,7 @@ def test_bare_tasks_are_made_in_two_places_only() -> None:
 
 CORE, STORE, RUNNER = "asyncflow/_core/a.py", "asyncflow/_store/a.py", "asyncflow/_runner/a.py"
 MODEL, CLIENT, HOME = "asyncflow/_model/a.py", "asyncflow/_client/a.py", "asyncflow/_home.py"
+COMPAT = "asyncflow/compat/ai_flow/ops.py"
 BODIES, PYDANTIC = "asyncflow/_client/bodies.py", "asyncflow/_model/value.py"
 PORT, THREAD = "asyncflow/_model/port.py", "asyncflow/_operators/threads.py"
 BAD: tuple[tuple[Rule, str, str], ...] = (
@@ -89,6 +90,8 @@ BAD: tuple[tuple[Rule, str, str], ...] = (
     (imports_point_down, "asyncflow/errors.py", "import asyncflow._model.status"),
     (imports_point_down, "asyncflow/cli/main.py", "from asyncflow._store.batch import Batch"),
     (imports_point_down, "asyncflow/cli/main.py", "from asyncflow.web.app import app"),
+    (imports_point_down, COMPAT, "from asyncflow._client.client import Client"),
+    (imports_point_down, COMPAT, "from asyncflow.errors import UsageError"),
     (imports_point_down, "asyncflow/__init__.py", "from asyncflow.testing.clock import Clock"),
     (imports_point_down, "asyncflow/utils.py", "x = 1"),
     (imports_stand_plainly_at_the_top, CORE, "from .plan import Plan"),
@@ -166,6 +169,7 @@ GOOD: tuple[tuple[Rule, str, str], ...] = (
     (imports_point_down, CORE, "from asyncflow._core.plan import Plan"),
     (imports_point_down, "asyncflow/_dual.py", "from asyncflow.errors import UsageError"),
     (imports_point_down, "asyncflow/cli/main.py", "from asyncflow import Runner"),
+    (imports_point_down, COMPAT, "from asyncflow.compat.ai_flow import model"),
     (imports_point_down, "asyncflow/__init__.py", "from asyncflow._runner.runner import Runner"),
     (imports_stand_plainly_at_the_top, CORE, "import json\ndef f():\n    return json"),
     (pure_layers_do_nothing, CORE, "from datetime import UTC, datetime, timedelta"),

@@ -3,8 +3,12 @@
 Its calls are in one module for each noun; here they come together.
 """
 
+from typing import Self
+
 from asyncflow._client.event_calls import EventCalls
 from asyncflow._client.executions import ExecutionCalls
+from asyncflow._model.port import current_port
+from asyncflow.errors import UsageError
 
 
 class Client(ExecutionCalls, EventCalls):
@@ -19,3 +23,18 @@ class Client(ExecutionCalls, EventCalls):
         clock: tells the time; a virtual one in tests.
         limits: sizes of values, in bytes of JSON, that are warned of and refused.
     """
+
+    @classmethod
+    def current(cls) -> Self:
+        """Return the client that runs this task, or outside of tasks the only one that is open.
+
+        Raises:
+            UsageError: none or several are open, or the one that is found is no such client.
+            TaskStopped: in a task that was told to stop.
+        """
+        call = f"{cls.__name__}.current()"
+        found = current_port(call)
+        if not isinstance(found, cls):
+            text = f"{call} finds {found.label}: open a {cls.__name__} instead of it"
+            raise UsageError(text)
+        return found

@@ -79,11 +79,11 @@ def standing(plan: Plan, state: ExecutionState, at: datetime) -> tuple[Command, 
 
     For the case that it is not known whether those of the last decisions were carried out.
     """
-    if state.head.parked_reason is not None:
+    if state.head.parked_reason is not None and not state.head.stopping:
         return ()
     draft = Draft(plan, state, at)
     for task in state.tasks.values():
-        if task.status is TaskStatus.QUEUED:
+        if task.status is TaskStatus.QUEUED and task.name in plan.tasks:
             draft.dispatch(task)
         elif task.status is TaskStatus.RETRYING:
             _set_timer(draft, task)
@@ -97,6 +97,10 @@ def standing(plan: Plan, state: ExecutionState, at: datetime) -> tuple[Command, 
 def _receive(draft: Draft, fact: EventSent, verdicts: frozenset[int]) -> None:
     if not _works(draft):
         return
+    if fact.offset is not None:
+        if fact.offset <= draft.head.heard:
+            return
+        draft.head = replace(draft.head, heard=fact.offset)
     if fact.faults and draft.head.error is None:
         draft.head = replace(draft.head, error=fact.faults[0])
     draft.remember(fact.cells)

@@ -35,12 +35,14 @@ class EventSent:
     Attributes:
         faults: what conditions raised that were asked about it, with their tasks' names.
         cells: what conditions changed in users' states, by name; None clears.
+        offset: of one that came by letter, and may come again; they come in order.
     """
 
     at: datetime
     key: str
     faults: tuple[str, ...] = ()
     cells: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
+    offset: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

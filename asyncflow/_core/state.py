@@ -17,6 +17,7 @@ class Head:
         stopping: `stop` was asked for: nothing new starts.
         error: the first error of its tasks, with the task's name.
         parked_reason: why it cannot go on under the definitions that are loaded.
+        heard: offset of the last event that came by letter; an earlier one is told again.
     """
 
     status: WorkflowStatus = WorkflowStatus.INIT
@@ -25,6 +26,7 @@ class Head:
     end: datetime | None = None
     error: str | None = None
     parked_reason: str | None = None
+    heard: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ class ExecutionRecord:
         parked_reason: why it cannot go on; None if it can.
         stopping: whether `stop` was asked for.
         owner: the runner that works on it; None if none does.
+        heard: offset of the last event that it answered and that came by letter.
     """
 
     id: int
@@ -36,6 +37,7 @@ class ExecutionRecord:
     stopping: bool
     fingerprint: str
     owner: str | None
+    heard: int = 0
 
 
 @dataclass(frozen=True, slots=True)

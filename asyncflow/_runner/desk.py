@@ -77,7 +77,9 @@ class Desk:
             lives: tuple[LiveExecution, ...] = (publication.confined,)
         else:
             lives = self.receivers.of(event.namespace, event.key)
-        fact = EventSent(event.create_time, event.key)
+        offset = publication.offset if publication.letter is not None else None
+        fact = EventSent(event.create_time, event.key, offset=offset)
+        publication.open += 1  # until all have been told
         for live in lives:
             if event.key in live.plan.by_key:
                 publication.open += 1
@@ -86,17 +88,18 @@ class Desk:
             for workflow in self._rulebook.of(event.namespace, event.key):
                 publication.open += 1
                 self._hear(work, Heard(workflow, publication))
-        if publication.letter is not None and not publication.open:
-            work.taken.append(publication.letter)
+        _close(work, publication)
 
     def _tell(self, work: Work, told: Told) -> None:
         """Answer a fact, unless the execution waits for a condition to be judged."""
         if told.publication is not None and told.publication.refused:
             return  # judged meanwhile, and not stored
-        if told.live.held is not None and told.verdicts is None and not _is_stop(told):
-            told.live.held.append(told)
+        live = told.live
+        stopping = live.state.head.stopping or isinstance(told.fact, StopRequested)
+        if live.held is not None and told.verdicts is None and not stopping:
+            live.held.append(told)
             return
-        if told.publication is not None and told.verdicts is None:
+        if told.publication is not None and told.verdicts is None and not _is_old(told):
             verdicts = self._judge.execution(told.live, told.publication.event)
             if isinstance(verdicts, Pending):
                 told.live.held = deque()
@@ -104,12 +107,21 @@ class Desk:
                 return
             told.verdicts = verdicts
         self.answer(work, told)
+        if isinstance(told.fact, StopRequested):
+            self.release(live)
 
     def _judged(self, told: Told, verdicts: Verdicts) -> None:
         """Answer the event that was judged, then what its execution was told meanwhile."""
         told.verdicts = verdicts
         held, told.live.held = told.live.held or deque[Told](), None
         self._again([told, *held])
+
+    def release(self, live: LiveExecution) -> None:
+        """Answer what waits for a condition to be judged, but for events, which wait on."""
+        if live.held:
+            facts = [told for told in live.held if told.publication is None]
+            live.held = deque(told for told in live.held if told.publication is not None)
+            self._again(facts)
 
     def _hear(self, work: Work, heard: Heard) -> None:
         """Start a workflow if an event meets one of its rules; at most once."""
@@ -119,6 +131,9 @@ class Desk:
         if ruled.held is not None and heard.verdicts is None:
             ruled.held.append(heard)
             return
+        if heard.verdicts is None and ruled.has_heard(publication):
+            _close(work, publication)
+            return
         if heard.verdicts is None:
             verdicts = self._rulebook.judge(ruled, publication.event)
             if isinstance(verdicts, Pending):
@@ -127,8 +142,9 @@ class Desk:
                 return
             heard.verdicts = verdicts
         work.heard.append(heard)
-        ruled.remember(heard.verdicts.cells)
-        work.cells.update({(*ruled.key, n): text for n, text in heard.verdicts.cells.items()})
+        changed = {**heard.verdicts.cells, **ruled.hears(publication)}
+        ruled.remember(changed)
+        work.cells.update({(*ruled.key, name): text for name, text in changed.items()})
         wanted = self._rulebook.wanted(heard, work) if heard.verdicts.met else None
         if wanted is not None:
             self._begin(work, wanted)
@@ -167,6 +183,8 @@ def _close(work: Work, publication: Publication) -> None:
         work.taken.append(publication.letter)
 
 
-def _is_stop(told: Told) -> bool:
-    """Say whether it is a wish to stop, which does not wait for a condition to be judged."""
-    return isinstance(told.fact, StopRequested)
+def _is_old(told: Told) -> bool:
+    """Say whether it is an event that the execution has heard before, or needs not to."""
+    head, fact = told.live.state.head, told.fact
+    offset = fact.offset if isinstance(fact, EventSent) else None
+    return head.stopping or (offset is not None and offset <= head.heard)

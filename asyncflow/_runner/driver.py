@@ -139,6 +139,12 @@ class Driver:
         self.names[live.name] = live
         self._desk.receivers.add(live)
 
+    def release(self) -> None:
+        """Answer what waits for conditions that nobody will judge any more."""
+        for live in self.lives.values():
+            self._desk.release(live)
+            live.held = None
+
     def close(self) -> None:
         """End `run` once everything that was appended is answered."""
         self._closing = True

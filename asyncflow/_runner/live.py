@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from asyncflow._core.execution import ExecutionState
 from asyncflow._core.facts import Fact
@@ -160,6 +160,10 @@ class LiveRule:
     paused: bool = False
 
 
+HEARD: Final = ""
+"""The state of a workflow that has the offset of the last letter; users' states have names."""
+
+
 @dataclass(slots=True, eq=False, repr=False)
 class RuledWorkflow:
     """A workflow that has rules in this process.
@@ -175,6 +179,17 @@ class RuledWorkflow:
     rules: dict[str, LiveRule] = field(default_factory=dict[str, LiveRule])
     cells: dict[str, str] = field(default_factory=dict[str, str])
     held: "deque[Heard] | None" = None
+
+    def has_heard(self, publication: Publication) -> bool:
+        """Say whether an event came by letter before: a letter may be delivered twice."""
+        offset = publication.offset if publication.letter is not None else None
+        return offset is not None and offset <= int(self.cells.get(HEARD, "0"))
+
+    def hears(self, publication: Publication) -> dict[str, str]:
+        """Return the state that tells later that an event came by letter."""
+        if publication.letter is None or publication.offset is None:
+            return {}
+        return {HEARD: str(publication.offset)}
 
     def remember(self, cells: Mapping[str, str | None]) -> None:
         """Change users' states."""

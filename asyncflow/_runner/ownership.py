@@ -23,7 +23,14 @@ from asyncflow._runner.rulebook import Rulebook
 from asyncflow._store.batch import Fence, InboxItem, RunnerRow, StoredExecution
 from asyncflow._store.fact_text import request
 from asyncflow._store.protocol import Store
-from asyncflow._store.queries import Inbox, Runners, StoredExecutions
+from asyncflow._store.queries import (
+    Inbox,
+    OwnedExecutions,
+    Runners,
+    StoredExecutions,
+    UnownedWorkflows,
+)
+from asyncflow._store.refusal import fenced
 from asyncflow.errors import FencedError, StoreError
 
 logger = logging.getLogger(__name__)
@@ -58,6 +65,7 @@ class Ownership:
         self._plans = plans
         self._rulebook = rulebook
         self._claimed: tuple[int, ...] = ()
+        self._in_doubt = False  # whether more may be claimed than is known here
         self._letters: dict[int, Publication | None] = {}
         self._looking = asyncio.Lock()
 
@@ -108,17 +116,31 @@ class Ownership:
         """Take over what is nobody's, and read what others have put before this runner."""
         # One at a time: a letter to what another look is just taking over has its reader here.
         async with self._looking:
+            await self._check_fence()
             rows = await self._other_rows()
             dead = tuple(row.id for row in rows if is_gone(row))
             _log_dead(rows, dead)
-            pairs = tuple((each.namespace, each.name) for each in self._registry.workflows())
             await self._adopt_claimed()
-            await self._claim(dead, pairs)
+            await self._claim(dead, await self._wanted(dead))
             await self._rulebook.refresh()
             await self._read_letters()
 
+    async def _check_fence(self) -> None:
+        """Raise `FencedError` if this runner was replaced: a look writes only now and then."""
+        rows = await self._store.read(Runners())
+        if not any((row.id, row.epoch) == (self._fence.runner, self._fence.epoch) for row in rows):
+            raise fenced(self._fence)
+
     async def _other_rows(self) -> list[RunnerRow]:
         return [row for row in await self._store.read(Runners()) if row.id != self._fence.runner]
+
+    async def _wanted(self, dead: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+        """Return the workflows that are declared here and have executions to be taken over."""
+        known = tuple((each.namespace, each.name) for each in self._registry.workflows())
+        if dead:
+            return known
+        unowned = await self._store.read(UnownedWorkflows())
+        return tuple(each for each in known if each in unowned) if unowned else ()
 
     async def _claim(
         self, dead: tuple[str, ...], workflows: tuple[tuple[str, str], ...] | None
@@ -126,7 +148,9 @@ class Ownership:
         if not (dead or workflows is None or workflows):
             return
         while True:
+            self._in_doubt = True  # an error or a cancellation may come after the commit
             ids = await self._store.claim(self._fence, dead, workflows, AT_ONCE)
+            self._in_doubt = False
             self._claimed += ids
             dead = ()
             await self._adopt_claimed()
@@ -135,6 +159,9 @@ class Ownership:
 
     async def _adopt_claimed(self) -> None:
         """Begin to work on what is claimed; what cannot be read now is read at the next look."""
+        if self._in_doubt:
+            self._claimed = await self._store.read(OwnedExecutions(self._fence.runner))
+            self._in_doubt = False
         if self._claimed:
             for stored in await self._store.read(StoredExecutions(self._claimed)):
                 self._adopt(stored)
@@ -142,6 +169,8 @@ class Ownership:
 
     def _adopt(self, stored: StoredExecution) -> None:
         record = stored.record
+        if record.id in self._driver.lives or record.status.final:
+            return
         workflow = self._registry.find(record.workflow, record.namespace)
         if workflow is None:
             plan = Plan.gone(record.workflow, record.namespace)
@@ -166,6 +195,8 @@ class Ownership:
         """Deliver what is there, once. A letter is forgotten when it is there no more."""
         query, there = Inbox(self._fence.runner), dict[int, Publication | None]()
         while items := await self._store.read(query):
+            # After the reading: whoever was to hear these may have lost its owner just before it.
+            await self._claim((), await self._wanted(()))
             early = await self._early(items)
             for item in items:
                 if item.id in self._letters:

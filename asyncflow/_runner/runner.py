@@ -218,9 +218,10 @@ class Runner(Client):
                 await engine.judge.drained()
         except TimeoutError:
             text = "tasks still run after %s, the next runner starts them anew: %s"
-            logger.warning(text, grace, engine.tasks.named())
+            logger.warning(text, grace, engine.tasks.named() or "none, but conditions hang")
         finally:
             engine.drop()  # also if whoever closes is cancelled, as by a second Ctrl-C
+            engine.driver.release()
             engine.driver.close()
         try:
             async with self._clock.deadline(LAST_WRITES):

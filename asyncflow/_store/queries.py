@@ -136,6 +136,18 @@ class Runners(Query[tuple[RunnerRow, ...]]):
 
 
 @dataclass(frozen=True, slots=True)
+class OwnedExecutions(Query[tuple[int, ...]]):
+    """The ids of the unfinished executions that a runner owns."""
+
+    runner: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnownedWorkflows(Query[frozenset[tuple[str, str]]]):
+    """The (namespace, name) of each workflow with unfinished executions that nobody owns."""
+
+
+@dataclass(frozen=True, slots=True)
 class StoredExecutions(Query[tuple[StoredExecution, ...]]):
     """All that is needed to go on with these executions, in the order of their ids."""
 

@@ -61,7 +61,7 @@ RULES = {"action_on_condition", "action_on_event_received", "action_on_task_stat
 
 PLAIN = {
     *(f"Client.{name}" for name in PORT),
-    *("Client.end_listeners", "ListenerProcessor.process"),
+    *("Client.current", "Client.end_listeners", "ListenerProcessor.process"),
     *(f"Runner.{name}" for name in ("publish", "request_stop")),
     *(f"Clock.{name}" for name in CLOCK),
     *(f"SystemClock.{name}" for name in ("now", "monotonic", "call_at", "call_at_time")),

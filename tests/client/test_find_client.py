@@ -76,6 +76,36 @@ def test_outside_a_task_the_only_one_that_is_open_is_asked(
         assert names(form) == ["one"]
 
 
+@pytest.mark.parametrize("kind", [Client, Runner])
+def test_the_current_client_is_the_only_one_that_is_open(
+    form: Form, registry: Registry, kind: type[Client]
+) -> None:
+    with form.open(kind(":memory:", registry=registry)) as client:
+        assert Client.current() is client
+        assert kind.current() is client
+
+
+def test_the_current_runner_is_no_mere_client(form: Form) -> None:
+    with (
+        form.open(Client(":memory:")),
+        pytest.raises(UsageError, match=r"Runner\.current\(\) finds Client\(':memory:'\): open"),
+    ):
+        Runner.current()
+
+
+def test_the_current_client_of_a_task_is_its_own_runner(form: Form) -> None:
+    with Registry() as registry, Workflow("ask"):
+
+        @task(id="ask")
+        def ask() -> str:
+            return repr(Runner.current())
+
+    with form.open(Client(":memory:")), form.open(Runner(":memory:", registry=registry)) as runner:
+        done = form.call(runner.execute, "ask", timeout="10s")
+
+        assert [run.result for run in form.call(done.task_executions)] == [repr(runner)]
+
+
 def test_without_an_open_one_the_call_says_so(form: Form, tmp_path: Path) -> None:
     Client(tmp_path / "never opened.db")
     with form.open(Client(":memory:")):

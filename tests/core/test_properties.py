@@ -201,6 +201,7 @@ def status_by_hand(plan: Plan, step: Told) -> WorkflowStatus:
         for rules in plan.by_key.values()
         for rule in rules
     )
+    hopes = hopes or bool(plan.periodic and not stopping)
     if hopes or any(task.status.alive for task in latest):
         return WorkflowStatus.RUNNING
     found = {task.status for task in latest}

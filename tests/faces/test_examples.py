@@ -259,9 +259,19 @@ def test_the_service_ends_cleanly_on_a_signal_while_clients_are_connected(
     assert rows(tmp_path / "orders.db", "SELECT name FROM execution") == [(name,)]
 
 
-def test_the_listener_counts_the_events_of_its_key_only(tmp_path: Path) -> None:
+SHOWN = {
+    "listener": {"SUCCESS: 5 parcels"},
+    "event_starts_task": {"shop EVENT SUCCESS None", "pack EVENT SUCCESS packed"},
+    "sum_to_100": {"producer STOPPED None", "consumer SUCCESS 105"},
+    "workflow_starts_workflow": {"mail EVENT SUCCESS"},
+    "periodic": {f"{name} {n + 1} after {n} s" for name in ("measure", "report") for n in range(3)},
+}
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_a_short_example_ends_by_itself_and_prints_what_ran(tmp_path: Path, name: str) -> None:
     done = subprocess.run(
-        [*PYTHON, EXAMPLES / "listener.py"],
+        [*PYTHON, EXAMPLES / f"{name}.py"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -270,4 +280,15 @@ def test_the_listener_counts_the_events_of_its_key_only(tmp_path: Path) -> None:
     )
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "SUCCESS: 5 parcels\n"
+    assert set(done.stdout.splitlines()) == SHOWN[name]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_example_is_tested_and_in_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == {
+        *SHOWN,
+        *("quickstart", "embed_in_service"),
+    }
+    assert all(f"examples/{path.name})" in readme for path in EXAMPLES.glob("*.py"))

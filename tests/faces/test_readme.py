@@ -13,6 +13,7 @@ from tests.core.test_table import TABLE, Expected
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 README, GUIDE = ROOT / "README.md", ROOT / "docs/guide.md"
+MIGRATE = ROOT / "docs/migrate-from-aiflow.md"
 MARK = "-- the block ends here --"
 
 
@@ -54,17 +55,18 @@ def test_the_readme_runs_as_it_stands(tmp_path: Path) -> None:
     assert (tmp_path / "flows.db").exists()
 
 
-def test_the_guide_runs_as_it_stands_and_prints_what_it_says(tmp_path: Path) -> None:
+@pytest.mark.parametrize("page", [GUIDE, MIGRATE], ids=lambda page: page.name)
+def test_a_page_runs_as_it_stands_and_prints_what_it_says(page: Path, tmp_path: Path) -> None:
     expected: list[str] = []
     before = ""
-    for language, text in blocks(GUIDE):
+    for language, text in blocks(page):
         if language == "python":
             expected.append("")
         elif before == "python":
             expected[-1] = text
         before = language
 
-    assert run_blocks(GUIDE, tmp_path) == expected
+    assert run_blocks(page, tmp_path) == expected
 
 
 def test_the_guide_has_the_whole_tree_of_errors() -> None:

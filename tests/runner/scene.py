@@ -1,6 +1,7 @@
 """What the tests of the runner share: conditions of one line, turns of the loop, one task run."""
 
 import asyncio
+import logging
 import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from asyncflow import (
     WorkflowStatus,
     task,
 )
+from asyncflow._runner.logs import TaskLog
 
 Question = Callable[[Event, Context], bool | Awaitable[bool]]
 
@@ -114,3 +116,10 @@ async def ended(execution: WorkflowExecution) -> tuple[WorkflowExecution, list[T
     """Return an execution once it has ended, and what it ran."""
     done = await execution.wait.aio()
     return done, await done.task_executions.aio()
+
+
+def log_numbers(end: int) -> None:
+    """Log the numbers from 0, past pytest's own handlers, which keep each record for ever."""
+    (handler,) = (each for each in logging.getLogger().handlers if isinstance(each, TaskLog))
+    for number in range(end):
+        handler.handle(logging.LogRecord("numbers", logging.INFO, "", 0, "%d", (number,), None))

@@ -2,58 +2,21 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 
-from asyncflow import (
-    Client,
-    LogLine,
-    Registry,
-    Runner,
-    TaskStatus,
-    VirtualClock,
-    Workflow,
-    task,
-)
+from asyncflow import Client, Registry, Runner, TaskStatus, VirtualClock, Workflow, task
 from asyncflow._failpoint import armed
+from asyncflow._model.port import CURRENT_TASK, TaskScope
 from asyncflow._runner.driver import AFTER_ERROR
-from asyncflow._runner.logs import MOST_LINES, ROOT, TaskLog
-from tests.runner.scene import forever, turns
-
-logger = logging.getLogger("tests.of.logs")
+from asyncflow._runner.logs import MOST_LINES, TaskLog
+from tests.runner.scene import forever, log_numbers, turns
 
 AT_MOST = timedelta(milliseconds=100)
-MOMENT = timedelta(milliseconds=1)
 
-
-@pytest.fixture(autouse=True)
-def _root_logger() -> Iterator[None]:
-    level = logger.level
-    logger.setLevel(logging.DEBUG)
-    yield
-    logger.setLevel(level)
-    assert not [each for each in ROOT.handlers if isinstance(each, TaskLog)]
-
-
-async def lines_of(registry: Registry, url: str = ":memory:") -> list[LogLine]:
-    """Run the workflow "w" of one task, and return its log."""
-    async with Runner(url, registry=registry, clock=VirtualClock()) as runner:
-        done = await runner.execute.aio("w")
-        (run,) = await done.task_executions.aio()
-        return [line async for line in run.logs.aio()]
-
-
-def log_numbers(end: int) -> None:
-    """Log the numbers from 0, past pytest's own handlers, which keep each record for ever."""
-    (handler,) = (each for each in ROOT.handlers if isinstance(each, TaskLog))
-    for number in range(end):
-        handler.handle(logging.LogRecord("numbers", logging.INFO, "", 0, "%d", (number,), None))
-
-
-def texts(lines: list[LogLine]) -> list[str]:
-    return [line.text for line in lines]
+logger = logging.getLogger("tests.of.log.writes")
+logger.setLevel(logging.INFO)
 
 
 async def test_a_task_that_logs_nothing_arms_no_timer() -> None:
@@ -107,6 +70,46 @@ async def test_lines_that_were_not_stored_go_with_the_next_transaction(url: str)
     assert lines == ["one", "two"]
 
 
+async def test_lines_that_were_not_stored_need_no_others_to_be_tried_again(url: str) -> None:
+    clock = VirtualClock()
+    begun = asyncio.Event()
+    with Registry() as registry, Workflow("w"):
+
+        @task(idempotent=False)
+        async def works() -> None:
+            logger.info("alone")
+            begun.set()
+            await forever()
+
+    async with Runner(url, registry=registry, clock=clock, grace=0) as runner:
+        execution = await runner.start.aio("w")
+        await begun.wait()
+        await turns()
+        with armed("store.commit.before:1:raise"):
+            await clock.advance(AT_MOST)
+            await clock.advance(AFTER_ERROR[0] + AT_MOST)
+        (run,) = await execution.task_executions.aio()
+        lines = [line.text async for line in run.logs.aio()]
+
+    assert lines == ["alone"]
+
+
+async def test_lines_that_were_not_stored_stay_before_those_that_came_meanwhile() -> None:
+    port = Client(":memory:")
+    log = TaskLog(port, VirtualClock())
+    token = CURRENT_TASK.set(TaskScope(port, 1, "one", "default", "works", 1, 1))
+    with log.hearing():
+        logger.info("one")
+        logger.info("two")
+        taken = log.take()
+        logger.info("three")
+        log.put_back(taken)
+        found = [line.text for line in log.take()]
+    CURRENT_TASK.reset(token)
+
+    assert found == ["one", "two", "three"]
+
+
 async def test_while_the_store_fails_the_newest_ten_thousand_lines_wait_and_one_warning_tells_it(
     caplog: pytest.LogCaptureFixture, url: str
 ) -> None:
@@ -139,8 +142,8 @@ async def test_while_the_store_fails_the_newest_ten_thousand_lines_wait_and_one_
             run.task_name: len([line async for line in run.logs.aio()])
             for run in await done.task_executions.aio()
         }
+        warned = [each for each in caplog.records if "were not kept" in each.getMessage()]
 
-    warned = [each for each in caplog.records if "were not kept" in each.getMessage()]
     assert found == {"works": 0, "other": MOST_LINES}
     assert [each.getMessage() for each in warned] == [
         "1 lines of tasks' logs were not kept: the store failed"

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from typing import cast
 
@@ -16,8 +17,10 @@ from asyncflow import (
     Runner,
     TaskExecution,
     TaskStatus,
+    TaskStopped,
     VirtualClock,
     Workflow,
+    WorkflowExecution,
     WorkflowStatus,
 )
 from asyncflow._failpoint import armed
@@ -142,9 +145,10 @@ async def test_a_task_that_was_stopped_is_asked_after_its_end(kind: type[Measure
 
 async def test_a_task_that_was_stopped_may_await_for_its_metrics() -> None:
     async def ask() -> dict[str, int]:
-        async with asyncio.TaskGroup() as group:
-            task = group.create_task(turns(3))
-        await task
+        current = asyncio.current_task()
+        assert current is not None
+        assert not current.cancelling()
+        await turns(3)
         return {"awaited": 1}
 
     with Registry() as registry, Workflow("w"):
@@ -186,7 +190,93 @@ async def test_a_stop_of_its_own_that_ends_the_work_does_not_cut_the_metrics_off
     assert run.metrics == {"kept": 1}
 
 
-async def test_a_stop_while_metrics_are_given_wins_and_asks_no_second_time() -> None:
+async def test_a_thread_that_took_long_to_stop_leaves_its_metrics_all_their_time() -> None:
+    working, leave, answer = threading.Event(), threading.Event(), asyncio.Event()
+    clock = VirtualClock()
+
+    class Slow(Measured):
+        def start(self, context: Context) -> None:  # type: ignore[override]
+            working.set()
+            leave.wait()
+
+    async def ask() -> dict[str, int]:
+        await answer.wait()
+        return {"kept": 1}
+
+    with Registry() as registry, Workflow("w"):
+        slow = Slow(fine, ask)
+        slow.timeout = None
+
+    async with Runner(":memory:", registry=registry, clock=clock) as runner:
+        execution = await runner.start.aio("w")
+        await until(working.is_set)
+        await execution.stop.aio()
+        await clock.advance(timedelta(seconds=8))
+        leave.set()
+        await until(lambda: slow.asked == 1)
+        await clock.advance(timedelta(seconds=3))
+        answer.set()
+        _, (run,) = await ended(execution)
+
+    assert (run.status, run.metrics) == (TaskStatus.STOPPED, {"kept": 1})
+
+
+async def test_a_cancellation_that_a_stopped_task_raises_itself_is_an_error_as_any_other(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def ask() -> None:
+        raise asyncio.CancelledError
+
+    with Registry() as registry, Workflow("w"):
+        operator = Measured(forever, ask)
+
+    run = await stopped(operator, registry)
+
+    assert (run.status, run.metrics, len(errors(caplog))) == (TaskStatus.STOPPED, {}, 1)
+
+
+async def test_callbacks_may_still_ask_after_the_metrics() -> None:
+    asked: list[object] = []
+
+    async def on_success(name: str, context: Context) -> None:
+        asked.append(await WorkflowExecution.get.aio("nobody"))
+
+    with Registry() as registry, Workflow("w"):
+        Measured(fine, lambda: METRICS).on_success = on_success
+
+    await run_one(registry)
+
+    assert asked == [None]
+
+
+async def test_a_thread_that_is_late_with_its_metrics_is_told_to_stop() -> None:
+    begun, leave, told = threading.Event(), threading.Event(), threading.Event()
+    clock = VirtualClock()
+
+    def ask() -> None:
+        begun.set()
+        leave.wait()
+        with pytest.raises(TaskStopped):
+            WorkflowExecution.get("nobody")
+        told.set()
+
+    with Registry() as registry, Workflow("w"):
+        Threaded(fine, ask)
+
+    async with Runner(":memory:", registry=registry, clock=clock) as runner:
+        execution = await runner.start.aio("w")
+        await until(begun.is_set)
+        await clock.advance(PATIENCE)
+        _, (run,) = await ended(execution)
+        leave.set()
+        await until(told.is_set)
+
+    assert (run.status, run.abandoned) == (TaskStatus.SUCCESS, False)
+
+
+async def test_a_stop_while_metrics_are_given_wins_and_asks_no_second_time(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     with Registry() as registry, Workflow("w"):
         operator = Measured(fine, forever)
 
@@ -197,6 +287,7 @@ async def test_a_stop_while_metrics_are_given_wins_and_asks_no_second_time() -> 
         _, (run,) = await ended(execution)
 
     assert (run.status, run.metrics, operator.asked) == (TaskStatus.STOPPED, {}, 1)
+    assert errors(caplog) == []
 
 
 async def test_a_task_that_never_began_is_not_asked(url: str) -> None:
@@ -222,7 +313,8 @@ async def test_a_task_that_its_runner_dropped_is_not_asked(url: str) -> None:
 
     async def work() -> None:
         begun.set()
-        await forever()
+        with suppress(asyncio.CancelledError):
+            await forever()
 
     with Registry() as registry, Workflow("w"):
         operator = Measured(work, lambda: METRICS)

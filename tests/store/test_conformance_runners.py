@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from asyncflow import _failpoint
 from asyncflow._failpoint import armed
 from asyncflow._store import queries
 from asyncflow._store.batch import (
@@ -28,11 +27,13 @@ from asyncflow._store.queries import (
     Facts,
     Inbox,
     LastOffset,
+    OwnedExecutions,
     Query,
     Runners,
     StoredExecutions,
     TaskExecutions,
     TaskLogs,
+    UnownedWorkflows,
     WorkflowCells,
     WorkflowRules,
 )
@@ -67,6 +68,8 @@ EVERYTHING: tuple[Query[Any], ...] = (
     DisabledWorkflows(),
     WorkflowRules(),
     TaskLogs(1, "t", 1),
+    OwnedExecutions("r1"),
+    UnownedWorkflows(),
 )
 
 
@@ -147,13 +150,6 @@ VERBS: list[tuple[str, Verb]] = [
     ("claim", lambda store, fence: store.claim(fence, ["r2"], None, 10)),
     ("change", lambda store, _: store.change(AddRule("default", "release", "rule"))),
 ]
-
-
-@pytest.fixture(autouse=True)
-def points_of_change(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Declare the points that `_failpoint.POINTS` does not name yet."""
-    points = {"store.change.before", "store.change.after"}
-    monkeypatch.setattr(_failpoint, "POINTS", _failpoint.POINTS | points)
 
 
 @pytest.mark.parametrize(("name", "verb"), VERBS)
@@ -437,3 +433,18 @@ async def test_a_closed_store_says_so(store: Store) -> None:
         await store.commit(Batch())
     with pytest.raises(StoreError, match="open it first"):
         await store.read(Executions())
+
+
+async def test_what_a_runner_owns_and_what_nobody_owns_can_be_told(store: Store) -> None:
+    fence = await store.register(runner("r1"))
+    a, b = await start(store, "a", "b", fence=fence)
+    await start(store, "c", head=ENDED, fence=fence)
+    await start(store, "d", workflow="other")
+    await start(store, "e", workflow="ended", head=ENDED)
+
+    assert await store.read(OwnedExecutions("r1")) == (a, b)
+    assert await store.read(OwnedExecutions("r2")) == ()
+    assert await store.read(UnownedWorkflows()) == {("default", "other")}
+    await store.release(fence)
+    assert await store.read(OwnedExecutions("r1")) == ()
+    assert await store.read(UnownedWorkflows()) == {("default", "other"), ("default", "release")}

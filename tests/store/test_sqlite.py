@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,7 +17,7 @@ import pytest
 
 from asyncflow._core.state import Outcome
 from asyncflow._model.status import TaskStatus
-from asyncflow._store.batch import Batch, ExecutionWrite, TaskWrite
+from asyncflow._store.batch import Batch, Cause, DeleteWorkflow, ExecutionWrite, TaskWrite
 from asyncflow._store.queries import Events, Executions, Facts, Inbox, Runners
 from asyncflow._store.sqlite.connection import Connection
 from asyncflow._store.sqlite.file import APPLICATION_ID
@@ -25,6 +26,7 @@ from asyncflow.errors import (
     StoreError,
 )
 from tests.store.samples import ENDED, RUNNING, event, fact, letter, new, runner, start, task
+from tests.store.test_conformance_deletion import fill
 
 T = TypeVar("T")
 
@@ -64,6 +66,13 @@ async def pragma(connection: Connection | None, name: str) -> object:
 
 def contents(folder: Path) -> dict[str, bytes | None]:
     return {p.name: p.read_bytes() if p.is_file() else None for p in folder.iterdir()}
+
+
+def counts(db: sqlite3.Connection) -> dict[str, int]:
+    """Count the rows of every table."""
+    sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+    names = [row[0] for row in db.execute(sql).fetchall()]
+    return {name: db.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in names}
 
 
 async def make(path: Path) -> None:
@@ -125,6 +134,24 @@ async def test_every_reference_holds(sqlite: SqliteStore) -> None:
     whole = await on_writer(sqlite, lambda db: db.execute("PRAGMA integrity_check").fetchall())
 
     assert (broken, whole) == ([], [("ok",)])
+
+
+async def test_a_deleted_workflow_leaves_no_row_and_breaks_no_reference(
+    sqlite: SqliteStore,
+) -> None:
+    id_ = await fill(sqlite, "a")
+    receipt = await sqlite.commit(Batch(events=(event("e", execution=id_),)))
+    caused = replace(new("b", "other"), cause=Cause(receipt.offsets[0]))
+    await sqlite.commit(Batch(None, (ExecutionWrite(caused),)))
+    tables = await on_writer(sqlite, counts)
+    assert [name for name, rows in tables.items() if not rows] == ["runner"]
+
+    await sqlite.change(DeleteWorkflow("default", "release"))
+
+    after = await on_writer(sqlite, counts)
+    broken = await on_writer(sqlite, lambda db: db.execute("PRAGMA foreign_key_check").fetchall())
+    assert {name: rows for name, rows in after.items() if rows} == {"execution": 1, "event": 2}
+    assert broken == []
 
 
 async def test_the_status_of_the_last_attempt_that_ended_is_kept(sqlite: SqliteStore) -> None:

@@ -24,11 +24,13 @@ from asyncflow._store.queries import (
     Facts,
     Inbox,
     LastOffset,
+    OwnedExecutions,
     Query,
     Runners,
     StoredExecutions,
     TaskExecutions,
     TaskLogs,
+    UnownedWorkflows,
     WorkflowCells,
     WorkflowRules,
 )
@@ -149,6 +151,15 @@ def _is_for(tables: Tables, letter: Letter, addressee: str | None, runner: str) 
     return execution.owner == runner or execution.head.status.final
 
 
+def _owned_executions(tables: Tables, query: OwnedExecutions) -> tuple[int, ...]:
+    return tuple(sorted(tables.owned.get(query.runner, ())))
+
+
+def _unowned_workflows(tables: Tables, _: UnownedWorkflows) -> frozenset[tuple[str, str]]:
+    unowned = (tables.executions[id_].new for id_ in tables.owned.get(None, ()))
+    return frozenset((new.namespace, new.workflow) for new in unowned)
+
+
 def _runners(tables: Tables, _: Runners) -> tuple[RunnerRow, ...]:
     return tuple(tables.runners.values())
 
@@ -179,6 +190,8 @@ _ANSWERS: dict[type[Query[Any]], Callable[[Tables, Any], Any]] = {
     TaskLogs: _task_logs,
     Inbox: _inbox,
     Runners: _runners,
+    OwnedExecutions: _owned_executions,
+    UnownedWorkflows: _unowned_workflows,
     StoredExecutions: _stored_executions,
     Facts: _facts,
 }
@@ -201,6 +214,7 @@ def _record(execution: Execution) -> ExecutionRecord:
         stopping=head.stopping,
         fingerprint=execution.fingerprint,
         owner=execution.owner,
+        heard=head.heard,
     )
 
 

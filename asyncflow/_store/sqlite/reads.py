@@ -26,11 +26,13 @@ from asyncflow._store.queries import (
     Facts,
     Inbox,
     LastOffset,
+    OwnedExecutions,
     Query,
     Runners,
     StoredExecutions,
     TaskExecutions,
     TaskLogs,
+    UnownedWorkflows,
     WorkflowCells,
     WorkflowRules,
 )
@@ -41,7 +43,7 @@ T = TypeVar("T")
 
 _EXECUTION = (
     "SELECT id, name, workflow, namespace, execution_type, status, created, "
-    '"begin", "end", error, parked_reason, stopping, fingerprint, owner FROM execution'
+    '"begin", "end", error, parked_reason, stopping, fingerprint, owner, heard FROM execution'
 )
 _EVENT = '"offset", key, value, namespace, sender, create_time, context, execution'
 _AMONG = "IN (SELECT value FROM json_each(?))"
@@ -180,6 +182,16 @@ def _inbox(db: sqlite3.Connection, query: Inbox) -> tuple[InboxItem, ...]:
     return tuple(map(_item, rows.fetchall()))
 
 
+def _owned_executions(db: sqlite3.Connection, query: OwnedExecutions) -> tuple[int, ...]:
+    sql = f"SELECT id FROM execution WHERE owner = ? AND {UNFINISHED} ORDER BY id"
+    return tuple(row[0] for row in db.execute(sql, (query.runner,)).fetchall())
+
+
+def _unowned_workflows(db: sqlite3.Connection, _: UnownedWorkflows) -> frozenset[tuple[str, str]]:
+    sql = f"SELECT DISTINCT namespace, workflow FROM execution WHERE owner IS NULL AND {UNFINISHED}"
+    return frozenset((namespace, name) for namespace, name in db.execute(sql).fetchall())
+
+
 def _runners(db: sqlite3.Connection, _: Runners) -> tuple[RunnerRow, ...]:
     rows = db.execute("SELECT id, pid, process, host, since, epoch FROM runner ORDER BY epoch")
     return tuple(
@@ -251,6 +263,8 @@ _ANSWERS: dict[type[Query[Any]], Callable[[sqlite3.Connection, Any], Any]] = {
     TaskLogs: _task_logs,
     Inbox: _inbox,
     Runners: _runners,
+    OwnedExecutions: _owned_executions,
+    UnownedWorkflows: _unowned_workflows,
     StoredExecutions: _stored_executions,
     Facts: _facts,
 }
@@ -282,6 +296,7 @@ def _execution(row: _Row) -> ExecutionRecord:
         stopping=bool(row[11]),
         fingerprint=row[12],
         owner=row[13],
+        heard=row[14],
     )
 
 
@@ -293,6 +308,7 @@ def _head(record: ExecutionRecord) -> Head:
         end=record.end,
         error=record.error,
         parked_reason=record.parked_reason,
+        heard=record.heard,
     )
 
 

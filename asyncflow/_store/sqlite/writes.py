@@ -34,14 +34,14 @@ _INITIAL = Head()
 
 _INSERT_EXECUTIONS = Bulk(
     "INSERT INTO execution (id, name, workflow, namespace, execution_type, created, fingerprint, "
-    'owner, status, stopping, "begin", "end", error, parked_reason, cause) VALUES',
-    15,
+    'owner, status, stopping, "begin", "end", error, parked_reason, heard, cause) VALUES',
+    16,
 )
 _UPDATE_HEADS = Bulk(
     "UPDATE execution SET owner = CASE WHEN v.column2 THEN NULL ELSE owner END, "
     'status = v.column3, stopping = v.column4, "begin" = v.column5, "end" = v.column6, '
-    "error = v.column7, parked_reason = v.column8 FROM (VALUES",
-    8,
+    "error = v.column7, parked_reason = v.column8, heard = v.column9 FROM (VALUES",
+    9,
     ") AS v WHERE execution.id = v.column1",
 )
 _UPDATE_FINGERPRINTS = Bulk(
@@ -285,6 +285,7 @@ def _head_row(head: Head) -> tuple[Value, ...]:
         micros_or_none(head.end),
         utf8(head.error),
         utf8(head.parked_reason),
+        head.heard,
     )
 
 

@@ -7,6 +7,9 @@ ALTER TABLE execution ADD COLUMN cause INTEGER;
 CREATE UNIQUE INDEX execution_cause ON execution (cause, namespace, workflow)
 WHERE cause IS NOT NULL;
 
+-- The last event by letter that an execution answered: a letter may be delivered twice.
+ALTER TABLE execution ADD COLUMN heard INTEGER NOT NULL DEFAULT 0;
+
 -- Made anew for AUTOINCREMENT: since workflows can be deleted, ids could come back.
 CREATE TABLE new_task_execution (
     id INTEGER PRIMARY KEY AUTOINCREMENT,

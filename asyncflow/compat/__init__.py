@@ -1,0 +1,1 @@
+"""Other products' names for what asyncflow has. No second implementation of anything."""

@@ -1,0 +1,5 @@
+"""Why an execution started."""
+
+from asyncflow import ExecutionType
+
+__all__ = ["ExecutionType"]

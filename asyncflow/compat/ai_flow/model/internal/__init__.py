@@ -1,0 +1,5 @@
+"""Names of `ai_flow.model.internal`."""
+
+from asyncflow.compat.ai_flow.model.internal import conditions
+
+__all__ = ["conditions"]

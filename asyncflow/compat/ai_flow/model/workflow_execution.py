@@ -1,0 +1,5 @@
+"""One run of a workflow."""
+
+from asyncflow import WorkflowExecution
+
+__all__ = ["WorkflowExecution"]

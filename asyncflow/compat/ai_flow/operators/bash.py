@@ -1,0 +1,5 @@
+"""Tasks that are shell commands."""
+
+from asyncflow import BashOperator
+
+__all__ = ["BashOperator"]
