@@ -31,6 +31,8 @@ check: $(VENV)/.dev ## everything that must pass before a change is in
 	$(BIN)/mypy --strict
 	@echo "== pyright"
 	$(BIN)/pyright --pythonpath $(PY)
+	@echo "== wrong calls"
+	$(PY) tools/wrong_calls.py
 	@echo "== test"
 	@$(MAKE) --no-print-directory test
 
