@@ -39,7 +39,7 @@ def test_from_a_foreign_loop_the_body_runs_on_the_home_loop() -> None:
 
 
 def test_the_thread_of_a_home_runs_uvloop_where_it_is_installed() -> None:
-    uvloop = pytest.importorskip("uvloop")
+    uvloop = pytest.importorskip("uvloop")  # it has no wheel for every platform
     with Bell() as bell:
         assert isinstance(bell.place()[0], uvloop.Loop)
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from asyncflow._client.workflows import WorkflowCalls
 from asyncflow._core.execution import ExecutionState
-from asyncflow._core.facts import StopRequested
+from asyncflow._core.facts import StopRequested, TaskActionRequested
 from asyncflow._core.plan import Plan
 from asyncflow._dual import Page, dual_iterator, dual_method
 from asyncflow._model.context import Context
@@ -23,7 +23,7 @@ from asyncflow._model.execution import (
 )
 from asyncflow._model.naming import execution_name
 from asyncflow._model.record import ExecutionRecord
-from asyncflow._model.status import ExecutionType, WorkflowStatus
+from asyncflow._model.status import ExecutionType, TaskAction, WorkflowStatus
 from asyncflow._model.value import byte_size
 from asyncflow._model.workflow import Workflow
 from asyncflow._store.batch import Batch, Cause, ExecutionWrite, Letter, NewExecution, Refused
@@ -32,6 +32,8 @@ from asyncflow.errors import (
     AsyncflowError,
     ExecutionExistsError,
     ExecutionParkedError,
+    TaskNotFoundError,
+    UsageError,
     WaitTimeoutError,
     WorkflowDisabledError,
 )
@@ -146,12 +148,27 @@ class ExecutionCalls(WorkflowCalls):
         """Return once the wish to stop an execution is on disk."""
         record = await self._existing(name)
         if not record.status.final:
-            fact = StopRequested(self._clock.now())
-            kind = type(fact).__name__
-            letter = Letter(record.namespace, kind, fact_body(fact), fact.at, record.id)
-            await self._store.append([letter])
+            await self._request(record, StopRequested(self._clock.now()))
+
+    async def request_action(self, name: str, task_name: str, action: TaskAction) -> None:
+        """Return once the wish to act on a task is on disk."""
+        record = await self._existing(name)
+        workflow = self._registry.find(record.workflow, record.namespace)
+        if workflow is not None and task_name not in workflow.tasks:
+            raise TaskNotFoundError(task_name, workflow.name, tuple(workflow.tasks))
+        if record.status.final:
+            text = f"workflow execution {name!r} has ended, no task of it can {action.lower()}"
+            raise UsageError(f"{text}: start another execution")
+        await self._request(record, TaskActionRequested(self._clock.now(), task_name, action))
 
     # --- inside ---
+
+    async def _request(
+        self, record: ExecutionRecord, fact: StopRequested | TaskActionRequested
+    ) -> None:
+        """Put a wish before whoever owns the execution."""
+        kind, body = type(fact).__name__, fact_body(fact)
+        await self._store.append([Letter(record.namespace, kind, body, fact.at, record.id)])
 
     async def _create(
         self, workflow: Workflow, texts: Mapping[str, str], name: str | None

@@ -21,7 +21,7 @@ from asyncflow._model.log import LogLine
 from asyncflow._model.naming import storable_name
 from asyncflow._model.port import Port, current_port
 from asyncflow._model.record import ExecutionRecord, TaskExecutionRecord
-from asyncflow._model.status import ExecutionType, TaskStatus, WorkflowStatus
+from asyncflow._model.status import ExecutionType, TaskAction, TaskStatus, WorkflowStatus
 from asyncflow._model.value import JsonValue, from_json_text
 from asyncflow.errors import UsageError
 
@@ -306,6 +306,29 @@ class WorkflowExecution:
         await self._port.request_stop(self.name)
         if wait:
             await self._port.await_end(self.name, None)
+
+    @dual_method
+    async def start_task(self, task_name: str) -> None:
+        """Do as a rule does that STARTs the task; the guide says what that means in each status.
+
+        On return the wish is on disk, and, if the execution is worked on here, decided. The run is
+        ``MANUAL``.
+
+        Raises:
+            TaskNotFoundError: the workflow has no such task.
+            UsageError: the execution has ended.
+        """
+        await self._port.request_action(self.name, task_name, TaskAction.START)
+
+    @dual_method
+    async def stop_task(self, task_name: str) -> None:
+        """Do as a rule does that STOPs the task; otherwise as `start_task`."""
+        await self._port.request_action(self.name, task_name, TaskAction.STOP)
+
+    @dual_method
+    async def restart_task(self, task_name: str) -> None:
+        """Do as a rule does that RESTARTs the task; otherwise as `start_task`."""
+        await self._port.request_action(self.name, task_name, TaskAction.RESTART)
 
 
 @dataclass(frozen=True, slots=True)

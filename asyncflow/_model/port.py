@@ -14,7 +14,7 @@ from typing import Final, Protocol
 from asyncflow._home import Home
 from asyncflow._model.listener import ListenerProcessor
 from asyncflow._model.record import EventRecord, ExecutionRecord, LogRecord, TaskExecutionRecord
-from asyncflow._model.status import WorkflowStatus
+from asyncflow._model.status import TaskAction, WorkflowStatus
 from asyncflow.errors import TaskStopped, UsageError
 
 
@@ -66,6 +66,10 @@ class Port(Protocol):
 
     async def request_stop(self, name: str) -> None:
         """Return once the wish to stop an execution is on disk."""
+        ...
+
+    async def request_action(self, name: str, task_name: str, action: TaskAction) -> None:
+        """Return once the wish to act on a task is on disk."""
         ...
 
     async def find_events(self, wanted: "EventFilter", limit: int) -> tuple[EventRecord, ...]:

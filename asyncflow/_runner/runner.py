@@ -21,7 +21,7 @@ from asyncflow._client.event_calls import event_letter
 from asyncflow._client.executions import new_execution
 from asyncflow._clock import Clock, VirtualClock
 from asyncflow._core.execution import ExecutionState
-from asyncflow._core.facts import ExecutionStarted, StopRequested
+from asyncflow._core.facts import ExecutionStarted, StopRequested, TaskActionRequested
 from asyncflow._dual import Shutdown, dual_method
 from asyncflow._model.duration import parse_duration
 from asyncflow._model.naming import storable_name
@@ -337,15 +337,17 @@ class Runner(Client):
         self._working_engine.driver.check()
         return await super()._end_of(name)
 
-    async def request_stop(self, name: str) -> None:
-        """Return once the wish to stop an execution is on disk."""
+    async def _request(
+        self, record: ExecutionRecord, fact: StopRequested | TaskActionRequested
+    ) -> None:
+        """Tell a wish to the execution itself, if it is this runner's."""
         driver = self._working_engine.driver
-        live = driver.names.get(name)
+        live = driver.lives.get(record.id)
         if live is None:
-            await super().request_stop(name)
+            await super()._request(record, fact)
             return
         done = asyncio.get_running_loop().create_future()
-        driver.put(Told(live, StopRequested(self._clock.now()), done=done))
+        driver.put(Told(live, fact, done=done))
         await done
 
     async def publish(self, event: EventRecord, *, by_task: bool = False) -> EventRecord:

@@ -146,6 +146,9 @@ ROWS: dict[str, Row] = {
     ),
     "WorkflowExecution.wait": Row(lambda w: w.done.wait, succeeded),
     "WorkflowExecution.stop": Row(lambda w: w.open.stop, is_none),
+    "WorkflowExecution.start_task": Row(lambda w: w.open.start_task, is_none, of("waits")),
+    "WorkflowExecution.stop_task": Row(lambda w: w.open.stop_task, is_none, of("waits")),
+    "WorkflowExecution.restart_task": Row(lambda w: w.open.restart_task, is_none, of("waits")),
     "TaskExecution.logs": Row(lambda w: w.run.logs, lambda found: found == []),
 }
 

@@ -45,13 +45,14 @@ DUAL = {
     *(f"NotificationClient.{name}" for name in EVENT_CALLS),
     *("WorkflowExecution.get", "WorkflowExecution.listall", "WorkflowExecution.refresh"),
     *("WorkflowExecution.task_executions", "WorkflowExecution.wait", "WorkflowExecution.stop"),
+    *(f"WorkflowExecution.{verb}_task" for verb in ("start", "stop", "restart")),
     "TaskExecution.logs",
 }
 
 PORT = {
     *("find_execution", "find_executions", "find_task_executions", "find_context", "find_logs"),
     *("find_events", "listen", "stop_listening"),
-    *("await_end", "request_stop", "publish", "publish_from"),
+    *("await_end", "request_stop", "request_action", "publish", "publish_from"),
 }
 """What handles ask of a client, on its home loop: coroutines, not for users."""
 
@@ -62,7 +63,7 @@ RULES = {"action_on_condition", "action_on_event_received", "action_on_task_stat
 PLAIN = {
     *(f"Client.{name}" for name in PORT),
     *("Client.current", "Client.end_listeners", "ListenerProcessor.process"),
-    *(f"Runner.{name}" for name in ("publish", "request_stop")),
+    "Runner.publish",
     *(f"Clock.{name}" for name in CLOCK),
     *(f"SystemClock.{name}" for name in ("now", "monotonic", "call_at", "call_at_time")),
     *(f"VirtualClock.{name}" for name in ("now", "monotonic", "call_at", "call_at_time")),
@@ -93,7 +94,7 @@ PLAIN = {
 
 COROUTINES = {
     *(f"Client.{name}" for name in PORT),
-    *(f"Runner.{name}" for name in ("publish", "request_stop")),
+    "Runner.publish",
     *("Clock.pause", "VirtualClock.advance", "VirtualClock.advance_to", "VirtualClock.settle"),
     "BashOperator.start",
     "PythonOperator.start",

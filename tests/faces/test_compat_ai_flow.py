@@ -70,7 +70,7 @@ def listen(expected):
     listener_id = client.register_listener(listener_processor=counter, event_keys=["sample"])
     client.send_event(key="listening", value=None)
     while counter.counter < expected:
-        time.sleep(0.01)
+        time.sleep(0.01)  # as in the documents
     client.unregister_listener(listener_id)
     client.send_event(key="counted", value=str(counter.counter))
 
@@ -114,7 +114,7 @@ def produce():
     client = AIFlowNotificationClient("localhost:50052")
     while True:
         client.send_event(key="number", value="7")
-        time.sleep(0.01)
+        time.sleep(0.01)  # as in the documents
 
 with Workflow(name="condition") as workflow:
     producer = PythonOperator(name="producer", python_callable=produce)
@@ -329,6 +329,21 @@ def test_executions_are_listed_stopped_and_deleted_with_their_workflow(tmp_path:
 
 
 @pytest.mark.usefixtures("runner")
+def test_a_task_is_started_and_stopped_by_a_call(tmp_path: Path) -> None:
+    uploaded(tmp_path, WAITS)
+    execution = ops.start_workflow_execution("waits")
+
+    ops.stop_task_execution(execution, "last")
+    ops.start_task_execution(execution, "last")
+    found = ops.get_workflow_execution(execution)
+    assert found is not None
+    done = found.wait(timeout="10s")
+
+    assert done.status is WorkflowStatus.SUCCESS
+    assert [run.task_name for run in ops.list_task_executions(execution)] == ["last"]
+
+
+@pytest.mark.usefixtures("runner")
 def test_a_disabled_workflow_is_not_started_until_it_is_enabled(tmp_path: Path) -> None:
     uploaded(tmp_path, WAITS)
 
@@ -373,7 +388,7 @@ def test_without_an_open_runner_a_call_says_so() -> None:
 
 
 REFUSED = """add_namespace get_namespace update_namespace list_namespace delete_namespace
-get_workflow list_workflows delete_workflow_execution start_task_execution stop_task_execution
+get_workflow list_workflows delete_workflow_execution
 get_task_execution add_workflow_schedule get_workflow_schedule list_workflow_schedules
 delete_workflow_schedule delete_workflow_schedules pause_workflow_schedule resume_workflow_schedule
 get_workflow_snapshot list_workflow_snapshots delete_workflow_snapshot delete_workflow_snapshots"""

@@ -163,7 +163,7 @@ def looks(context: Context, path: str) -> None:
 
     def heard(_number: int, _frame: object) -> None:
         while not context.stop_requested:
-            time.sleep(0.001)
+            time.sleep(0.001)  # a user's own polling
         try:
             NotificationClient().send_event("said")
         except BaseException as error:
@@ -173,7 +173,7 @@ def looks(context: Context, path: str) -> None:
     signal.signal(signal.SIGTERM, heard)
     say("begun", os.getpid())
     while True:
-        time.sleep(0.01)
+        time.sleep(0.01)  # a user's endless loop
 
 
 class UnspeakableError(Exception):

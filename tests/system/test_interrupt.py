@@ -76,7 +76,8 @@ def test_ctrl_c_ends_a_blocked_call_and_the_next_runner_goes_on(
         finally:
             program.kill()
 
-    assert (program.returncode, errors.splitlines()[-1:]) == (-signal.SIGINT, ["KeyboardInterrupt"])
+    assert program.returncode == -signal.SIGINT
+    assert errors.splitlines()[-1:] in (["KeyboardInterrupt"], [])  # none after its last line
     assert taken < SECONDS
     assert is_intact(database)
     assert go_on(database).status is WorkflowStatus.SUCCESS

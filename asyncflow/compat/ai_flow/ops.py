@@ -121,6 +121,16 @@ def list_task_executions(
     return _slice(runs, limit, offset)
 
 
+def start_task_execution(workflow_execution_id: int, task_name: str) -> None:
+    """Start a task, if none of its runs is alive; see `WorkflowExecution.start_task`."""
+    _execution(workflow_execution_id).start_task(task_name)
+
+
+def stop_task_execution(workflow_execution_id: int, task_name: str) -> None:
+    """Stop the latest run of a task; see `WorkflowExecution.stop_task`."""
+    _execution(workflow_execution_id).stop_task(task_name)
+
+
 # --- triggers, which asyncflow calls workflow rules ---
 
 
@@ -204,9 +214,6 @@ list_workflows = _refused("list_workflows", _WORKFLOW)
 _DELETE = "delete_workflow() deletes all executions of a workflow"
 delete_workflow_execution = _refused("delete_workflow_execution", _DELETE)
 
-_TASK = "give the task action_on_event_received(), and send that event to its execution"
-start_task_execution = _refused("start_task_execution", _TASK)
-stop_task_execution = _refused("stop_task_execution", _TASK)
 get_task_execution = _refused(
     "get_task_execution", "list_task_executions() has those of a workflow execution"
 )
