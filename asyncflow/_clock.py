@@ -292,6 +292,9 @@ class VirtualClock(Clock):
 
     async def advance(self, delay: timedelta) -> None:
         """Move on by ``delay``; see `advance_to`."""
+        if not isinstance(delay, timedelta):  # pyright: ignore[reportUnnecessaryIsInstance]  users without a type checker
+            text = f"a virtual clock is advanced by a timedelta, not {delay!r}"
+            raise TypeError(text)
         await self.advance_to(self.now() + delay)
 
     async def advance_to(self, when: datetime) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -251,3 +252,9 @@ async def test_a_start_in_another_zone_is_told_in_utc() -> None:
     clock = VirtualClock(there)
 
     assert (clock.now(), clock.now().tzinfo) == (there, UTC)
+
+
+@pytest.mark.parametrize("delay", ["1h", 3600, None])
+async def test_a_clock_is_advanced_by_a_timedelta_only(delay: Any) -> None:  # noqa: ANN401  all that is wrong
+    with pytest.raises(TypeError, match="advanced by a timedelta, not "):
+        await VirtualClock().advance(delay)
