@@ -17,12 +17,14 @@ class StartTask:
 
     Attributes:
         last: a failure of this attempt is not retried.
+        lost: its process died and it may not run again: only call its callbacks, and tell its end.
     """
 
     task: str
     sequence_number: int
     try_number: int
     last: bool
+    lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final, assert_never
 
-from asyncflow._core.commands import CancelPeriods, Command, SetTimer, StopTask
+from asyncflow._core.commands import CancelPeriods, Command, SetTimer, StartTask, StopTask
 from asyncflow._core.draft import Draft
 from asyncflow._core.execution import NOTHING, Decision, ExecutionState
 from asyncflow._core.facts import (
@@ -29,8 +29,6 @@ from asyncflow._core.state import Outcome, TaskState
 from asyncflow._model.status import ExecutionType, TaskAction, TaskStatus, WorkflowStatus
 
 NO_VERDICTS: Final = frozenset[int]()
-
-LOST: Final = "CrashError: its process died, and it is not idempotent"
 
 
 def decide(  # noqa: C901, PLR0912  one arm for each fact, and no more in it
@@ -169,7 +167,8 @@ def _recover_task(draft: Draft, task: TaskState) -> None:
         case TaskStatus.RUNNING if draft.plan.tasks[task.name].idempotent:
             draft.queue(task)
         case TaskStatus.RUNNING:
-            draft.finish(task, Outcome(TaskStatus.FAILED, error=LOST))
+            number, attempt = task.sequence_number, task.try_number
+            draft.commands.append(StartTask(task.name, number, attempt, last=True, lost=True))
         case TaskStatus.STOPPING:
             draft.finish(task, Outcome(TaskStatus.STOPPED))
         case TaskStatus.RETRYING:

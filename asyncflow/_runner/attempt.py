@@ -22,6 +22,8 @@ from asyncflow._timer import Timer
 LONGEST: Final = 64 * 1024
 """Characters of a traceback that are kept: its end, where the error is."""
 
+LOST: Final = "CrashError: its process died, and it is not idempotent"
+
 LONGEST_ERROR: Final = 16 * 1024
 """Characters of an error's text that are kept: its beginning."""
 
@@ -79,6 +81,10 @@ class Attempt:
             abandoned=self.scope.stop_sign.abandoned,
         )
         return self._ended(at, outcome, retryable=retryable)
+
+    def lost(self, at: datetime) -> TaskEnded:
+        """Tell that it ended with the process that ran it."""
+        return self._ended(at, Outcome(TaskStatus.FAILED, error=LOST), retryable=False)
 
     def succeeded(self, at: datetime, value: object, limits: SizeLimits) -> TaskEnded:
         """Tell that it ended well, or, if what it leaves cannot be stored, that it failed."""

@@ -169,6 +169,11 @@ class TaskRunner:
     async def _see_through(self, driver: Driver, attempt: Attempt) -> TaskEnded:
         if attempt.stopping:  # before it began
             return attempt.stopped(self._clock.now())
+        if attempt.command.lost:
+            ended = attempt.lost(self._clock.now())
+            _log_failure(attempt, ended)
+            await call_back(self._clock, attempt, ended)
+            return ended
         hit("task.start.before")
         await self._tell_start(driver, attempt)
         ended = await self._work(attempt)

@@ -103,6 +103,11 @@ class Worker:
         body, told_to_stop = self.bodies.pop(task), task in self.stopping
         self.begun.discard(task)
         self.stopping.discard(task)
+        if body.lost:
+            lost = Outcome(TaskStatus.FAILED)
+            attempt = (body.sequence_number, body.try_number)
+            self._tell(TaskEnded(self.play.at, task, *attempt, lost, retryable=False))
+            return
         obeys = told_to_stop and self.chance.random() < 0.7
         status = TaskStatus.STOPPED if obeys else self.chance.choice(ENDS)
         attempt = (body.sequence_number, body.try_number)

@@ -13,6 +13,7 @@ from tests.core.samples import Nothing, declared
 
 INIT, QUEUED, RUNNING, SUCCESS, FAILED, STOPPING, STOPPED, RETRYING = TaskStatus
 START, STOP, RESTART = TaskAction
+LOST = StartTask("a", 1, 1, last=True, lost=True)
 
 
 def parallel(*names: str, retries: int = 0, idempotent: bool = True) -> Plan:
@@ -86,7 +87,8 @@ def test_a_rule_may_stop_what_a_recovery_has_just_asked_for() -> None:
     play.run("a", "b")
     play = play.taken_over()
 
-    assert play.recover() == (StartTask("b", 1, 2, last=True), StopTask("b", 1, 2))
+    assert play.recover() == (LOST, StartTask("b", 1, 2, last=True))
+    assert play.fail("a", retryable=False) == (StopTask("b", 1, 2),)
     assert play.recover() == (EndExecution(WorkflowStatus.FAILED),)  # the next crash stopped it
 
 
@@ -118,12 +120,12 @@ def test_a_task_that_is_not_idempotent_fails_if_its_process_died() -> None:
     play.run("a")
     play = play.taken_over()
 
-    assert play.recover() == (EndExecution(WorkflowStatus.FAILED),)
+    lost = play.recover()
+    again = play.taken_over().recover()
+    end = play.fail("a", retryable=False)
 
-    outcome = play.rows["a", 1].outcome
-    assert outcome is not None
-    assert outcome.status is FAILED
-    assert "not idempotent" in (outcome.error or "")
+    assert lost == again == (LOST,)
+    assert end == (EndExecution(WorkflowStatus.FAILED),)
     assert "'a'" in (play.state.head.error or "")
 
 
@@ -141,7 +143,8 @@ def test_rules_follow_from_what_the_crash_made_fail() -> None:
     play.run("a")
     play = play.taken_over()
 
-    assert play.recover() == (StartTask("b", 1, 1, last=True),)
+    assert play.recover() == (LOST,)
+    assert play.fail("a", retryable=False) == (StartTask("b", 1, 1, last=True),)
 
 
 def test_a_stopping_task_is_stopped() -> None:

@@ -29,6 +29,7 @@ async def test_a_running_task_runs_again_and_one_that_is_not_idempotent_has_fail
     url: str, path: Path
 ) -> None:
     log: list[tuple[str, int]] = []
+    told: list[str] = []
     hang = True
     with Registry() as registry, Workflow("w"):
 
@@ -39,7 +40,7 @@ async def test_a_running_task_runs_again_and_one_that_is_not_idempotent_has_fail
                 await forever()
             return context.idempotency_key
 
-        @task(idempotent=False)
+        @task(idempotent=False, on_failure=lambda name, error, context: told.append(error))
         async def once(context: Context) -> None:
             log.append(("once", context.try_number))
             await forever()
@@ -62,6 +63,7 @@ async def test_a_running_task_runs_again_and_one_that_is_not_idempotent_has_fail
     assert runs["twice"].result == "e/twice/1"
     assert (runs["once"].status, runs["once"].try_number) == (TaskStatus.FAILED, 1)
     assert (runs["once"].error_message or "").startswith("CrashError")
+    assert told == [runs["once"].error_message]
     assert done.status is WorkflowStatus.FAILED
 
 
