@@ -159,6 +159,8 @@ class ExecutionCalls(WorkflowCalls):
         if record.status.final:
             text = f"workflow execution {name!r} has ended, no task of it can {action.lower()}"
             raise UsageError(f"{text}: start another execution")
+        if record.parked_reason is not None:
+            raise ExecutionParkedError(name, record.parked_reason)
         await self._request(record, TaskActionRequested(self._clock.now(), task_name, action))
 
     # --- inside ---

@@ -63,7 +63,7 @@ class Listener:
         Args:
             id_: what `unregister_listener` is told.
             wish: what it hears.
-            cursor: the offset of the last event that it does not hwish.
+            cursor: the offset of the last event that it does not hear.
             store: where the events are.
             clock: tells the time.
             slots: for `process` in a thread.

@@ -61,7 +61,7 @@ def decide(  # noqa: C901, PLR0912  one arm for each fact, and no more in it
         case CellWritten():
             draft.remember({fact.name: fact.text})
         case PeriodPassed():
-            _pass_period(draft, state, fact)
+            _pass_period(draft, fact)
         case TaskActionRequested():
             if _works(draft):
                 draft.act(fact.task, fact.action, ExecutionType.MANUAL)
@@ -123,7 +123,7 @@ def _start(draft: Draft) -> None:
         if task.alone:
             draft.act(task.name, TaskAction.START, ExecutionType.EVENT)
     for task in draft.plan.periodic:
-        draft.count(task, 0)
+        draft.await_period(task, 0)
 
 
 def _stop(draft: Draft, state: ExecutionState) -> None:
@@ -231,33 +231,37 @@ def _retry(draft: Draft, fact: RetryFellDue) -> None:
         draft.queue(task)
 
 
-def _pass_period(draft: Draft, state: ExecutionState, fact: PeriodPassed) -> None:
+def _pass_period(draft: Draft, fact: PeriodPassed) -> None:
     """Restart a periodic task; of several periods that passed unheard only one is made up for."""
     task = draft.plan.tasks.get(fact.task)
     if task is None or task.period is None or not _works(draft) or draft.head.stopping:
         return
-    if fact.number > state.periods.get(fact.task, 0):
+    if fact.number > draft.task(fact.task).period:
+        number = max(fact.number, _passed(draft, task.period))
         draft.act(fact.task, TaskAction.RESTART, ExecutionType.PERIODIC)
-        draft.count(task, max(fact.number, _passed(draft, task.period, fact.at)))
+        draft.put(replace(draft.task(fact.task), period=number))
+        draft.await_period(task, number)
 
 
 def _resume_periods(draft: Draft) -> None:
-    """Go on with the periods where the state is; one that no run of the task began in is due."""
+    """Go on with the periods where the state is; the last that was not counted is due at once.
+
+    Not while a run goes on that a crash cut short: it has just begun again.
+    """
     if draft.head.stopping or draft.head.status is not WorkflowStatus.RUNNING:
         return
     for plan in draft.plan.periodic:
         if plan.period is None:
             continue
-        passed, task = _passed(draft, plan.period, draft.at), draft.task(plan.name)
-        since = draft.at if task.status.alive else task.begin or task.end or draft.head.begin
-        missed = passed - _passed(draft, plan.period, since)
-        draft.count(plan, passed - 1 if missed > 0 else passed)
+        passed, task = _passed(draft, plan.period), draft.task(plan.name)
+        missed = passed > task.period and not task.status.alive
+        draft.await_period(plan, passed - 1 if missed else passed)
 
 
-def _passed(draft: Draft, period: timedelta, at: datetime | None) -> int:
-    """Return how many whole periods of the execution were over by then."""
+def _passed(draft: Draft, period: timedelta) -> int:
+    """Return how many whole periods of the execution are over."""
     begin = draft.head.begin
-    return 0 if begin is None or at is None else max(0, (at - begin) // period)
+    return 0 if begin is None else max(0, (draft.at - begin) // period)
 
 
 def _is_at(task: TaskState, fact: TaskStarted | TaskEnded | RetryFellDue) -> bool:

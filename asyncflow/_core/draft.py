@@ -42,7 +42,6 @@ class Draft:
         self._met: dict[int, int] = {}
         self._context: Mapping[str, str | None] = {}
         self._cells: Mapping[str, str | None] = {}
-        self._periods: dict[str, int] = {}
         self._moves: deque[tuple[str, TaskStatus, TaskStatus]] = deque()
 
     def task(self, name: str) -> TaskState:
@@ -70,12 +69,11 @@ class Draft:
         """Change users' states."""
         self._cells = {**self._cells, **cells}
 
-    def count(self, task: TaskPlan, number: int) -> None:
-        """Note that so many periods of a task were counted, and ask for the end of the next."""
+    def await_period(self, task: TaskPlan, number: int) -> None:
+        """Ask for the end of the period that comes after so many."""
         begin, period = self.head.begin, task.period
         if begin is None or period is None:
             return
-        self._periods[task.name] = number
         room = (_LAST - begin) // period
         due = begin + period * (number + 1) if number < room else _LAST
         self.commands.append(SetPeriod(task.name, number + 1, due))
@@ -101,7 +99,7 @@ class Draft:
                 self.put(replace(task, again=kind))
         elif not task.status.alive:
             number = task.sequence_number + 1
-            self.queue(TaskState(name, number, execution_type=kind))
+            self.queue(TaskState(name, number, execution_type=kind, period=task.period))
 
     def queue(self, task: TaskState) -> None:
         """Give a run its next attempt."""
@@ -172,7 +170,6 @@ class Draft:
             tasks=tuple(self._rows.values()),
             context=self._context,
             cells=self._cells,
-            periods=self._periods,
             met=self._met,
             counts=None if self.counts == self._state.counts else self.counts,
             commands=tuple(self.commands),

@@ -71,7 +71,6 @@ class Decision:
         tasks: task executions that changed, each once, a later run of a task after the earlier.
         context: changed keys, None deletes.
         cells: changed states of the user's by name, None clears.
-        periods: the number of the last period that was counted, by task.
         met: status rules, by number, with how many of their upstreams have the wanted status.
         counts: the new counts, None if they stay.
         commands: to be carried out, in order, once the changes are on disk.
@@ -81,7 +80,6 @@ class Decision:
     tasks: tuple[TaskChange, ...] = ()
     context: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
     cells: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
-    periods: Mapping[str, int] = field(default_factory=dict[str, int])
     met: Mapping[int, int] = field(default_factory=dict[int, int])
     counts: Counts | None = None
     commands: tuple[Command, ...] = ()
@@ -98,7 +96,6 @@ class ExecutionState:
         tasks: the latest run of each task that ever ran.
         context: JSON text by key. Replaced, never changed in place: tasks hold on to it.
         cells: users' states, JSON text by name.
-        periods: the number of the last period that was counted, by task; not stored.
     """
 
     head: Head
@@ -107,7 +104,6 @@ class ExecutionState:
     met: dict[int, int]
     counts: Counts
     cells: dict[str, str] = field(default_factory=dict[str, str])
-    periods: dict[str, int] = field(default_factory=dict[str, int])
 
     @classmethod
     def new(cls, plan: Plan, context: Mapping[str, str]) -> "ExecutionState":
@@ -148,7 +144,6 @@ class ExecutionState:
         for change in decision.tasks:
             self.tasks[change.state.name] = change.state
         self.met.update(decision.met)
-        self.periods.update(decision.periods)
         if decision.context:
             merged = {**self.context, **decision.context}
             self.context = {key: text for key, text in merged.items() if text is not None}
@@ -165,7 +160,6 @@ class ExecutionState:
             tasks=dict(self.tasks),
             met=dict(self.met),
             cells=dict(self.cells),
-            periods=dict(self.periods),
         )
 
 

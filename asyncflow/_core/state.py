@@ -39,6 +39,7 @@ class TaskState:
         failures: attempts of this run that failed; retries are counted against it.
         again: the type of a start that waits until this run has stopped.
         due: when the next attempt may begin, while RETRYING.
+        period: the number of the last period that was counted for this task.
     """
 
     name: str
@@ -51,6 +52,7 @@ class TaskState:
     begin: datetime | None = None
     end: datetime | None = None
     due: datetime | None = None
+    period: int = 0
 
 
 @dataclass(frozen=True, slots=True)

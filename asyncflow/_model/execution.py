@@ -316,6 +316,7 @@ class WorkflowExecution:
 
         Raises:
             TaskNotFoundError: the workflow has no such task.
+            ExecutionParkedError: the execution waits for a definition that is gone.
             UsageError: the execution has ended.
         """
         await self._port.request_action(self.name, task_name, TaskAction.START)

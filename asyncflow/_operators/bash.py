@@ -1,4 +1,4 @@
-"""Tasks that are shell commands. Nothing of a command outlives its task.
+"""Tasks that are shell commands. Nothing of a command outlives its task, unless the runner itself is killed.
 
 A command is run as it was declared: no value of an event or a context is put into its text.
 """

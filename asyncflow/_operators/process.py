@@ -24,7 +24,7 @@ CLOCK: Final[ContextVar[Clock | None]] = ContextVar("asyncflow_clock", default=N
 GRACE: Final = timedelta(seconds=10)
 """How long a process that was asked to end may take, before it is killed."""
 
-PIECE: Final = 8 * 1024
+PIECE: Final = 1024
 """Bytes that are read at once: a loop should not be kept by the lines in them."""
 
 REST: Final = 64 * 1024

@@ -12,6 +12,7 @@ from asyncflow._clock import Clock
 from asyncflow._core.facts import TaskEnded
 from asyncflow._model.status import TaskStatus
 from asyncflow._operators.hooks import call
+from asyncflow._operators.threads import DEADLINE
 from asyncflow._runner.attempt import Attempt
 from asyncflow._runner.views import callback_context
 
@@ -26,7 +27,8 @@ async def call_back(clock: Clock, attempt: Attempt, ended: TaskEnded) -> None:
     name, execution = attempt.command.task, attempt.live.name
     seen = (attempt.live, attempt.scope, attempt.base)
     try:
-        async with clock.deadline(PATIENCE):
+        async with clock.deadline(PATIENCE) as deadline:
+            DEADLINE.set(deadline)  # the wait for a thread is not the callback's time
             if ended.outcome.status is TaskStatus.SUCCESS and operator.on_success is not None:
                 context = callback_context(*seen, ended.context)
                 await call(operator.on_success, name, context)

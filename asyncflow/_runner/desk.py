@@ -10,7 +10,8 @@ from dataclasses import replace
 from typing import Final, assert_never
 
 from asyncflow._core.decide import decide
-from asyncflow._core.facts import EventSent, StopRequested
+from asyncflow._core.facts import EventSent, Fact, StopRequested, TaskActionRequested
+from asyncflow._model.status import TaskAction
 from asyncflow._runner.judge import Judge, Pending
 from asyncflow._runner.live import (
     Entry,
@@ -95,7 +96,7 @@ class Desk:
         if told.publication is not None and told.publication.refused:
             return  # judged meanwhile, and not stored
         live = told.live
-        stopping = live.state.head.stopping or isinstance(told.fact, StopRequested)
+        stopping = live.state.head.stopping or _is_stop(told.fact)
         if live.held is not None and told.verdicts is None and not stopping:
             live.held.append(told)
             return
@@ -181,6 +182,13 @@ def _close(work: Work, publication: Publication) -> None:
     publication.open -= 1
     if publication.letter is not None and not publication.open:
         work.taken.append(publication.letter)
+
+
+def _is_stop(fact: Fact) -> bool:
+    """Say whether it is a wish to stop, which does not wait for a condition to be judged."""
+    if isinstance(fact, TaskActionRequested):
+        return fact.action is TaskAction.STOP
+    return isinstance(fact, StopRequested)
 
 
 def _is_old(told: Told) -> bool:

@@ -30,7 +30,7 @@ from asyncflow._runner.live import (
     Wanted,
 )
 from asyncflow._runner.logs import TaskLog
-from asyncflow._runner.reread import reread
+from asyncflow._runner.reread import reread, untaken
 from asyncflow._runner.rulebook import Rulebook
 from asyncflow._runner.work import Work
 from asyncflow._store.batch import Fence, Receipt, Refused
@@ -325,25 +325,30 @@ class Driver:
             await self._clock.pause(self._pause)
             self._resting = False
             self._pause = min(self._pause * 2, AFTER_ERROR[1])
-            if await self._reread(work):
+            again_now = await self._reread(work, again)
+            if again_now is not None:
                 break
-        self._first(again)
+        self._first(again_now)
 
-    async def _reread(self, work: Work) -> bool:
-        """Go on from what the store says is true; say whether it could be asked."""
+    async def _reread(self, work: Work, again: Sequence[Entry]) -> list[Entry] | None:
+        """Go on from what the store says is true; return what is to be answered again.
+
+        None if the store could not be asked.
+        """
         try:
             found = await reread(self._store, self._fence.runner, work.answers, self.lives)
             await self._rulebook.reread(work.heard)
+            entries = await untaken(self._store, self._fence.runner, again)
         except StoreError as error:
             logger.error("the store cannot be read: %s", error)  # noqa: TRY400  it repeats
-            return False
+            return None
         for live in found:
             if live.id not in self.lives:
                 self.adopt(live)
             for command in standing(live.plan, live.state, self._clock.now()):
                 self._dispatch(live, command)
             self._look_at(live)
-        return True
+        return entries
 
 
 def _refusal(error: BaseException) -> UsageError:

@@ -45,11 +45,12 @@ class Case:
 
     Attributes:
         where: whose they all are, for people.
+        context: makes the context for one condition; none sees what another changed in its own.
     """
 
     where: str
-    event: Event
-    context: Context
+    event: EventRecord
+    context: Callable[[], Context]
     cells: Overlay
     questions: Sequence[Question]
 
@@ -93,8 +94,10 @@ class Judge:
         if not questions:
             return Verdicts()
         cells = Overlay(live.state.cells, self.limits)
-        context = condition_context(live, cells)
-        return self.verdicts(Case(repr(live.name), unstored(record), context, cells, questions))
+        case = Case(
+            repr(live.name), record, lambda: condition_context(live, cells), cells, questions
+        )
+        return self.verdicts(case)
 
     def verdicts(self, case: Case) -> Verdicts | Pending:
         """Return what the conditions say, or what must be awaited to know; see `later`."""
@@ -155,7 +158,7 @@ class Judge:
         return answer
 
 
-def unstored(record: EventRecord) -> Event:
+def _unstored(record: EventRecord) -> Event:
     """Return an event as conditions see it, whether it came by letter and is stored or not."""
     return replace(Event.of(record), offset=None)
 
@@ -178,7 +181,7 @@ def _judge(case: Case) -> Judging:
 
 def _ask(condition: Condition, case: Case) -> Opinion:
     try:
-        met = condition.is_met(case.event, case.context)
+        met = condition.is_met(_unstored(case.event), case.context())
         return met if isinstance(met, Awaitable) else bool(met)
     except BaseException as error:  # user code: a condition that raises is not met
         return error

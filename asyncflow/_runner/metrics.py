@@ -14,6 +14,7 @@ from asyncflow._model.operator import Operator
 from asyncflow._model.port import CURRENT_TASK, StopSign
 from asyncflow._model.value import SizeLimits, byte_size, to_json_text
 from asyncflow._operators.hooks import call
+from asyncflow._operators.threads import DEADLINE
 from asyncflow._runner.attempt import Attempt
 
 logger = logging.getLogger(__name__)
@@ -55,6 +56,7 @@ async def _ask(clock: Clock, limits: SizeLimits, attempt: Attempt) -> str | None
     deadline = clock.deadline(PATIENCE)
     try:
         async with deadline:
+            DEADLINE.set(deadline)  # the wait for a thread is not the operator's time
             found: object = await call(attempt.operator.get_metrics, attempt.context)
         return _checked(limits, found)
     except BaseException as error:  # user code: the task's end stays what it is

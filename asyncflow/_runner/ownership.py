@@ -67,6 +67,7 @@ class Ownership:
         self._claimed: tuple[int, ...] = ()
         self._in_doubt = False  # whether more may be claimed than is known here
         self._letters: dict[int, Publication | None] = {}
+        self._read = 0  # offset of the last event that came by letter
         self._looking = asyncio.Lock()
 
     async def recover(self) -> None:
@@ -93,11 +94,11 @@ class Ownership:
     async def answered(self, offset: int) -> None:
         """Return when this runner's executions have answered an event that came by letter."""
         try:
-            await self.look()
+            await self.look(until=offset)
         except StoreError as error:
             logger.warning("an event is stored and is looked at later: %s", error)
             return
-        for letter in self._letters.values():
+        for letter in tuple(self._letters.values()):
             if letter is not None and letter.offset == offset and letter.done is not None:
                 await letter.done
 
@@ -112,10 +113,16 @@ class Ownership:
             except StoreError as error:
                 logger.warning("the store could not be looked at: %s", error)
 
-    async def look(self) -> None:
-        """Take over what is nobody's, and read what others have put before this runner."""
+    async def look(self, until: int | None = None) -> None:
+        """Take over what is nobody's, and read what others have put before this runner.
+
+        Args:
+            until: an offset; a letter of that event may have been read by somebody else's look.
+        """
         # One at a time: a letter to what another look is just taking over has its reader here.
         async with self._looking:
+            if until is not None and until <= self._read:
+                return
             await self._check_fence()
             rows = await self._other_rows()
             dead = tuple(row.id for row in rows if is_gone(row))
@@ -199,6 +206,8 @@ class Ownership:
             await self._claim((), await self._wanted(()))
             early = await self._early(items)
             for item in items:
+                event = item.letter.event
+                self._read = max(self._read, (event.offset or 0) if event is not None else 0)
                 if item.id in self._letters:
                     there[item.id] = self._letters[item.id]
                 elif item.letter.execution not in early:

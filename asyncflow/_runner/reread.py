@@ -1,12 +1,13 @@
 """States read again after a transaction of which it is not known whether it reached the disk."""
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import replace
 
 from asyncflow._core.execution import ExecutionState
-from asyncflow._runner.live import LiveExecution
+from asyncflow._runner.live import Entry, LiveExecution, Told
 from asyncflow._runner.work import Answer
 from asyncflow._store.protocol import Store
-from asyncflow._store.queries import ExecutionByName, StoredExecutions
+from asyncflow._store.queries import ExecutionByName, Inbox, StoredExecutions
 
 
 async def reread(
@@ -40,3 +41,25 @@ async def reread(
             live.plan, stored.head, stored.tasks, stored.context, stored.cells
         )
     return list(lives.values())
+
+
+async def untaken(store: Store, runner: str, entries: Sequence[Entry]) -> list[Entry]:
+    """Return the entries without the wishes whose letters that transaction took after all.
+
+    An event that is told again is known by its offset; a wish to act on a task is not.
+
+    Raises:
+        StoreError: it cannot be read now.
+    """
+    letters = {entry.letter for entry in entries if isinstance(entry, Told)} - {None}
+    if not letters:
+        return list(entries)
+    query, there = Inbox(runner), set[int]()
+    while items := await store.read(query):
+        there.update(item.id for item in items)
+        query = replace(query, after=items[-1].id)
+    return [
+        entry
+        for entry in entries
+        if not isinstance(entry, Told) or entry.letter is None or entry.letter in there
+    ]

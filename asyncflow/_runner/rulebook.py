@@ -4,6 +4,7 @@ A rule's condition is code, so that each process adds its rules anew; that a rul
 states of its workflow, are in the store.
 """
 
+import asyncio
 import logging
 from collections.abc import Iterable
 from itertools import count
@@ -19,7 +20,7 @@ from asyncflow._model.registry import Registry
 from asyncflow._model.rule import WorkflowRule
 from asyncflow._model.status import ExecutionType
 from asyncflow._runner.cells import Overlay
-from asyncflow._runner.judge import Case, Judge, Pending, Question, unstored
+from asyncflow._runner.judge import Case, Judge, Pending, Question
 from asyncflow._runner.live import (
     Heard,
     LiveExecution,
@@ -49,11 +50,18 @@ class Rulebook:
         self._judge = judge
         self._registry = registry
         self._plans = plans
+        self._changing = asyncio.Lock()  # a look that began before an adding knows nothing of it
         self._workflows: dict[tuple[str, str], RuledWorkflow] = {}
         self._by_key: dict[tuple[str, str], dict[RuledWorkflow, None]] = {}
 
     async def add(self, namespace: str, workflow: str, rule: WorkflowRule, name: str | None) -> str:
         """Add a rule; return its name. One that was paused before is paused still."""
+        async with self._changing:
+            return await self._add(namespace, workflow, rule, name)
+
+    async def _add(
+        self, namespace: str, workflow: str, rule: WorkflowRule, name: str | None
+    ) -> str:
         key = (namespace, workflow)
         there = self._workflows.get(key)
         names = there.rules if there is not None else {}
@@ -69,23 +77,41 @@ class Rulebook:
         ruled.rules[name] = LiveRule(name, rule)
         for event_key in rule.condition.expect_event_keys:
             self._by_key.setdefault((namespace, event_key), {})[ruled] = None
-        await self.refresh()
+        await self._refresh()
         return name
 
     async def refresh(self) -> None:
         """Do as the store says: pause, resume and forget rules."""
-        if not self._workflows:
-            return
+        if self._workflows:
+            async with self._changing:
+                await self._refresh()
+
+    async def _refresh(self) -> None:
         stored = {
             (rule.namespace, rule.workflow, rule.name): rule.paused
             for rule in await self._store.read(WorkflowRules())
         }
-        for key, ruled in self._workflows.items():
+        for key, ruled in tuple(self._workflows.items()):
             for rule in tuple(ruled.rules.values()):
                 paused = stored.get((*key, rule.name))
                 rule.paused = bool(paused)
                 if paused is None:
-                    del ruled.rules[rule.name]
+                    self._forget(ruled, rule)
+
+    def _forget(self, ruled: RuledWorkflow, rule: LiveRule) -> None:
+        """Hear no more of the keys that only this rule expected."""
+        del ruled.rules[rule.name]
+        wanted = {
+            key for each in ruled.rules.values() for key in each.rule.condition.expect_event_keys
+        }
+        for key in set(rule.rule.condition.expect_event_keys) - wanted:
+            place = (ruled.key[0], key)
+            hearers = self._by_key.get(place, {})
+            hearers.pop(ruled, None)
+            if not hearers:
+                self._by_key.pop(place, None)
+        if not ruled.rules:
+            del self._workflows[ruled.key]
 
     async def reread(self, heard: Iterable[Heard]) -> None:
         """Go on from what the store says of the states of these workflows."""
@@ -104,9 +130,11 @@ class Rulebook:
             if not each.paused and record.key in each.rule.condition.expect_event_keys
         ]
         cells = Overlay(ruled.cells, self._judge.limits)
-        context = Context.of({}, cells=cells, frozen=True)
         where = f"workflow {ruled.key[1]!r}"
-        return self._judge.verdicts(Case(where, unstored(record), context, cells, questions))
+        case = Case(
+            where, record, lambda: Context.of({}, cells=cells, frozen=True), cells, questions
+        )
+        return self._judge.verdicts(case)
 
     def wanted(self, heard: Heard, work: Work) -> Wanted | None:
         """Return the execution that an event starts, None if its workflow is not declared."""

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import os
 import uuid
-from collections.abc import AsyncGenerator, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -87,6 +87,9 @@ class Runner(Client):
         threads: how many blocking tasks work at once.
         grace: how long `shutdown` lets running tasks go on; then they are cancelled, and the next
             runner starts them anew. It then takes at most 5 s to store the last facts.
+        rules: workflows and `WorkflowRule`s that start them. They hear also what was sent while no
+            runner was open, and what tasks that run again send: those of `add_workflow_rule`,
+            which comes later, do not. See there for the errors; the names are ``"rule-1"``, ....
     """
 
     def __init__(
@@ -98,6 +101,7 @@ class Runner(Client):
         limits: SizeLimits | None = None,
         threads: int = THREADS,
         grace: str | float | timedelta = GRACE,
+        rules: Sequence[tuple[str | Workflow, WorkflowRule]] = (),
     ) -> None:
         """Note what is wanted; nothing is opened yet."""
         if threads < 1:
@@ -106,6 +110,7 @@ class Runner(Client):
         super().__init__(url, registry=registry, clock=clock, limits=limits)
         self._threads = threads
         self._grace = parse_duration(grace, "grace", zero=True)
+        self._rules = tuple(rules)
         self._engine: Engine | None = None
 
     @property
@@ -160,6 +165,8 @@ class Runner(Client):
                 settler = _settle(self._clock, engine.driver)
                 grace = self._grace
                 try:
+                    for workflow, rule in self._rules:
+                        await self._add_rule(workflow, rule, None, None)
                     await engine.ownership.recover()
                     watching = group.create_task(_vital(engine, engine.ownership.watch()))
                     try:
@@ -250,7 +257,8 @@ class Runner(Client):
     ) -> str:
         """Start a workflow whenever an event of its namespace meets a rule; return its name.
 
-        The rule acts from now on and as long as this runner is open. Its condition is code: add it
+        It hears what this runner's tasks send and what is sent to the namespace, from now on and
+        as long as this runner is open; see also ``rules`` of `Runner`. Its condition is code: add it
         again, under the same name, each time the program starts. The states of its condition, and
         whether it is paused, are kept.
 
@@ -267,6 +275,15 @@ class Runner(Client):
             TypeError: it is no `WorkflowRule`.
             UsageError: this runner has a rule of that name.
         """
+        return await self._add_rule(workflow, rule, name, namespace)
+
+    async def _add_rule(
+        self,
+        workflow: str | Workflow,
+        rule: WorkflowRule,
+        name: str | None,
+        namespace: str | None,
+    ) -> str:
         if not isinstance(rule, WorkflowRule):  # pyright: ignore[reportUnnecessaryIsInstance]  users without a type checker
             text = f"a workflow rule is a WorkflowRule(condition), not {rule!r}"
             raise TypeError(text)

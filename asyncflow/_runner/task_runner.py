@@ -274,6 +274,7 @@ class TaskRunner:
 
     async def _call_stop(self, attempt: Attempt, until: float) -> None:
         """Let a user's operator stop its work its own way, then end its body."""
+        CURRENT_TASK.set(replace(attempt.scope, stop_sign=StopSign()))  # it may log, and send
         try:
             async with self._clock.deadline(STOP_GRACE):
                 await call(attempt.operator.stop, attempt.context)

@@ -238,7 +238,7 @@ def _due(play: Play, task: TaskState, _which: int, _number: int) -> Fact:
 def _passed(play: Play, task: TaskState, which: int, number: int) -> Fact:
     if play.plan.periodic:
         name = play.plan.periodic[which % len(play.plan.periodic)].name
-        return PeriodPassed(play.at, name, play.state.periods.get(name, 0) + number - 1)
+        return PeriodPassed(play.at, name, play.state.task(name).period + number - 1)
     return PeriodPassed(play.at, task.name, number)
 
 

@@ -171,3 +171,35 @@ def test_a_period_longer_than_time_itself_raises_nothing() -> None:
     play.pass_period("tick", 10**9)
 
     assert play.task("tick").again is ExecutionType.PERIODIC
+
+
+def test_a_period_that_was_counted_is_known_to_the_next_owner() -> None:
+    play = Play.begun(ticking())
+    play.run("tick")
+    play.end("tick")
+    play.at = NOON + EVERY
+    play.pass_period("tick", 1)
+    play.run("tick")
+    play.end("tick")
+    play = play.taken_over()
+
+    assert play.pass_period("tick", 1) == ()
+    assert play.recover() == (
+        StartTask("after", 1, 1, last=True),
+        SetPeriod("tick", 2, NOON + 2 * EVERY),
+    )
+
+
+def test_a_run_between_two_periods_does_not_count_for_one() -> None:
+    play = Play.begun(ticking(listens=True))
+    play.at = NOON + EVERY
+    play.pass_period("tick", 1)
+    play.run("tick")
+    play.end("tick")
+    play.at = NOON + 2 * EVERY + SECOND
+    play.send("go")
+    play.run("tick")
+    play.end("tick")
+    play = play.taken_over()
+
+    assert play.recover()[-1] == SetPeriod("tick", 2, NOON + 2 * EVERY)

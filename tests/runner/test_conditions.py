@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import cast
 
 import pytest
 
@@ -393,3 +394,28 @@ async def test_a_condition_that_calls_asyncflow_gets_a_usage_error(call: str) ->
 
     assert [type(error) for error in raised] == [UsageError]
     assert runs == []
+
+
+async def test_no_condition_sees_what_another_changed_in_its_event_or_its_context() -> None:
+    seen: list[str] = []
+
+    def meddles(event: Event, context: Context) -> bool:
+        seen.append(repr((event.value, context["list"])))
+        cast("dict[str, int]", event.value)["x"] = 1
+        context["list"].append(1)
+        return False
+
+    with Registry() as registry, Workflow("w"):
+
+        @task()
+        async def hears() -> None:
+            """Never run."""
+
+        for _ in range(2):
+            hears.action_on_condition(TaskAction.START, When(meddles, "go"))
+
+    async with Runner(":memory:", registry=registry, grace=0) as runner:
+        await runner.start.aio("w", {"list": []})
+        await runner.send_event.aio("go", {})
+
+    assert seen == ["({}, [])"] * 2

@@ -217,3 +217,52 @@ async def test_an_end_that_waits_for_a_condition_is_stored_when_the_runner_close
         (run,) = await done.task_executions.aio()
 
     assert (run.status, run.result) == (TaskStatus.SUCCESS, 1)
+
+
+async def test_events_sent_at_once_beside_another_runner_are_each_answered(path: Path) -> None:
+    heard: list[object] = []
+
+    def hears(event: Event, context: Context) -> bool:
+        heard.append(event.value)
+        return False
+
+    with Registry() as registry, Workflow("w"):
+
+        @task()
+        async def waits() -> None:
+            """Never run."""
+
+        waits.action_on_condition(TaskAction.START, When(hears, "go"))
+
+    async with (
+        Runner(path, registry=registry, clock=VirtualClock()) as runner,
+        Runner(path, registry=registry, clock=VirtualClock()),
+    ):
+        await runner.start.aio("w")
+        async with asyncio.TaskGroup() as group:
+            for number in range(50):
+                group.create_task(runner.send_event.aio("go", number))
+
+    assert sorted(map(str, heard)) == sorted(map(str, range(50)))
+
+
+async def test_a_wish_whose_commit_is_in_doubt_acts_once(path: Path) -> None:
+    clock = VirtualClock()
+    registry = declare("w", "works")
+    async with (
+        Runner(path, registry=registry, clock=clock, grace=0) as runner,
+        Client(path, registry=registry) as client,
+    ):
+        await runner.start.aio("w", name="w-1")
+        await clock.advance(SECOND)
+        asked = await client.execution.aio("w-1")
+        assert asked is not None
+        await asked.restart_task.aio("works")
+        ticking = asyncio.create_task(tick(clock))
+        with armed("store.commit.after:1:raise"):
+            await until(lambda: len(rows(path, "SELECT seq FROM task_execution")) == 2)
+            await turns(200)
+        ticking.cancel()
+        runs = await asked.task_executions.aio()
+
+    assert [run.sequence_number for run in runs] == [1, 2]

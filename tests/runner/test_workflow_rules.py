@@ -395,3 +395,44 @@ async def test_a_rule_that_hangs_holds_up_its_own_workflow_only() -> None:
         await sending
 
     assert (len(two), early) == (1, False)
+
+
+async def test_a_rule_of_the_runner_itself_hears_what_was_sent_while_none_was_open(
+    path: Path,
+) -> None:
+    async with Client(path, registry=declared()) as client:
+        await client.send_event.aio("go")
+    async with Runner(path, registry=declared(), rules=[("started", on("go"))]) as runner:
+        found = await started(runner)
+        name = await runner.add_workflow_rule.aio("started", on("other"))
+
+    assert (len(found), name) == (1, "rule-2")
+
+
+async def test_a_rule_of_the_runner_that_cannot_be_is_refused_when_it_opens(url: str) -> None:
+    with pytest.raises(WorkflowNotFoundError):
+        await Runner(url, registry=declared(), rules=[("nobody", on("go"))]).__aenter__()
+
+
+async def test_a_refresh_that_began_before_an_adding_does_not_undo_it(url: str) -> None:
+    async with Runner(url, registry=declared("one", "two")) as runner:
+        await runner.add_workflow_rule.aio("one", on("go"))
+        rulebook = runner._working_engine.rulebook
+        async with asyncio.TaskGroup() as group:
+            group.create_task(rulebook.refresh())
+            group.create_task(runner.add_workflow_rule.aio("two", on("go")))
+            group.create_task(rulebook.refresh())
+        await runner.send_event.aio("go")
+
+        assert len(await started(runner, "two")) == 1
+
+
+async def test_deleted_rules_leave_nothing_behind_in_memory(url: str) -> None:
+    async with Runner(url, registry=declared()) as runner:
+        for number in range(3):
+            name = f"rule {number}"
+            await runner.add_workflow_rule.aio("started", on(f"key {number}"), name=name)
+            await runner.delete_workflow_rule.aio("started", name)
+        rulebook = runner._working_engine.rulebook
+
+        assert (rulebook._by_key, rulebook._workflows) == ({}, {})

@@ -207,7 +207,7 @@ def _stored_executions(
     records = db.execute(f"{_EXECUTION} WHERE id {_AMONG} ORDER BY id", ids).fetchall()
     latest = db.execute(
         "SELECT execution, task, seq, try_number, status, execution_type, failures, again, "
-        f'"begin", "end", due FROM task_execution t WHERE execution {_AMONG} AND seq = '
+        f'"begin", "end", due, period FROM task_execution t WHERE execution {_AMONG} AND seq = '
         "(SELECT max(seq) FROM task_execution WHERE execution = t.execution AND task = t.task) "
         "ORDER BY id",
         ids,
@@ -343,6 +343,7 @@ def _task_state(row: _Row) -> TaskState:
         begin=moment_or_none(row[7]),
         end=moment_or_none(row[8]),
         due=moment_or_none(row[9]),
+        period=row[10],
     )
 
 

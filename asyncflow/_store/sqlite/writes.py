@@ -51,13 +51,13 @@ _UPDATE_FINGERPRINTS = Bulk(
 )
 _UPSERT_TASKS = Bulk(
     "INSERT INTO task_execution (execution, task, seq, try_number, status, execution_type, "
-    'failures, again, "begin", "end", due, outcome, abandoned, result, error, traceback, metrics) '
-    "VALUES",
-    17,
+    'failures, again, "begin", "end", due, period, outcome, abandoned, result, error, '
+    "traceback, metrics) VALUES",
+    18,
     "ON CONFLICT (execution, task, seq) DO UPDATE SET try_number = excluded.try_number, "
     "status = excluded.status, execution_type = excluded.execution_type, "
     'failures = excluded.failures, again = excluded.again, "begin" = excluded."begin", '
-    '"end" = excluded."end", due = excluded.due, '
+    '"end" = excluded."end", due = excluded.due, period = excluded.period, '
     + ", ".join(
         f"{column} = CASE WHEN excluded.outcome IS NULL THEN {column} ELSE excluded.{column} END"
         for column in ("abandoned", "result", "error", "traceback", "metrics")
@@ -326,6 +326,7 @@ def _state_row(task: TaskState) -> tuple[Value, ...]:
         micros_or_none(task.begin),
         micros_or_none(task.end),
         micros_or_none(task.due),
+        task.period,
     )
 
 

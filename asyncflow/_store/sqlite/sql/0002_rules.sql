@@ -30,10 +30,11 @@ CREATE TABLE new_task_execution (
     error TEXT,
     traceback TEXT,
     metrics TEXT,
+    period INTEGER NOT NULL DEFAULT 0,
     UNIQUE (execution, task, seq)
 );
 
-INSERT INTO new_task_execution SELECT *, NULL FROM task_execution ORDER BY id;
+INSERT INTO new_task_execution SELECT *, NULL, 0 FROM task_execution ORDER BY id;
 
 DROP TABLE task_execution;
 
