@@ -1,4 +1,4 @@
-"""Tasks that are shell commands. Nothing of a command outlives its task, unless the runner itself is killed.
+"""Tasks that are shell commands. Nothing of one outlives its task, if its runner is not killed.
 
 A command is run as it was declared: no value of an event or a context is put into its text.
 """

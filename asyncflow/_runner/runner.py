@@ -258,9 +258,9 @@ class Runner(Client):
         """Start a workflow whenever an event of its namespace meets a rule; return its name.
 
         It hears what this runner's tasks send and what is sent to the namespace, from now on and
-        as long as this runner is open; see also ``rules`` of `Runner`. Its condition is code: add it
-        again, under the same name, each time the program starts. The states of its condition, and
-        whether it is paused, are kept.
+        as long as this runner is open; see also ``rules`` of `Runner`. Its condition is code: add
+        it again, under the same name, each time the program starts. The states of its condition,
+        and whether it is paused, are kept.
 
         One event starts a workflow at most once, however many of its rules it meets.
 

@@ -224,3 +224,29 @@ async def test_the_callback_of_an_attempt_that_timed_out_may_call_asyncflow() ->
 
     assert offsets == [1]
     assert done.status is WorkflowStatus.FAILED
+
+
+async def test_the_wait_for_a_free_thread_is_not_a_callbacks_time() -> None:
+    clock = VirtualClock()
+    gate, begun = threading.Event(), threading.Event()
+    told: list[str] = []
+    with Registry() as registry, Workflow("w"):
+
+        @task()
+        def takes_the_thread() -> None:
+            begun.set()
+            gate.wait()
+
+        @task(on_success=lambda name, context: told.append(name))
+        async def ends() -> None:
+            await asyncio.to_thread(begun.wait)
+
+    async with Runner(":memory:", registry=registry, clock=clock, threads=1) as runner:
+        execution = await runner.start.aio("w")
+        await until(begun.is_set)
+        await clock.advance(timedelta(minutes=2))
+        early = list(told)
+        gate.set()
+        await execution.wait.aio()
+
+    assert (early, told) == ([], ["ends"])

@@ -266,3 +266,27 @@ async def test_a_wish_whose_commit_is_in_doubt_acts_once(path: Path) -> None:
         runs = await asked.task_executions.aio()
 
     assert [run.sequence_number for run in runs] == [1, 2]
+
+
+async def test_a_stop_of_one_task_does_not_wait_for_a_condition_that_hangs(url: str) -> None:
+    async def hangs(event: Event, context: Context) -> bool:
+        await forever()
+        return True
+
+    with Registry() as registry, Workflow("w"):
+
+        @task()
+        async def works() -> None:
+            await forever()
+
+        works.action_on_condition(TaskAction.RESTART, When(hangs, "go"))
+
+    async with Runner(url, registry=registry, clock=VirtualClock(), grace=0) as runner:
+        execution = await runner.start.aio("w")
+        sending = asyncio.create_task(runner.send_event.aio("go"))
+        await turns()
+        await execution.stop_task.aio("works")
+        (run,) = await execution.task_executions.aio()
+    sending.exception()
+
+    assert run.status is TaskStatus.STOPPING
