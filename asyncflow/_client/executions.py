@@ -21,7 +21,7 @@ from asyncflow._model.execution import (
     executions_page,
     snapshot,
 )
-from asyncflow._model.naming import execution_name
+from asyncflow._model.naming import execution_name, storable_name
 from asyncflow._model.record import ExecutionRecord
 from asyncflow._model.status import ExecutionType, TaskAction, WorkflowStatus
 from asyncflow._model.value import byte_size
@@ -152,6 +152,7 @@ class ExecutionCalls(WorkflowCalls):
 
     async def request_action(self, name: str, task_name: str, action: TaskAction) -> None:
         """Return once the wish to act on a task is on disk."""
+        storable_name(task_name, "the name of a task")
         record = await self._existing(name)
         workflow = self._registry.find(record.workflow, record.namespace)
         if workflow is not None and task_name not in workflow.tasks:

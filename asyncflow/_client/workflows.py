@@ -6,8 +6,14 @@ from asyncflow._model.naming import storable_name
 from asyncflow._model.record import RuleRecord
 from asyncflow._model.workflow import Workflow
 from asyncflow._store.batch import DeleteWorkflow, DropRule, SetEnabled, SetRulePaused
-from asyncflow._store.queries import WorkflowRules
-from asyncflow.errors import DefinitionError, RuleNotFoundError, UsageError, WorkflowInUseError
+from asyncflow._store.queries import DisabledWorkflows, Executions, WorkflowRules
+from asyncflow.errors import (
+    DefinitionError,
+    RuleNotFoundError,
+    UsageError,
+    WorkflowInUseError,
+    WorkflowNotFoundError,
+)
 
 
 class WorkflowCalls(ClientBase):
@@ -20,18 +26,20 @@ class WorkflowCalls(ClientBase):
         On return it is on disk, and holds for all processes.
 
         Raises:
+            WorkflowNotFoundError: it is not declared here, and no execution of it is stored.
             TypeError, ValueError: a name is none.
         """
-        await self._store.change(SetEnabled(*_named(name, namespace), enabled=False))
+        await self._store.change(SetEnabled(*await self._known(name, namespace), enabled=False))
 
     @dual_method
     async def enable_workflow(self, name: str, namespace: str = "default") -> None:
         """Let a workflow be started again; no effect on one that was not disabled.
 
         Raises:
+            WorkflowNotFoundError: it is not declared here, and no execution of it is stored.
             TypeError, ValueError: a name is none.
         """
-        await self._store.change(SetEnabled(*_named(name, namespace), enabled=True))
+        await self._store.change(SetEnabled(*await self._known(name, namespace), enabled=True))
 
     @dual_method
     async def delete_workflow(self, name: str, namespace: str = "default") -> None:
@@ -41,9 +49,10 @@ class WorkflowCalls(ClientBase):
 
         Raises:
             WorkflowInUseError: executions of it have not ended; nothing was deleted.
+            WorkflowNotFoundError: it is not declared here, and no execution of it is stored.
             TypeError, ValueError: a name is none.
         """
-        place = _named(name, namespace)
+        place = await self._known(name, namespace)
         unfinished = await self._store.change(DeleteWorkflow(*place))
         if unfinished:
             raise WorkflowInUseError(name, namespace, unfinished)
@@ -89,6 +98,17 @@ class WorkflowCalls(ClientBase):
         await self._rules_changed()
 
     # --- inside ---
+
+    async def _known(self, name: str, namespace: str) -> tuple[str, str]:
+        """Return a namespace and a name, if there is anything of such a workflow."""
+        place = _named(name, namespace)
+        if self._registry.find(name, namespace) is None:
+            found = await self._store.read(Executions(namespace, name, limit=1))
+            disabled = await self._store.read(DisabledWorkflows())
+            if not found and place not in disabled:
+                declared = (each.name for each in self._registry.workflows())
+                raise WorkflowNotFoundError(name, namespace, tuple(declared))
+        return place
 
     async def _set_paused(self, workflow: str, name: str, namespace: str, *, paused: bool) -> None:
         await self._check_rule(workflow, name, namespace)

@@ -23,7 +23,7 @@ from asyncflow._model.port import Port, current_port
 from asyncflow._model.record import ExecutionRecord, TaskExecutionRecord
 from asyncflow._model.status import ExecutionType, TaskAction, TaskStatus, WorkflowStatus
 from asyncflow._model.value import JsonValue, from_json_text
-from asyncflow.errors import UsageError
+from asyncflow.errors import ExecutionNotFoundError, UsageError
 
 LARGEST_PAGE: Final = 10_000
 """Executions, or lines, that a listing fetches at once, however many were asked for."""
@@ -271,9 +271,15 @@ class WorkflowExecution:
 
     @dual_method
     async def refresh(self) -> "WorkflowExecution":
-        """Return it as it is now."""
+        """Return it as it is now.
+
+        Raises:
+            ExecutionNotFoundError: it was deleted with its workflow.
+        """
         record = await self._port.find_execution(self.name)
-        return await snapshot(self._port, self._record if record is None else record)
+        if record is None:
+            raise ExecutionNotFoundError(self.name)
+        return await snapshot(self._port, record)
 
     @dual_method
     async def task_executions(self) -> list[TaskExecution]:

@@ -112,8 +112,8 @@ class Proxy:
 
     def __getattr__(self, name: str) -> NoReturn:
         text = (
-            f"{name} does not work in a task with isolation='process': there are "
-            "NotificationClient and the context"
+            f"this call ({name}) does not work in a task with isolation='process': there are the "
+            "context and NotificationClient().send_event; do the rest in another task"
         )
         raise UsageError(text)
 

@@ -224,8 +224,12 @@ class Runner(Client):
                 await engine.tasks.drained()
                 await engine.judge.drained()
         except TimeoutError:
-            text = "tasks still run after %s, the next runner starts them anew: %s"
-            logger.warning(text, grace, engine.tasks.named() or "none, but conditions hang")
+            if engine.tasks.running:
+                text = "tasks still run after %s, the next runner starts them anew: %s"
+                logger.warning(text, grace, engine.tasks.named())
+            else:
+                text = "conditions are still awaited after %s: their events are not judged"
+                logger.warning(text, grace)
         finally:
             engine.drop()  # also if whoever closes is cancelled, as by a second Ctrl-C
             engine.driver.release()

@@ -200,7 +200,7 @@ async def test_a_value_that_is_no_json_is_refused_where_it_is_sent() -> None:
 async def test_what_it_cannot_ask_is_named() -> None:
     text, _ = await error(killable.calls_something_else)
 
-    assert text.startswith("UsageError: find_execution does not work in a task with isolation")
+    assert text.startswith("UsageError: this call (find_execution) does not work in a task with ")
 
 
 # --- ends ---

@@ -248,24 +248,30 @@ async def test_events_sent_at_once_beside_another_runner_are_each_answered(path:
 
 async def test_a_wish_whose_commit_is_in_doubt_acts_once(path: Path) -> None:
     clock = VirtualClock()
-    registry = declare("w", "works")
+    with Registry() as registry, Workflow("w"):
+
+        @task()
+        async def idle() -> None:
+            await forever()
+
+        idle.action_on_event_received(TaskAction.START, "never")
+
     async with (
         Runner(path, registry=registry, clock=clock, grace=0) as runner,
         Client(path, registry=registry) as client,
     ):
         await runner.start.aio("w", name="w-1")
-        await clock.advance(SECOND)
         asked = await client.execution.aio("w-1")
         assert asked is not None
-        await asked.restart_task.aio("works")
+        await asked.restart_task.aio("idle")
         ticking = asyncio.create_task(tick(clock))
         with armed("store.commit.after:1:raise"):
-            await until(lambda: len(rows(path, "SELECT seq FROM task_execution")) == 2)
-            await turns(200)
+            running = "SELECT seq FROM task_execution WHERE status = 'RUNNING'"
+            await until(lambda: bool(rows(path, running)))
         ticking.cancel()
         runs = await asked.task_executions.aio()
 
-    assert [run.sequence_number for run in runs] == [1, 2]
+    assert [(run.sequence_number, run.status) for run in runs] == [(1, TaskStatus.RUNNING)]
 
 
 async def test_a_stop_of_one_task_does_not_wait_for_a_condition_that_hangs(url: str) -> None:

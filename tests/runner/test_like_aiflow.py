@@ -343,7 +343,9 @@ async def test_what_is_not_there_is_an_error_or_none_and_nothing_breaks(url: str
             await runner.start.aio("nobody")
         assert await runner.execution.aio("nobody") is None
         assert [each async for each in runner.executions.aio(workflow="nobody")] == []
-        await runner.delete_workflow.aio("nobody")
+        for call in (runner.delete_workflow, runner.disable_workflow, runner.enable_workflow):
+            with pytest.raises(WorkflowNotFoundError, match="'nobody'"):
+                await call.aio("nobody")
         for _ in range(2):
             await runner.disable_workflow.aio("w")
         for _ in range(2):

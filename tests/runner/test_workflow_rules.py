@@ -11,6 +11,7 @@ from asyncflow import (
     Condition,
     Context,
     Event,
+    ExecutionNotFoundError,
     ExecutionType,
     MeetAllCondition,
     NotificationClient,
@@ -436,3 +437,21 @@ async def test_deleted_rules_leave_nothing_behind_in_memory(url: str) -> None:
         rulebook = runner._working_engine.rulebook
 
         assert (rulebook._by_key, rulebook._workflows) == ({}, {})
+
+
+async def test_a_client_without_the_definition_disables_what_has_executions(path: Path) -> None:
+    async with Runner(path, registry=declared()) as runner:
+        await runner.execute.aio("started")
+        async with Client(path, registry=Registry()) as client:
+            await client.disable_workflow.aio("started")
+            with pytest.raises(WorkflowDisabledError):
+                await runner.start.aio("started")
+
+
+async def test_what_was_deleted_cannot_be_looked_at_again(url: str) -> None:
+    async with Runner(url, registry=declared()) as runner:
+        ended = await runner.execute.aio("started")
+        await runner.delete_workflow.aio("started")
+
+        with pytest.raises(ExecutionNotFoundError):
+            await ended.refresh.aio()
