@@ -28,6 +28,10 @@ from tests.runner.scene import When, declare, forever, rows, turns, until
 from tests.runner.test_doubt import tick
 
 SECOND = timedelta(seconds=1)
+ENDED = (
+    "SELECT e.name FROM task_execution t JOIN execution e ON e.id = t.execution "
+    "WHERE t.status = 'SUCCESS'"
+)
 
 
 def two_workflows(hanging: asyncio.Event) -> Registry:
@@ -71,10 +75,11 @@ async def test_a_letter_that_one_hearer_has_not_answered_goes_to_the_next_runner
             await first.start.aio(name, name=name)
         await client.send_event.aio("go")
         await first._working_engine.ownership.look()
-        await turns()
+        await until(lambda: rows(path, ENDED) == [("at once",)])
         letters = rows(path, "SELECT id FROM inbox")
     let_go.set()
     async with Runner(path, registry=registry) as second:
+        await until(lambda: len(rows(path, ENDED)) == 2)
         await turns()
         runs = {
             name: [run.sequence_number for run in await found.task_executions.aio()]
