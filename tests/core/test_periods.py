@@ -203,3 +203,17 @@ def test_a_run_between_two_periods_does_not_count_for_one() -> None:
     play = play.taken_over()
 
     assert play.recover()[-1] == SetPeriod("tick", 2, NOON + 2 * EVERY)
+
+
+def test_a_run_that_an_event_started_leaves_the_last_period_counted() -> None:
+    play = Play.begun(ticking(listens=True))
+    play.at = NOON + EVERY
+    play.pass_period("tick", 1)
+    play.run("tick")
+    play.end("tick")
+    play.send("go")
+    play.run("tick")
+    play.end("tick")
+    play = play.taken_over()
+
+    assert play.recover()[-1] == SetPeriod("tick", 2, NOON + 2 * EVERY)
