@@ -318,17 +318,17 @@ class Driver:
     async def _undo(self, work: Work, error: StoreError) -> None:
         """Forget what could not be stored: tell callers, read states again, try the rest again."""
         logger.error("a transaction failed, %d facts wait: %s", len(work), error)
-        again = work.refuse(error)
+        refused = work.refuse(error)
         self._log.put_back(work.logs)
         while True:
             self._rest()
             await self._clock.pause(self._pause)
             self._resting = False
             self._pause = min(self._pause * 2, AFTER_ERROR[1])
-            again_now = await self._reread(work, again)
-            if again_now is not None:
+            again = await self._reread(work, refused)
+            if again is not None:
                 break
-        self._first(again_now)
+        self._first(again)
 
     async def _reread(self, work: Work, again: Sequence[Entry]) -> list[Entry] | None:
         """Go on from what the store says is true; return what is to be answered again.

@@ -123,8 +123,7 @@ class Ownership:
         async with self._looking:
             if until is not None and until <= self._read:
                 return
-            await self._check_fence()
-            rows = await self._other_rows()
+            rows = await self._checked_rows()
             dead = tuple(row.id for row in rows if is_gone(row))
             _log_dead(rows, dead)
             await self._adopt_claimed()
@@ -132,11 +131,16 @@ class Ownership:
             await self._rulebook.refresh()
             await self._read_letters()
 
-    async def _check_fence(self) -> None:
-        """Raise `FencedError` if this runner was replaced: a look writes only now and then."""
+    async def _checked_rows(self) -> list[RunnerRow]:
+        """Return the rows of the others; raise `FencedError` if this runner was replaced.
+
+        A look writes only now and then, and would not notice it otherwise.
+        """
         rows = await self._store.read(Runners())
-        if not any((row.id, row.epoch) == (self._fence.runner, self._fence.epoch) for row in rows):
+        own = [row.epoch for row in rows if row.id == self._fence.runner]
+        if own != [self._fence.epoch]:
             raise fenced(self._fence)
+        return [row for row in rows if row.id != self._fence.runner]
 
     async def _other_rows(self) -> list[RunnerRow]:
         return [row for row in await self._store.read(Runners()) if row.id != self._fence.runner]

@@ -21,7 +21,7 @@ from asyncflow import (
 )
 from tests.client.forms import REFUSED, WARNED, Form, quoted
 
-# --- declaring: SEMANTICS 1 ---
+# --- declaring ---
 
 
 def one_task() -> None:
@@ -112,7 +112,7 @@ def test_a_task_outside_a_block_is_refused() -> None:
         one_task()
 
 
-# --- what a task leaves: SEMANTICS 5, 6 ---
+# --- what a task leaves ---
 
 
 class StubbornError(Exception):

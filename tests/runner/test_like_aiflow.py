@@ -1,4 +1,4 @@
-"""What AIFlow's own tests check from end to end, as it is here: ours where SEMANTICS differs."""
+"""What AIFlow's own tests check from end to end, as it is here."""
 
 import asyncio
 from collections.abc import Callable

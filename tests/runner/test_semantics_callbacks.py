@@ -1,4 +1,4 @@
-"""SEMANTICS 24: when callbacks are called, that it is at least once, and where their errors go."""
+"""When callbacks are called, that it is at least once, and where their errors go."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""SEMANTICS 5 and 7: who sees which values, statuses and states, and when they are merged."""
+"""Who sees which values, statuses and states, and when they are merged."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""SEMANTICS 2 and 8: what a new definition changes, and what starts with a workflow."""
+"""What a new definition changes, and what starts with a workflow."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""SEMANTICS 20, 22 and 23: when executions end, how they are stopped, and what is deleted."""
+"""When executions end, how they are stopped, and what is deleted."""
 
 import asyncio
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""SEMANTICS 10 to 15: who hears an event, and how it is judged."""
+"""Who hears an event, and how it is judged."""
 
 import asyncio
 import threading

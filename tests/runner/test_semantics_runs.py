@@ -1,4 +1,4 @@
-"""SEMANTICS 8 and 9: what started a run, which runs are counted, and which status is awaited."""
+"""What started a run, which runs are counted, and which status is awaited."""
 
 import asyncio
 from datetime import timedelta
