@@ -4,8 +4,9 @@ Values are JSON text here; the handles in `execution` and `event` decode them wh
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from asyncflow._model.schedule import CatchUp, Overlap
 from asyncflow._model.status import ExecutionType, TaskStatus, WorkflowStatus
 
 
@@ -101,6 +102,109 @@ class RuleRecord:
     workflow: str
     name: str
     paused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerRecord:
+    """A polled trigger as stored: its function is code, and loaded anew by each runner.
+
+    Attributes:
+        id: of its row; None before it has one.
+        cursor: JSON text of what its last fire or skip asked to keep; None if it never did.
+        created: when a runner first loaded it.
+        updated: when its declaration or ``enabled`` last changed.
+    """
+
+    namespace: str
+    name: str
+    workflow: str
+    poll_interval: timedelta
+    allow_concurrent: bool
+    created: datetime
+    updated: datetime
+    enabled: bool = True
+    cursor: str | None = None
+    id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FiringRecord:
+    """A line of a trigger's history: an execution that it started, or a poll that failed.
+
+    Attributes:
+        started: when the poll began.
+        ended: when the execution ended, or the poll failed; None while the execution runs.
+        execution: name of the execution; None of a poll that failed.
+        error: type and text of what went wrong; None if an execution was started.
+    """
+
+    id: int
+    namespace: str
+    trigger: str
+    started: datetime
+    ended: datetime | None
+    context_hash: str | None
+    key: str | None
+    execution: str | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleRecord:
+    """A schedule as stored.
+
+    Attributes:
+        expression: what `parse_schedule` takes.
+        timezone: of a cron expression; None of an interval.
+        context: JSON object as text, what its executions find in their contexts.
+        anchor: what an interval counts from.
+        answered: every tick until then has been answered: it started an execution or was dropped.
+        version: of its definition, changed with each change of it; greater than any before.
+        id: of its row; None before it has one.
+    """
+
+    namespace: str
+    name: str
+    workflow: str
+    expression: str
+    timezone: str | None
+    context: str
+    catchup: CatchUp
+    max_catchup: int
+    overlap: Overlap
+    anchor: datetime
+    answered: datetime
+    created: datetime
+    updated: datetime
+    enabled: bool = True
+    version: int = 0
+    id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TickRecord:
+    """A line of a schedule's history: what became of a tick.
+
+    Attributes:
+        at: when it was due.
+        until: of a line that stands for a run of dropped ticks: when the last one was due.
+        noted: when it was answered.
+        execution: name of the execution that it started; None if it was dropped.
+        status: of that execution.
+        ended: when that execution ended.
+        dropped: why it started nothing; None if it did.
+    """
+
+    id: int
+    namespace: str
+    schedule: str
+    at: datetime
+    until: datetime | None
+    noted: datetime
+    execution: str | None
+    status: WorkflowStatus | None
+    ended: datetime | None
+    dropped: str | None
 
 
 @dataclass(frozen=True, slots=True)

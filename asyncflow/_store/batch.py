@@ -7,7 +7,13 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from asyncflow._core.state import Head, Outcome, TaskState
-from asyncflow._model.record import EventRecord, ExecutionRecord, LogRecord
+from asyncflow._model.record import (
+    EventRecord,
+    ExecutionRecord,
+    LogRecord,
+    ScheduleRecord,
+    TriggerRecord,
+)
 from asyncflow._model.status import ExecutionType
 
 
@@ -45,6 +51,10 @@ class Refused(StrEnum):
     NAME_TAKEN = "NAME_TAKEN"
     CAUSED_ALREADY = "CAUSED_ALREADY"
     DISABLED = "DISABLED"
+    RUNS_ALREADY = "RUNS_ALREADY"
+    STARTED_ONCE = "STARTED_ONCE"
+    TICKED_ALREADY = "TICKED_ALREADY"
+    OUTDATED = "OUTDATED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +66,42 @@ class Cause:
 
 
 @dataclass(frozen=True, slots=True)
+class Firing:
+    """A poll of a trigger that starts an execution: a line of its history, stored with that."""
+
+    namespace: str
+    trigger: str
+    started: datetime
+    context_hash: str
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A tick of a schedule that starts an execution: a line of its history, stored with that.
+
+    Refused with `Refused.OUTDATED` if the schedule is gone, disabled or has another version, and
+    with `Refused.TICKED_ALREADY` if its ``answered`` is not before ``at``; that becomes ``at``.
+    """
+
+    namespace: str
+    schedule: str
+    version: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class NewExecution:
     """A workflow execution that has no row yet.
 
     Attributes:
         cause: the event that starts it. One event starts a workflow at most once: the second is
             refused.
+        origin: what else starts it.
+        alone: refused with `Refused.RUNS_ALREADY` while an unfinished execution of the workflow
+            has the same.
+        once: refused with `Refused.STARTED_ONCE` if an execution of the workflow ever had the same,
+            also if that was deleted since.
     """
 
     name: str
@@ -71,6 +111,9 @@ class NewExecution:
     created: datetime
     fingerprint: str
     cause: Cause | None = None
+    origin: Firing | Tick | None = None
+    alone: str | None = None
+    once: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +164,51 @@ WorkflowCell: TypeAlias = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
+class CursorWrite:
+    """What a trigger wants to find at its next poll, as JSON text; None clears.
+
+    Not written while ``workflow``, in the trigger's namespace, refuses to be started.
+    """
+
+    namespace: str
+    trigger: str
+    workflow: str
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FailedPoll:
+    """A poll that failed: a line of its trigger's history."""
+
+    namespace: str
+    trigger: str
+    started: datetime
+    ended: datetime
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class DroppedTicks:
+    """Ticks that start nothing, each a line of the schedule's history.
+
+    Nothing is written if the schedule is gone or has another version; none of those that are not
+    after its ``answered``, which becomes the latest of them.
+
+    Attributes:
+        ticks: when each was due, oldest first.
+        earlier: the first and the last of a run of ticks before them, which get one line.
+    """
+
+    namespace: str
+    schedule: str
+    version: int
+    ticks: tuple[datetime, ...]
+    reason: str
+    noted: datetime
+    earlier: tuple[datetime, datetime] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """One transaction.
 
@@ -131,6 +219,7 @@ class Batch:
         taken: ids of inbox items that this transaction answers; they are removed with it.
         cells: users' states of workflows and their JSON text; None clears.
         logs: lines to be kept, in this order; none of an execution that is gone.
+        dropped: ticks that start nothing; written before ``executions``.
     """
 
     fence: Fence | None = None
@@ -139,6 +228,9 @@ class Batch:
     taken: tuple[int, ...] = ()
     cells: Mapping[WorkflowCell, str | None] = field(default_factory=dict[WorkflowCell, str | None])
     logs: tuple[LogRecord, ...] = ()
+    cursors: tuple[CursorWrite, ...] = ()
+    failed_polls: tuple[FailedPoll, ...] = ()
+    dropped: tuple[DroppedTicks, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +306,11 @@ class SetEnabled:
 
 @dataclass(frozen=True, slots=True)
 class DeleteWorkflow:
-    """Remove the ended executions of a workflow, with their events, states, logs and rules."""
+    """Remove the ended executions of a workflow, with their events, states, logs and rules.
+
+    And its schedules, the histories of both its schedules and its triggers, and the latter's
+    cursors; the triggers stay.
+    """
 
     namespace: str
     workflow: str
@@ -248,5 +344,57 @@ class DropRule:
     name: str
 
 
-Change: TypeAlias = SetEnabled | DeleteWorkflow | AddRule | SetRulePaused | DropRule
+@dataclass(frozen=True, slots=True)
+class AddTriggers:
+    """Keep triggers; of one that is there already ``enabled``, ``cursor`` and ``created`` stay.
+
+    Nothing is written for one that is there already as it is.
+    """
+
+    triggers: tuple[TriggerRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SetTriggerEnabled:
+    """Let a trigger poll, or not; no effect on one that is not there."""
+
+    namespace: str
+    trigger: str
+    enabled: bool
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PutSchedule:
+    """Keep a schedule, if the one of its name still has the version ``instead_of``.
+
+    Its row gets a fresh version; ``created`` of an older row stays.
+
+    Attributes:
+        instead_of: None if there must be none of its name.
+    """
+
+    schedule: ScheduleRecord
+    instead_of: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class DropSchedule:
+    """Forget a schedule and its history."""
+
+    namespace: str
+    schedule: str
+
+
+Change: TypeAlias = (
+    SetEnabled
+    | DeleteWorkflow
+    | AddRule
+    | SetRulePaused
+    | DropRule
+    | AddTriggers
+    | SetTriggerEnabled
+    | PutSchedule
+    | DropSchedule
+)
 """What an operator of the service changes; each is one transaction."""

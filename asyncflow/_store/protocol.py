@@ -75,8 +75,9 @@ class Store(Protocol):
         """Make a change that somebody asked for by a call.
 
         Returns:
-            Names of unfinished executions that stand in the way of `DeleteWorkflow`, at most ten;
-            then nothing was changed. Empty if it was.
+            What stands in the way, and nothing was changed: of `DeleteWorkflow` the names of
+            unfinished executions, at most ten; of `PutSchedule` the schedule's name. Empty if it
+            was changed.
         """
         ...
 

@@ -8,9 +8,13 @@ from typing import Generic, TypeVar
 from asyncflow._model.record import (
     EventRecord,
     ExecutionRecord,
+    FiringRecord,
     LogRecord,
     RuleRecord,
+    ScheduleRecord,
     TaskExecutionRecord,
+    TickRecord,
+    TriggerRecord,
 )
 from asyncflow._model.status import WorkflowStatus
 from asyncflow._store.batch import FactRecord, InboxItem, RunnerRow, StoredExecution
@@ -104,6 +108,71 @@ class WorkflowRules(Query[tuple[RuleRecord, ...]]):
 
     namespace: str | None = None
     workflow: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Triggers(Query[tuple[TriggerRecord, ...]]):
+    """Triggers, ordered by namespace and name; ``enabled`` of True leaves the others out."""
+
+    namespace: str | None = None
+    name: str | None = None
+    enabled: bool | None = None
+    limit: int | None = None
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DisabledTriggers(Query[frozenset[tuple[str, str]]]):
+    """The (namespace, name) of each trigger that does not poll."""
+
+
+@dataclass(frozen=True, slots=True)
+class Firings(Query[tuple[FiringRecord, ...]]):
+    """The history of a trigger, newest first."""
+
+    namespace: str
+    trigger: str
+    limit: int = 100
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Schedules(Query[tuple[ScheduleRecord, ...]]):
+    """Schedules, ordered by namespace and name."""
+
+    namespace: str | None = None
+    name: str | None = None
+    workflow: str | None = None
+    enabled: bool | None = None
+    limit: int | None = None
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulesVersion(Query[int]):
+    """A number that grows with each change of any schedule; what ticks change does not count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ticks(Query[tuple[TickRecord, ...]]):
+    """The history of a schedule, newest first."""
+
+    namespace: str
+    schedule: str
+    limit: int = 100
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TickCounts(Query[Mapping[str, int]]):
+    """How many ticks became what: by the status of their execution, or ``"DROPPED"``.
+
+    A line that stands for a run of dropped ticks counts once. ``since`` is inclusive.
+    """
+
+    namespace: str | None = None
+    schedule: str | None = None
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
