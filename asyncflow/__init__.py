@@ -30,6 +30,7 @@ from asyncflow._model.state import (
     ValueStateDescriptor,
 )
 from asyncflow._model.status import ExecutionType, TaskAction, TaskStatus, WorkflowStatus
+from asyncflow._model.trigger import Trigger, TriggerResult, trigger
 from asyncflow._model.value import JsonValue, LargeValueWarning, SizeLimits
 from asyncflow._model.workflow import (
     RedeclaredWarning,
@@ -52,6 +53,7 @@ from asyncflow.errors import (
     ListenerNotFoundError,
     NotFoundError,
     RuleNotFoundError,
+    ScheduleNotFoundError,
     StoreError,
     StoreLocationError,
     StoreReadOnlyError,
@@ -60,6 +62,7 @@ from asyncflow.errors import (
     TaskNotFoundError,
     TaskStopped,
     TooLargeError,
+    TriggerNotFoundError,
     UsageError,
     WaitTimeoutError,
     WorkflowDisabledError,
@@ -100,6 +103,7 @@ __all__ = [
     "RuleNotFoundError",
     "RuleRecord",
     "Runner",
+    "ScheduleNotFoundError",
     "SingleEventCondition",
     "SizeLimits",
     "State",
@@ -119,6 +123,9 @@ __all__ = [
     "TaskStatus",
     "TaskStopped",
     "TooLargeError",
+    "Trigger",
+    "TriggerNotFoundError",
+    "TriggerResult",
     "UsageError",
     "ValueState",
     "ValueStateDescriptor",
@@ -134,4 +141,5 @@ __all__ = [
     "WorkflowRule",
     "WorkflowStatus",
     "task",
+    "trigger",
 ]

@@ -119,6 +119,34 @@ class RuleNotFoundError(NotFoundError):
         )
 
 
+class TriggerNotFoundError(NotFoundError):
+    """No runner has ever loaded a trigger of that name."""
+
+    def __init__(self, trigger: str, namespace: str, known: tuple[str, ...] = ()) -> None:
+        """Name what was asked for, and what there is."""
+        self.trigger = trigger
+        self.namespace = namespace
+        there = ", ".join(map(repr, known)) or "none"
+        super().__init__(
+            f"no trigger {trigger!r} in namespace {namespace!r} (there: {there}): "
+            "a trigger is known once a runner has loaded it"
+        )
+
+
+class ScheduleNotFoundError(NotFoundError):
+    """The store has no schedule of that name."""
+
+    def __init__(self, schedule: str, namespace: str, known: tuple[str, ...] = ()) -> None:
+        """Name what was asked for, and what there is."""
+        self.schedule = schedule
+        self.namespace = namespace
+        there = ", ".join(map(repr, known)) or "none"
+        super().__init__(
+            f"no schedule {schedule!r} in namespace {namespace!r} (there: {there}): "
+            "register_schedule() makes one"
+        )
+
+
 class ListenerNotFoundError(NotFoundError):
     """No listener of that id listens."""
 

@@ -1,8 +1,11 @@
-"""Where workflows are found by name. It knows what was declared; it imports and runs nothing."""
+"""Where workflows and triggers are found by name. It knows what was declared; it runs nothing."""
 
+from collections.abc import Callable
+from functools import partial
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
+from asyncflow._model.trigger import Trigger
 from asyncflow._model.workflow import (
     DECLARATIONS,
     PROCESS_DECLARATIONS,
@@ -14,10 +17,11 @@ from asyncflow.errors import WorkflowNotFoundError
 
 
 class Registry(Declarations):
-    """Workflows by namespace and name.
+    """Workflows and triggers by namespace and name.
 
-    A workflow registers itself when its block ends: in the registry whose own ``with`` block is
-    open, else in the default one. It is read live: what is declared later is found, too.
+    A workflow registers itself when its block ends, a trigger when it is made: in the registry
+    whose own ``with`` block is open, else in the default one. It is read live: what is declared
+    later is found, too.
     """
 
     def __repr__(self) -> str:
@@ -55,6 +59,15 @@ class Registry(Declarations):
         """Return all workflows, in the order in which their names were first declared."""
         return tuple(self.by_name.values())
 
+    def triggers(self) -> "tuple[Trigger[Any, Any], ...]":
+        """Return all triggers, in the order in which their names were first declared."""
+        return tuple(each for each in self.triggers_by_name.values() if isinstance(each, Trigger))
+
+    def watch(self, watcher: Callable[[], None]) -> Callable[[], None]:
+        """Call ``watcher`` after each declaration, in whatever thread; return what ends that."""
+        self.watchers.append(watcher)
+        return partial(self.watchers.remove, watcher)
+
 
 def current_registry() -> Registry:
     """Return the registry whose block is open, else the default one."""
@@ -64,3 +77,5 @@ def current_registry() -> Registry:
 
 _DEFAULT: Final = Registry()
 _DEFAULT.by_name = PROCESS_DECLARATIONS.by_name
+_DEFAULT.triggers_by_name = PROCESS_DECLARATIONS.triggers_by_name
+_DEFAULT.watchers = PROCESS_DECLARATIONS.watchers

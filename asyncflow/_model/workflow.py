@@ -5,11 +5,11 @@ When the block ends well, the workflow is checked, closed, and put where a `Regi
 
 import inspect
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from types import FrameType, TracebackType
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 from asyncflow._model.check import check_tasks, listed
 from asyncflow._model.condition import Condition
@@ -20,7 +20,7 @@ from asyncflow.errors import DefinitionError, DuplicateTaskError
 
 
 class RedeclaredWarning(UserWarning):
-    """Two modules declare a workflow of one name; the later one replaces the earlier one."""
+    """Two modules declare a workflow, or a trigger, of one name; the later replaces the earlier."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,11 +251,32 @@ class WorkflowBuilder:
         return self._workflow
 
 
+class DeclaredTrigger(Protocol):
+    """What is kept here of a trigger, which knows of workflows."""
+
+    @property
+    def name(self) -> str:
+        """Unique in its namespace."""
+        ...
+
+    @property
+    def namespace(self) -> str:
+        """Where its name is looked up."""
+        ...
+
+    @property
+    def place(self) -> Place:
+        """Where it was declared."""
+        ...
+
+
 class Declarations:
-    """Workflows by namespace and name, as their blocks ended; a `Registry` looks them up."""
+    """Workflows and triggers by namespace and name; a `Registry` looks them up."""
 
     def __init__(self) -> None:
         self.by_name: dict[tuple[str, str], Workflow] = {}
+        self.triggers_by_name: dict[tuple[str, str], DeclaredTrigger] = {}
+        self.watchers: list[Callable[[], None]] = []
 
     def register(self, workflow: Workflow) -> None:
         """Put a workflow under its name; it replaces an older one.
@@ -272,15 +293,36 @@ class Declarations:
             )
             raise DefinitionError(text)
         key = (workflow.namespace, workflow.name)
-        old = self.by_name.get(key)
-        if old is not None and old.place.module != workflow.place.module:
-            text = (
-                f"workflow {workflow.name!r} in namespace {workflow.namespace!r} is declared at "
-                f"{old.place.line}, and again at {workflow.place.line}, which replaces it: "
-                "give one of them another name"
-            )
-            warnings.warn(text, RedeclaredWarning, stacklevel=3)
+        _warn_of_another("workflow", self.by_name.get(key), workflow)
         self.by_name[key] = workflow
+        self._tell()
+
+    def register_trigger(self, trigger: DeclaredTrigger) -> None:
+        """Put a trigger under its name; it replaces an older one.
+
+        Warns:
+            RedeclaredWarning: the older one was declared in another module.
+        """
+        key = (trigger.namespace, trigger.name)
+        _warn_of_another("trigger", self.triggers_by_name.get(key), trigger)
+        self.triggers_by_name[key] = trigger
+        self._tell()
+
+    def _tell(self) -> None:
+        for watcher in tuple(self.watchers):
+            watcher()
+
+
+def _warn_of_another(
+    kind: str, old: Workflow | DeclaredTrigger | None, new: Workflow | DeclaredTrigger
+) -> None:
+    if old is not None and old.place.module != new.place.module:
+        text = (
+            f"{kind} {new.name!r} in namespace {new.namespace!r} is declared at "
+            f"{old.place.line}, and again at {new.place.line}, which replaces it: "
+            "give one of them another name"
+        )
+        warnings.warn(text, RedeclaredWarning, stacklevel=4)
 
 
 PROCESS_DECLARATIONS: Final = Declarations()
