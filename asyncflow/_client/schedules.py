@@ -135,8 +135,8 @@ class ScheduleCalls(ExecutionCalls):
             catchup: of ticks that were missed ``"one"``, the newest, runs; or ``"all"`` of them, in
                 order; or ``"none"`` that is over 10 s late.
             max_catchup: at most so many, the newest, run with ``"all"``; 1 to 1,000.
-            overlap: while an execution by this schedule runs, a tick is dropped (``"skip"``), starts
-                another one (``"allow"``), or stops it first (``"restart"``). With
+            overlap: while an execution by this schedule runs, a tick is dropped (``"skip"``), or
+                starts another one (``"allow"``), or stops it first (``"restart"``). With
                 ``catchup="all"`` nothing is skipped: ticks wait for each other.
             namespace: where a workflow's name is looked up; None: in ``"default"``.
 
@@ -322,7 +322,7 @@ class ScheduleCalls(ExecutionCalls):
     # --- inside ---
 
     async def _keep(self, record: ScheduleRecord) -> WorkflowSchedule:
-        """Store a schedule in place of the one of its name, if it differs; return what is stored."""
+        """Store a schedule in place of the one of its name, if it differs; return it as stored."""
         while True:
             old = await self._schedule(record.name, record.namespace)
             new = record if old is None else _over(old, record)
