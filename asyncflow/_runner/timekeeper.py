@@ -181,8 +181,8 @@ class Timekeeper:
             record.anchor,
             record.answered,
             self._shared.clock.now(),
-            record.catchup,
-            record.max_catchup,
+            catchup=record.catchup,
+            max_catchup=record.max_catchup,
         )
         if found.dropped:
             await self._drop(live, found.dropped, MISSED, found.earlier)
