@@ -150,7 +150,12 @@ async def test_a_deleted_workflow_leaves_no_row_and_breaks_no_reference(
 
     after = await on_writer(sqlite, counts)
     broken = await on_writer(sqlite, lambda db: db.execute("PRAGMA foreign_key_check").fetchall())
-    assert {name: rows for name, rows in after.items() if rows} == {"execution": 1, "event": 2}
+    assert {name: rows for name, rows in after.items() if rows} == {
+        "execution": 1,
+        "event": 2,
+        "trigger_schedule": 1,
+        "schedule_version": 1,
+    }
     assert broken == []
 
 
