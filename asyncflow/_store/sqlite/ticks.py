@@ -11,10 +11,9 @@ from asyncflow._store.dropped import lines
 from asyncflow._store.sqlite.bulk import Bulk, Value
 
 _SELECT = Bulk(
-    "SELECT namespace, name, id, version, enabled, answered FROM schedule "
-    "WHERE (namespace, name) IN (VALUES",
+    "SELECT namespace, name, id, version, enabled, answered FROM (VALUES",
     2,
-    ")",
+    ") AS v CROSS JOIN schedule ON namespace = v.column1 AND name = v.column2",
 )
 _INSERT = Bulk(
     "INSERT INTO tick (schedule, version, at, until, noted, execution, dropped) VALUES", 7
