@@ -85,6 +85,14 @@ def test_times_in_a_short_gap_come_in_the_order_of_instants() -> None:
     assert shown_on("10,35 2 * * *", HOWE, 10, 4) == ["02:35+11:00", "02:40+11:00"]
 
 
+def test_times_in_a_short_gap_come_in_the_order_of_instants_from_afar() -> None:
+    change = datetime(2026, 10, 3, 15, 30, tzinfo=UTC)
+
+    tick = next_after(Cron("10,35 2 4 10 *", HOWE), START, change - 100 * DAY)
+
+    assert tick == change + timedelta(minutes=5)
+
+
 def test_the_second_of_two_midnights_is_not_lost_on_the_only_day_of_the_year() -> None:
     assert shown_on("30 */24 1 11 *", HAVANA, 11, 1) == ["00:30-04:00", "00:30-05:00"]
 
@@ -159,12 +167,21 @@ def test_ticks_are_those_of_an_oracle_that_looks_at_the_clock_each_minute(
     schedule = Cron(fields.text, zone)
 
     for window in windows(zone, year):
-        expected = ticks(fields, zone, window)
+        assert all_ticks(schedule, *window) == ticks(fields, zone, window)
 
-        assert all_ticks(schedule, *window) == expected
-        assert newest(schedule, START, *window, 7) == tuple(expected[-7:])
-        if expected:
-            assert last_until(schedule, window.begin, window.end) == expected[-1]
+
+@settings(max_examples=60, derandomize=True)
+@given(FIVE, st.sampled_from(PLACES), st.integers(0, 9), st.integers(0, 9))
+def test_the_newest_ticks_are_the_last_of_all_ticks(
+    fields: Fields, place: tuple[str, int], which: int, most: int
+) -> None:
+    zone, year = place
+    schedule = Cron(fields.text, zone)
+    window = windows(zone, year)[which]
+    expected = ticks(fields, zone, window)
+
+    assert newest(schedule, START, *window, most) == tuple(expected[max(0, len(expected) - most) :])
+    assert last_until(schedule, *window) == (expected[-1] if expected else None)
 
 
 SECONDS = st.lists(pieces(0, 59), min_size=1, max_size=2).map(_list) | stars(0, 59, 20)
@@ -247,6 +264,14 @@ def test_the_newest_of_bursts_are_found_at_once(month: str) -> None:
     assert process_time() - begin < 0.5
     assert len(found) == 1000
     assert list(found[:-1]) == all_ticks(Cron(month), found[0] - SECOND, found[-2])
+
+
+@pytest.mark.parametrize("most", [1, 59, 60, 61, 62, 100, 150, 400])
+def test_the_newest_are_the_newest_also_where_ticks_come_in_bursts(most: int) -> None:
+    schedule = Cron("* 0 0 * * *")
+    expected = all_ticks(schedule, NOON - 30 * DAY, NOON)
+
+    assert newest(schedule, START, START, NOON, most) == tuple(expected[-most:])
 
 
 def test_the_newest_of_a_fast_interval_are_the_newest() -> None:
