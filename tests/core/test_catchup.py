@@ -12,7 +12,7 @@ NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 TEN = 10 * SECOND
 ASLEEP = timedelta(minutes=78)
-SCHEDULES = [Cron("*/10 * * * * *"), Interval(TEN)]
+SCHEDULES: list[Schedule] = [Cron("*/10 * * * * *"), Interval(TEN)]
 MISSED = tuple(NOON + n * TEN for n in range(1, 6 * 78 + 1))
 
 
