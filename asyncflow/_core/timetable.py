@@ -112,7 +112,7 @@ class _Wall:
 
     def __init__(self, cron: Cron) -> None:
         self._fields: CronFields = read_cron(cron.expression)
-        self._zone = ZoneInfo(cron.timezone)
+        self._zone = UTC if cron.timezone == "UTC" else ZoneInfo(cron.timezone)
 
     def next_after(self, after: datetime) -> datetime | None:
         while True:
