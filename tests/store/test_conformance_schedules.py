@@ -320,14 +320,14 @@ async def test_the_history_of_a_schedule_is_newest_first_and_by_page(store: Stor
         )
     )
     again = await put(store, schedule(), version)
-    await store.commit(Batch(dropped=(dropped(again, 2),)))
+    await store.commit(Batch(dropped=(dropped(again, 6),)))
 
     async def page(limit: int, offset: int) -> list[int]:
         return [
             minutes(x.at) for x in await store.read(replace(HISTORY, limit=limit, offset=offset))
         ]
 
-    assert await page(100, 0) == [2, 5, 4, 3]
+    assert await page(100, 0) == [6, 5, 4, 3]
     assert await page(2, 1) == [5, 4]
     assert await page(2, 3) == [3]
     assert await page(2, 4) == []

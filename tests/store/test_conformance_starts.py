@@ -1,6 +1,7 @@
 """Which new executions every store refuses, and what it keeps of those that it does not."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -319,12 +320,14 @@ async def test_a_tick_of_a_schedule_that_is_gone_changed_or_disabled_is_outdated
     assert await ids(store, ticked("d", disabled, 1)) == (Refused.OUTDATED,)
 
 
-async def test_a_changed_schedule_may_answer_an_earlier_tick_again(store: Store) -> None:
+async def test_a_schedule_that_is_changed_while_it_ticks_does_not_answer_that_tick_again(
+    store: Store,
+) -> None:
     version = await put(store, schedule())
     await ids(store, ticked("a", version, 5))
     await store.change(PutSchedule(schedule(), version))
     (found,) = await store.read(Schedules())
 
-    assert found.answered == NOON
-    assert await ids(store, ticked("b", found.version, 5)) == (2,)
-    assert [x.execution for x in await store.read(Ticks("default", "nightly"))] == ["b", "a"]
+    assert found.answered == found.last_run == NOON + timedelta(minutes=5)
+    assert await ids(store, ticked("b", found.version, 5)) == (Refused.TICKED_ALREADY,)
+    assert [x.execution for x in await store.read(Ticks("default", "nightly"))] == ["a"]

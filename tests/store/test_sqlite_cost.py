@@ -262,7 +262,7 @@ async def test_a_batch_of_ticks_and_firings_scans_no_table_that_grows(sqlite: Sq
     ("query", "plan"),
     [
         (Firings("n", "t"), "SEARCH f USING INDEX firing_trigger (namespace=? AND trigger=?)"),
-        (Ticks("n", "s"), "SEARCH t USING INDEX sqlite_autoindex_tick_1 (schedule=?)"),
+        (Ticks("n", "s"), "SEARCH t USING INDEX sqlite_autoindex_tick_1 (schedule=? AND at>?)"),
         (DisabledTriggers(), "SCAN trigger_schedule USING INDEX trigger_disabled"),
         (Triggers("n", "t"), "SEARCH trigger_schedule USING INDEX sqlite_autoindex_trigger_sch"),
         (Triggers(), "SCAN trigger_schedule USING INDEX sqlite_autoindex_trigger_schedule_1"),
