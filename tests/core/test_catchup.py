@@ -102,3 +102,13 @@ def test_late_ticks_that_no_policy_runs_are_all_listed() -> None:
     found = due(Interval(timedelta(days=1)), NOON, None, NOON + timedelta(days=3.5), catchup="none")
 
     assert found == Due(dropped=tuple(NOON + timedelta(days=n) for n in (1, 2, 3)))
+
+
+def test_of_many_late_ticks_that_no_policy_runs_the_newest_are_listed() -> None:
+    hour = timedelta(hours=1)
+
+    found = due(Interval(hour), NOON, None, NOON + 1500.5 * hour, catchup="none")
+
+    assert found.run == ()
+    assert found.dropped == tuple(NOON + n * hour for n in range(501, 1501))
+    assert found.earlier == (NOON + hour, NOON + 500 * hour)
