@@ -37,6 +37,7 @@ class Held:
     def __init__(self) -> None:
         self.registry = Registry()
         self.log: list[str] = []
+        self.seen: tuple[str, ...] = ()
         self.released = asyncio.Event()
         with self.registry, Workflow("w"):
 
@@ -48,7 +49,7 @@ class Held:
                     await self.released.wait()
                     self.log.append(f"end {name}")
                 except asyncio.CancelledError:
-                    await turns(30)
+                    await turns(3)
                     self.log.append(f"stop {name}")
                     raise
 
