@@ -370,5 +370,3 @@ async def test_a_store_that_cannot_note_a_dropped_tick_notes_it_later(url: str) 
         lines = await became(runner, "w", timedelta(seconds=10))
 
     assert lines == [(1, "RUNNING"), (2, OVERLAPS), (3, OVERLAPS)]
-
-
