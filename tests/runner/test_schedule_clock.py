@@ -2,9 +2,10 @@
 
 import asyncio
 import gc
+import itertools
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Unpack
 
 import pytest
 
@@ -19,9 +20,10 @@ from asyncflow import (
     task,
     trigger,
 )
+from asyncflow._model.schedule import CatchUp
 from asyncflow._runner.timekeeper import LiveSchedule
 from tests.runner.scene import until
-from tests.runner.ticking import HOUR, MISSED, SECOND, START, noting
+from tests.runner.ticking import HOUR, MISSED, SECOND, START, Policy, noting
 
 CHECK = timedelta(milliseconds=20)
 EVERY = timedelta(milliseconds=50)
@@ -79,7 +81,7 @@ class Day:
         assert self.due == sorted(set(self.due))
 
 
-async def a_day(body: Callable[[Day, Runner], Awaitable[None]], **policy: Any) -> Day:
+async def a_day(body: Callable[[Day, Runner], Awaitable[None]], **policy: Unpack[Policy]) -> Day:
     day = Day()
     async with Runner(":memory:", registry=day.registry, clock=day.clock) as runner:
         await runner.register_schedule.aio("w", EVERY, **policy)
@@ -105,7 +107,7 @@ async def test_a_schedule_keeps_still_while_the_clock_shows_an_hour_once_more() 
 @pytest.mark.parametrize("jump", [HOUR, 30 * DAY])
 @pytest.mark.parametrize("catchup", ["one", "none"])
 async def test_of_what_a_jump_of_the_clock_passes_over_the_policy_decides(
-    jump: timedelta, catchup: str
+    jump: timedelta, catchup: CatchUp
 ) -> None:
     gaps: list[timedelta] = []
 
@@ -147,7 +149,7 @@ async def test_catching_up_waits_for_each_execution_also_after_a_jump() -> None:
         day.clock.offset += SECOND
         await until(lambda: len(day.due) >= count + 20)
         ticks = [due for due in day.due if due >= newest]
-        assert {b - a for a, b in zip(ticks, ticks[1:], strict=False)} == {EVERY}
+        assert {b - a for a, b in itertools.pairwise(ticks)} == {EVERY}
 
     await a_day(body, catchup="all")
 

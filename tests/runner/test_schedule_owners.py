@@ -1,5 +1,6 @@
 """Several runners on one file: each tick starts one execution, and a restart stops no newer one."""
 
+import itertools
 from collections import Counter
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -28,7 +29,7 @@ async def test_two_runners_on_one_file_start_one_execution_for_each_tick(
     assert executions == [(len(ticks),)]
     assert all(dropped is None for _, _, dropped in ticks)
     due = [at for at, _, _ in ticks if isinstance(at, int)]
-    gaps = {second - first for first, second in zip(due, due[1:], strict=False)}
+    gaps = {second - first for first, second in itertools.pairwise(due)}
     assert gaps == {EVERY // timedelta(microseconds=1)}
 
 
@@ -58,7 +59,7 @@ async def test_of_two_runners_that_restart_neither_stops_what_the_other_started_
     started = [each for each in reversed(lines) if each["workflow_execution_id"] is not None]
     assert max(Counter(begun).values()) == 1
     assert started[-1]["scheduled_time"] > since
-    for earlier, later in zip(started, started[1:], strict=False):
+    for earlier, later in itertools.pairwise(started):
         assert earlier["status"] is WorkflowStatus.STOPPED
         assert earlier["completed_at"] is not None
         assert earlier["completed_at"] >= later["scheduled_time"]

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Final, Unpack
 
 import pytest
 
@@ -22,6 +22,7 @@ from tests.runner.ticking import (
     SECOND,
     START,
     Held,
+    Policy,
     after,
     answered,
     became,
@@ -29,7 +30,7 @@ from tests.runner.ticking import (
     noting,
 )
 
-ALL = {"catchup": "all"}
+ALL: Final[Policy] = {"catchup": "all"}
 
 
 # --- catch-up ---
@@ -57,7 +58,7 @@ def ran(*minutes: int) -> list[tuple[float, str]]:
     ],
 )
 async def test_after_78_minutes_of_sleep_the_catch_up_policy_decides(
-    url: str, policy: dict[str, Any], wakes: int, expected: list[tuple[float, str]]
+    url: str, policy: Policy, wakes: int, expected: list[tuple[float, str]]
 ) -> None:
     log: list[str] = []
     registry = noting(log)
@@ -133,7 +134,9 @@ async def test_what_a_disabled_workflow_misses_is_dropped_and_later_ticks_run() 
 
 
 @asynccontextmanager
-async def hourly(held: Held, **policy: Any) -> AsyncIterator[tuple[Runner, VirtualClock]]:
+async def hourly(
+    held: Held, **policy: Unpack[Policy]
+) -> AsyncIterator[tuple[Runner, VirtualClock]]:
     clock = VirtualClock(START)
     async with Runner(":memory:", registry=held.registry, clock=clock) as runner:
         await runner.register_schedule.aio("w", "1h", **policy)
@@ -287,7 +290,7 @@ async def ticks(runner: Runner) -> list[ScheduleTick]:
 
 @pytest.mark.parametrize("policy", [{"overlap": "restart"}, ALL])
 async def test_a_tick_that_waits_when_its_runner_closes_is_answered_by_the_next_one(
-    url: str, policy: dict[str, Any], caplog: pytest.LogCaptureFixture
+    url: str, policy: Policy, caplog: pytest.LogCaptureFixture
 ) -> None:
     held = Held()
     clock = VirtualClock(START)

@@ -1,6 +1,7 @@
 """Schedules on a runner: each tick starts one execution, in its time, and they can be changed."""
 
 import asyncio
+import itertools
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -82,7 +83,7 @@ async def test_a_month_of_schedules_runs_in_the_order_of_time_each_tick_once() -
     # On the 29th the clock is put from 2:00 to 3:00.
     assert readings == [(day, 3 if day == 29 else 2, 30) for day in range(1, 32)]
     assert len(polled) == 31 * 24 - 1
-    assert {second - first for first, second in zip(polled, polled[1:], strict=False)} == {HOUR}
+    assert {second - first for first, second in itertools.pairwise(polled)} == {HOUR}
     assert statistics["ticks"] == statistics["succeeded"] == len(ran) == 31 * (24 + 4 + 1)
 
 

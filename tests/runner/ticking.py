@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from typing import TypedDict
 
 from asyncflow import Client, Context, Registry, Runner, VirtualClock, Workflow, task
+from asyncflow._model.schedule import CatchUp, Overlap
 from tests.runner.scene import turns
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
@@ -29,6 +31,14 @@ def noting(log: list[str], *names: str) -> Registry:
                 log.append(context["scheduled_time"])
 
     return registry
+
+
+class Policy(TypedDict, total=False):
+    """What a schedule says of ticks that were missed, or come while an execution runs."""
+
+    catchup: CatchUp
+    max_catchup: int
+    overlap: Overlap
 
 
 class Held:
