@@ -68,7 +68,7 @@ class Folder:
 
     def _entries(self, below: str, complaints: dict[str, str]) -> list[os.DirEntry[str]]:
         try:
-            with os.scandir(os.path.join(self.path, below)) as entries:
+            with os.scandir(os.path.join(self.path, below) if below else self.path) as entries:
                 return list(entries)
         except OSError as error:
             if not below:
