@@ -73,7 +73,7 @@ async def results(runner: Runner) -> list[tuple[str, str]]:
         assert done.status is WorkflowStatus.SUCCESS
         assert done.execution_type is ExecutionType.EVENT
         (run,) = await done.task_executions.aio()
-        found.append((Path(done.final_context["path"]).name, str(run.result)))
+        found.append((Path(str(done.final_context["path"])).name, str(run.result)))
     return found[::-1]
 
 

@@ -1,4 +1,4 @@
-"""A process that is killed between a poll and its commit starts nothing twice and forgets nothing."""
+"""A process that is killed between a poll and its commit repeats nothing and forgets nothing."""
 
 import itertools
 import json
