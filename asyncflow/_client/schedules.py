@@ -7,15 +7,22 @@ workflow.
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Final, TypedDict, cast
+from typing import Final
 
 from asyncflow._client.executions import ExecutionCalls
+from asyncflow._client.schedule_views import (
+    ScheduleStatistics,
+    ScheduleTick,
+    WorkflowSchedule,
+    shown,
+    told,
+    written,
+)
 from asyncflow._client.triggers import ALL, page
 from asyncflow._core.catchup import DEFAULT_MAX_CATCHUP
-from asyncflow._core.timetable import next_after
 from asyncflow._dual import dual_method
 from asyncflow._model.naming import storable_name
-from asyncflow._model.record import ScheduleRecord, TickRecord
+from asyncflow._model.record import ScheduleRecord
 from asyncflow._model.schedule import (
     CatchUp,
     Cron,
@@ -30,7 +37,7 @@ from asyncflow._model.value import from_json_text, to_json_text
 from asyncflow._model.workflow import Workflow
 from asyncflow._store.batch import DropSchedule, PutSchedule
 from asyncflow._store.queries import Schedules, TickCounts, Ticks
-from asyncflow.errors import ScheduleNotFoundError
+from asyncflow.errors import ScheduleNotFoundError, UsageError
 
 RESERVED: Final = (
     "scheduled_time",
@@ -42,62 +49,6 @@ RESERVED: Final = (
 
 MOST_CATCHUP: Final = 1000
 SHOWN: Final = 10
-_MILLISECOND: Final = timedelta(milliseconds=1)
-
-
-class WorkflowSchedule(TypedDict):
-    """A schedule as it is stored. Times are in UTC.
-
-    ``expression`` is what `register_schedule` takes; ``timezone`` is None for an interval;
-    ``next_run_at`` is None if it is disabled or over; ``last_run_at`` is the last tick that
-    started an execution.
-    """
-
-    id: int
-    name: str
-    namespace: str
-    workflow_name: str
-    expression: str
-    timezone: str | None
-    context: dict[str, Any]
-    catchup: CatchUp
-    max_catchup: int
-    overlap: Overlap
-    enabled: bool
-    next_run_at: datetime | None
-    last_run_at: datetime | None
-    created_at: datetime
-    updated_at: datetime
-
-
-class ScheduleTick(TypedDict):
-    """What became of a tick. Times are in UTC.
-
-    ``workflow_execution_id`` is the name of the execution that it started, None if it was dropped;
-    ``dropped`` then says why. ``until`` is the last tick of a line that stands for many.
-    """
-
-    id: int
-    schedule_name: str
-    scheduled_time: datetime
-    until: datetime | None
-    workflow_execution_id: str | None
-    status: WorkflowStatus | None
-    dropped: str | None
-    created_at: datetime
-    completed_at: datetime | None
-
-
-class ScheduleStatistics(TypedDict):
-    """How many ticks became what; ``ticks`` is all of them."""
-
-    ticks: int
-    started: int
-    running: int
-    succeeded: int
-    failed: int
-    stopped: int
-    dropped: int
 
 
 class ScheduleCalls(ExecutionCalls):
@@ -120,18 +71,16 @@ class ScheduleCalls(ExecutionCalls):
         """Start a workflow at the ticks of a schedule, from now on. On return it is on disk.
 
         The same name again changes the schedule, so that a program may register it each time it
-        starts: what ticked before, and whether it is enabled, stay. A schedule that is other than
-        before begins anew.
+        starts: its history, and whether it is enabled, stay. With other ticks it begins anew.
 
         Args:
             workflow: its name, or the workflow itself.
             schedule: ``"0 3 * * *"``, six fields with the seconds first, ``"@daily"``,
                 ``"cron@..."``, ``"interval@days hours minutes seconds"``, ``"1h30m"``, a timedelta.
-            name: unique in the namespace; None: that of the workflow.
+            name: unique in the namespace; None: that of the workflow, for its only schedule.
             timezone: of a cron expression, as ``"Europe/Paris"``; None: UTC.
-            context: what its executions find in their contexts, beside ``scheduled_time`` (the
-                tick, as ISO text in the zone), ``schedule_name``, ``schedule_timezone`` and
-                ``schedule_expression``.
+            context: what its executions find beside ``scheduled_time`` (ISO text, in the zone),
+                ``schedule_name``, ``schedule_timezone`` and ``schedule_expression``.
             catchup: of ticks that were missed ``"one"``, the newest, runs; or ``"all"`` of them, in
                 order; or ``"none"`` that is over 10 s late.
             max_catchup: at most so many, the newest, run with ``"all"``; 1 to 1,000.
@@ -142,6 +91,7 @@ class ScheduleCalls(ExecutionCalls):
 
         Raises:
             WorkflowNotFoundError: no workflow of that name is declared.
+            UsageError: without a name, the workflow has another schedule already.
             ValueError: the schedule, the zone or a policy makes no sense; says what was expected.
             TypeError, ValueError: the context cannot be stored, or has a reserved key.
             TooLargeError: the context is over the limit.
@@ -150,6 +100,7 @@ class ScheduleCalls(ExecutionCalls):
         label = wanted.name if name is None else storable_name(name, "the name of a schedule")
         parsed = parse_schedule(schedule, f"the schedule of {label!r}", timezone)
         expression, zone = written(parsed)
+        self._check_only(wanted, expression, zone, name)
         now = self._clock.now()
         record = ScheduleRecord(
             namespace=wanted.namespace,
@@ -285,7 +236,7 @@ class ScheduleCalls(ExecutionCalls):
             return []
         most, left_out = page(limit, offset)
         query = Ticks(namespace, record.name, ALL if most is None else most, left_out)
-        return [_told(line) for line in await self._store.read(query)]
+        return [told(line) for line in await self._store.read(query)]
 
     @dual_method
     async def get_schedule_statistics(
@@ -333,6 +284,20 @@ class ScheduleCalls(ExecutionCalls):
                 await self._schedules_changed()
                 return shown(await self._known_schedule(record.name, record.namespace))
 
+    def _check_only(
+        self, workflow: Workflow, expression: str, zone: str | None, name: str | None
+    ) -> None:
+        """Refuse a second schedule without a name: it would silently replace the first."""
+        if name is not None:
+            return
+        place, given = (workflow.namespace, workflow.name), (expression, zone)
+        if self._unnamed_schedules.setdefault(place, given) != given:
+            text = (
+                f"workflow {workflow.name!r} has a schedule of its own name already: give each of "
+                "several a name=, or change that one with update_schedule()"
+            )
+            raise UsageError(text)
+
     async def _set_schedule_enabled(self, name: str, namespace: str, *, enabled: bool) -> None:
         while True:
             old = await self._known_schedule(name, namespace)
@@ -371,47 +336,6 @@ class ScheduleCalls(ExecutionCalls):
         """Do what follows from changed schedules; a bare client runs none."""
 
 
-def written(schedule: Schedule) -> tuple[str, str | None]:
-    """Return the text and the time zone of a schedule, as `parse_schedule` takes them.
-
-    Raises:
-        ValueError: an interval is no whole number of milliseconds.
-    """
-    if isinstance(schedule, Cron):
-        return schedule.expression, schedule.timezone
-    if schedule.every % _MILLISECOND:
-        text = f"an interval is a whole number of milliseconds, not {schedule.every!r}"
-        raise ValueError(text)
-    return f"{schedule.every // _MILLISECOND}ms", None
-
-
-def read(record: ScheduleRecord) -> Schedule:
-    """Return the schedule that a record tells of."""
-    return parse_schedule(record.expression, f"schedule {record.name!r}", record.timezone)
-
-
-def shown(record: ScheduleRecord) -> WorkflowSchedule:
-    """Return a schedule as callers see it."""
-    following = next_after(read(record), record.anchor, record.answered)
-    return WorkflowSchedule(
-        id=record.id or 0,
-        name=record.name,
-        namespace=record.namespace,
-        workflow_name=record.workflow,
-        expression=record.expression,
-        timezone=record.timezone,
-        context=cast("dict[str, Any]", from_json_text(record.context)),
-        catchup=record.catchup,
-        max_catchup=record.max_catchup,
-        overlap=record.overlap,
-        enabled=record.enabled,
-        next_run_at=following if record.enabled else None,
-        last_run_at=record.last_run,
-        created_at=record.created,
-        updated_at=record.updated,
-    )
-
-
 def _over(old: ScheduleRecord, new: ScheduleRecord) -> ScheduleRecord:
     """Return a new definition over an old one; one with the same ticks goes on where that was."""
     ticks = (old.workflow, old.expression, old.timezone)
@@ -437,17 +361,3 @@ def _checked_most(most: object) -> int:
         text = f"max_catchup is a whole number from 1 to {MOST_CATCHUP:,}, not {most!r}"
         raise ValueError(text)
     return most
-
-
-def _told(line: TickRecord) -> ScheduleTick:
-    return ScheduleTick(
-        id=line.id,
-        schedule_name=line.schedule,
-        scheduled_time=line.at,
-        until=line.until,
-        workflow_execution_id=line.execution,
-        status=line.status,
-        dropped=line.dropped,
-        created_at=line.noted,
-        completed_at=line.ended,
-    )

@@ -6,7 +6,7 @@ It polls nothing. A trigger is known to the store once a runner has loaded it.
 import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final, TypedDict
+from typing import Final, TypedDict
 
 from asyncflow._client.executions import ExecutionCalls, new_execution, refusal
 from asyncflow._core.plan import Plan
@@ -15,7 +15,7 @@ from asyncflow._model.execution import WorkflowExecution, snapshot
 from asyncflow._model.naming import storable_name
 from asyncflow._model.record import FiringRecord, TriggerRecord
 from asyncflow._model.status import ExecutionType
-from asyncflow._model.trigger import Fire, Trigger, TriggerResult
+from asyncflow._model.trigger import AnyTrigger, Fire, TriggerResult
 from asyncflow._model.value import byte_size
 from asyncflow._store.batch import Firing, NewExecution, Refused, SetTriggerEnabled
 from asyncflow._store.queries import Firings, Triggers
@@ -172,10 +172,12 @@ class TriggerCalls(ExecutionCalls):
             TypeError, ValueError: as `TriggerResult.fire`.
             TooLargeError: the context is over the limit.
         """
-        found = self._registry.triggers_by_name.get((namespace, storable_name(name, "a trigger")))
-        if not isinstance(found, Trigger):
-            known = (x.name for x in self._registry.triggers() if x.namespace == namespace)
-            raise TriggerNotFoundError(name, namespace, tuple(known)[:SHOWN])
+        name = storable_name(name, "a trigger")
+        there = [each for each in self._registry.triggers() if each.namespace == namespace]
+        found = next((each for each in there if each.name == name), None)
+        if found is None:
+            known = tuple(each.name for each in there[:SHOWN])
+            raise TriggerNotFoundError(name, namespace, known)
         workflow = self._registry.workflow(found.workflow, namespace)
         (fire,) = TriggerResult.fire(context, key).fires
         self._limits.check("the context", size_of(fire))
@@ -221,7 +223,7 @@ class TriggerCalls(ExecutionCalls):
 
 def firing(
     plan: Plan,
-    trigger: Trigger[Any, Any],
+    trigger: AnyTrigger,
     fire: Fire,
     started: datetime,
     *,

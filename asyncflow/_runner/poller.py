@@ -18,7 +18,7 @@ from asyncflow._clock import Clock
 from asyncflow._core.polling import first_poll, next_poll
 from asyncflow._failpoint import hit
 from asyncflow._model.registry import Registry
-from asyncflow._model.trigger import Kept, Trigger, TriggerResult
+from asyncflow._model.trigger import AnyTrigger, Kept, TriggerResult
 from asyncflow._model.value import SizeLimits, byte_size, from_json_text
 from asyncflow._operators.hooks import is_async
 from asyncflow._operators.workers import work_in_thread
@@ -31,8 +31,6 @@ from asyncflow._store.queries import Triggers
 from asyncflow.errors import StoreError, UsageError, WorkflowDisabledError
 
 logger = logging.getLogger(__name__)
-
-AnyTrigger = Trigger[Any, Any]
 
 LOGGED: Final = 10
 """Of failures in a row the first is logged, and then every tenth."""
@@ -174,8 +172,9 @@ class Poller:
         if self.trigger.takes_cursor:
             cursor = None if self._cursor is None else from_json_text(self._cursor)
             function = partial(function, cursor=cursor)
+        deadline = self._shared.clock.deadline(self.trigger.poll_timeout)
         try:
-            async with self._shared.clock.deadline(self.trigger.poll_timeout) as deadline:
+            async with deadline:
                 return await (function() if self._awaitable else self._ask_in_thread(function))
         except TimeoutError as error:
             if not deadline.expired:

@@ -8,12 +8,12 @@ import asyncio
 import logging
 import os
 import uuid
-from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from os import PathLike
-from typing import Any, Final
+from typing import Final
 
 from asyncflow._client.bodies import Bodies
 from asyncflow._client.client import Client
@@ -31,6 +31,7 @@ from asyncflow._model.value import SizeLimits
 from asyncflow._model.workflow import Workflow
 from asyncflow._runner.dispatcher import Dispatcher
 from asyncflow._runner.driver import Driver
+from asyncflow._runner.engine import Engine
 from asyncflow._runner.judge import Judge
 from asyncflow._runner.live import Publication, Told, Wanted
 from asyncflow._runner.logs import TaskLog
@@ -50,44 +51,8 @@ logger = logging.getLogger(__name__)
 GRACE: Final = timedelta(seconds=5)
 """How long running tasks may go on once their runner shuts down."""
 
-LAST_WRITES: Final = timedelta(seconds=5)
-"""How long a closing runner tries to store the last facts, after the grace."""
-
 THREADS: Final = 40
 """Threads for blocking tasks."""
-
-
-@dataclass(slots=True)
-class Engine:
-    """What an open runner consists of."""
-
-    driver: Driver
-    judge: Judge
-    tasks: TaskRunner
-    dispatcher: Dispatcher
-    ownership: Ownership
-    rulebook: Rulebook
-    pollers: Pollers
-    timekeeper: Timekeeper
-    closing: bool = False
-
-    def drop(self) -> None:
-        """Cancel users' code, without an end to tell."""
-        self.tasks.drop()
-        self.judge.drop()
-        self.pollers.drop()
-
-    async def drained(self) -> None:
-        """Return when no user's code runs."""
-        await self.tasks.drained()
-        await self.judge.drained()
-        await self.pollers.drained()
-        await self.timekeeper.drained()
-
-    def declared(self) -> None:
-        """Take up what was declared just now."""
-        self.pollers.declared()
-        self.timekeeper.declared()
 
 
 class Runner(Client):
@@ -177,7 +142,7 @@ class Runner(Client):
         try:
             async with asyncio.TaskGroup() as group:
                 engine = self._engine = self._build(group, fence, log)
-                driving = group.create_task(_vital(engine, engine.driver.run()))
+                driving = group.create_task(engine.vital(engine.driver.run()))
                 settler = _settle(self._clock, engine.driver)
                 unwatch = self._registry.watch(_soon(engine.declared))
                 grace = self._grace
@@ -187,7 +152,7 @@ class Runner(Client):
                     await engine.pollers.open()
                     await engine.ownership.recover()
                     await engine.timekeeper.open()
-                    watching = group.create_task(_vital(engine, engine.ownership.watch()))
+                    watching = group.create_task(engine.vital(engine.ownership.watch()))
                     try:
                         yield
                     finally:
@@ -196,7 +161,7 @@ class Runner(Client):
                     grace = timedelta()
                     raise
                 finally:
-                    await self._drain(engine, driving, grace)
+                    await engine.drain(self.label, driving, grace)
                     self._engine = None
                     settler()
                     unwatch()
@@ -234,43 +199,9 @@ class Runner(Client):
             plans=self._plans,
             refreshed=(rulebook, pollers, timekeeper),
         )
-        return Engine(driver, judge, tasks, dispatcher, ownership, rulebook, pollers, timekeeper)
-
-    async def _drain(self, engine: Engine, driving: asyncio.Task[None], grace: timedelta) -> None:
-        """Start nothing more, let what runs end within the grace, and store its ends."""
-        engine.closing = True
-        engine.pollers.close()
-        engine.timekeeper.close()
-        engine.tasks.close()
-        engine.dispatcher.close()
-        if engine.tasks.running:
-            text = "%s shuts down: tasks that run (%d) may go on for %s"
-            logger.info(text, self.label, engine.tasks.running, grace)
-        try:
-            async with self._clock.deadline(grace):
-                await engine.drained()
-        except TimeoutError:
-            if engine.tasks.running:
-                text = "tasks still run after %s, the next runner starts them anew: %s"
-                logger.warning(text, grace, engine.tasks.named())
-            elif engine.pollers.polling:
-                text = "triggers are still polled after %s, their answers are lost: %s"
-                logger.warning(text, grace, engine.pollers.polling)
-            else:
-                text = "conditions are still awaited after %s: their events are not judged"
-                logger.warning(text, grace)
-        finally:
-            engine.drop()  # also if whoever closes is cancelled, as by a second Ctrl-C
-            engine.driver.release()
-            engine.driver.close()
-        try:
-            async with self._clock.deadline(LAST_WRITES):
-                await asyncio.wait({driving})
-                await engine.drained()  # of those that were dropped, which may clean up
-        except TimeoutError:
-            if not driving.done():
-                logger.error("the store did not take the last facts: tasks run again")  # noqa: TRY400  the traceback would say nothing more
-                driving.cancel()
+        return Engine(
+            self._clock, driver, judge, tasks, dispatcher, ownership, rulebook, pollers, timekeeper
+        )
 
     @property
     def _working_engine(self) -> Engine:
@@ -431,16 +362,6 @@ class Runner(Client):
         heard = Publication(event, live, done, for_workflows=by_task or live is None)
         engine.driver.put(heard)
         return replace(event, offset=await done)
-
-
-async def _vital(engine: Engine, work: Coroutine[Any, Any, None]) -> None:
-    """Do what the runner cannot be without: where it fails, all ends, and hears why."""
-    try:
-        await work
-    except Exception as error:  # whatever it is: raised on, it ends the group
-        engine.driver.end(error)
-        engine.drop()
-        raise
 
 
 def _settle(clock: Clock, driver: Driver) -> Callback:

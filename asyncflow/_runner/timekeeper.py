@@ -16,7 +16,8 @@ from typing import Any, Final, assert_never, cast
 from zoneinfo import ZoneInfo
 
 from asyncflow._client.executions import new_execution
-from asyncflow._client.schedules import RESERVED, read
+from asyncflow._client.schedule_views import read
+from asyncflow._client.schedules import RESERVED
 from asyncflow._core.catchup import Due, due
 from asyncflow._core.timetable import next_after
 from asyncflow._failpoint import hit
