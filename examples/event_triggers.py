@@ -46,7 +46,7 @@ polls = count(1)
 
 
 # The runner calls it again and again; it is a plain function all the same.
-@trigger(workflow="file_processor", poll_interval="100ms", allow_concurrent=False)
+@trigger(workflow="file_processor", poll_interval="200ms", allow_concurrent=False)
 def file_watcher() -> TriggerResult:
     """Find a file at every fifth poll; `examples/watch_folder.py` looks for real ones."""
     if next(polls) % 5:
@@ -70,6 +70,7 @@ def let_it_be_polled(runner: Runner) -> None:
     runner.set_trigger_enabled("file_watcher", True)
     while not (history := runner.get_trigger_execution_history("file_watcher", limit=1)):
         time.sleep(0.05)
+    runner.set_trigger_enabled("file_watcher", False)
     name = history[0]["workflow_execution_id"]
     if name is not None and (execution := runner.execution(name)) is not None:
         done = execution.wait()

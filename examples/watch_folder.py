@@ -34,8 +34,11 @@ with Workflow(WORKFLOW):
             context["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
 
     @task(id="report", dependencies=[checksum])
-    def report(context: Context) -> str:
-        """Print it. What is recorded never runs again; a kill just before may print it twice."""
+    async def report(context: Context) -> str:
+        """Print it; on the loop, because the lines of threads may mix.
+
+        What is recorded never runs again. A kill just before that may print a line twice.
+        """
         path = path_of(context["uri"])
         text = f"{path.name!r}  {context['size']} bytes  sha256 {context['sha256'][:12]}"
         print(f"  worked on {text}", flush=True)
