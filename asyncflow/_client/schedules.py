@@ -93,7 +93,7 @@ class ScheduleCalls(ExecutionCalls):
             WorkflowNotFoundError: no workflow of that name is declared.
             UsageError: without a name, the workflow has another schedule already.
             ValueError: the schedule, the zone or a policy makes no sense; says what was expected.
-            TypeError, ValueError, TooLargeError: the context cannot be stored, or has a reserved key.
+            TypeError, ValueError, TooLargeError: the context cannot be stored or sets such a key.
         """
         wanted, now = self._wanted(workflow, namespace), self._clock.now()
         label = wanted.name if name is None else storable_name(name, "the name of a schedule")
