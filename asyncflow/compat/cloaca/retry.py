@@ -3,13 +3,23 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Literal, NoReturn, TypeAlias, TypedDict, get_args
+from typing import Any, Final, Literal, NoReturn, TypeAlias, TypedDict, get_args
 
 from asyncflow import DefinitionError
 
 Strategy: TypeAlias = Literal["fixed", "linear", "exponential"]
 
 _JITTER = 0.25
+FIELDS: Final = {
+    "retry_attempts": "attempts",
+    "retry_delay_ms": "delay",
+    "retry_max_delay_ms": "longest",
+    "retry_backoff": "strategy",
+    "retry_jitter": "jitter",
+    "retry_condition": "condition",
+}
+"""Fields of a `RetryPolicy`, by the names of the options."""
+
 _NO_TRANSIENT = (
     "asyncflow retries after every error, or never: catch in the task what is not worth a retry, "
     "or say retry_condition='never'"
@@ -184,39 +194,51 @@ class RetryPolicyBuilder:
         return self._policy
 
 
-def read_policy(
-    policy: RetryPolicy | None,
-    *,
-    attempts: int | None,
-    delay_ms: float | None,
-    max_delay_ms: float | None,
-    backoff: str | None,
-    jitter: bool | None,
-    condition: str | None,
-) -> RetryPolicy:
+class RetryArguments(TypedDict, total=False):
+    """What the options of a task say of retries; None is as if it were not given."""
+
+    retry: RetryPolicy | None
+    retry_attempts: int | None
+    retry_delay_ms: float | None
+    retry_max_delay_ms: float | None
+    retry_backoff: str | None
+    retry_jitter: bool | None
+    retry_condition: str | None
+
+
+def read_policy(arguments: RetryArguments) -> RetryPolicy:
     """Return the policy that the options of a task say.
 
     Raises:
         DefinitionError: one makes no sense, or there is a policy beside them.
     """
-    given = (attempts, delay_ms, max_delay_ms, backoff, jitter, condition)
-    if policy is not None:
-        if any(each is not None for each in given):
-            text = "retry=RetryPolicy(...) says all of it: leave the retry_... options out"
-            raise DefinitionError(text)
-        if not isinstance(policy, RetryPolicy):  # pyright: ignore[reportUnnecessaryIsInstance]  users without a type checker
-            text = f"retry is a RetryPolicy, as its builder() makes it, not {policy!r}"
-            raise DefinitionError(text)
-        return policy
-    default = RetryPolicy()
-    return RetryPolicy(
-        default.attempts if attempts is None else attempts,
-        default.delay if delay_ms is None else duration(delay_ms, "retry_delay_ms"),
-        default.longest if max_delay_ms is None else duration(max_delay_ms, "retry_max_delay_ms"),
-        default.strategy if backoff is None else _strategy(backoff),
-        default.condition if condition is None else _condition(condition),
-        default.jitter if jitter is None else jitter,
-    )
+    given = {
+        name: value
+        for name, value in arguments.items()
+        if name in RetryArguments.__annotations__ and value is not None
+    }
+    policy = given.pop("retry", None)
+    if policy is None:
+        return RetryPolicy(**{FIELDS[name]: _read(name, value) for name, value in given.items()})
+    if given:
+        text = f"retry=RetryPolicy(...) says all of it: leave out {', '.join(given)}"
+        raise DefinitionError(text)
+    if not isinstance(policy, RetryPolicy):
+        text = f"retry is a RetryPolicy, as its builder() makes it, not {policy!r}"
+        raise DefinitionError(text)
+    return policy
+
+
+def _read(name: str, value: Any) -> Any:  # noqa: ANN401  one type for each name
+    match name:
+        case "retry_delay_ms" | "retry_max_delay_ms":
+            return duration(value, name)
+        case "retry_backoff":
+            return _strategy(value)
+        case "retry_condition":
+            return _condition(value)
+        case _:
+            return value
 
 
 def duration(milliseconds: float, what: str) -> timedelta:

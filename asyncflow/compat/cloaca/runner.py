@@ -332,5 +332,5 @@ def location(database_url: str) -> str | Path:
     path, mark, options = rest.partition("?")
     if mark:
         text = f"{database_url!r}: what follows '?' has no meaning here ({options!r})"
-        warnings.warn(text, UserWarning, stacklevel=4)
+        warnings.warn(text, UserWarning, stacklevel=3)
     return MEMORY if path in {"", MEMORY, f"/{MEMORY}"} else Path(path)

@@ -4,14 +4,14 @@ It runs nothing: what it makes is a `PythonOperator`.
 """
 
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import update_wrapper
-from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar, cast
+from typing import Any, Final, Generic, ParamSpec, TypeAlias, TypeVar, Unpack, cast
 
 from asyncflow import Context as _Context
 from asyncflow import DefinitionError, Operator, PythonOperator
 from asyncflow.compat.cloaca.context import Context
-from asyncflow.compat.cloaca.retry import RetryPolicy, read_policy
+from asyncflow.compat.cloaca.retry import RetryArguments, RetryPolicy, read_policy
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
@@ -22,7 +22,11 @@ SuccessCallback: TypeAlias = Callable[[str, Context], object]
 FailureCallback: TypeAlias = Callable[[str, str, Context], object]
 """``on_failure(task_id, error, context)``, the same; the error is ``"ValueError: text"``."""
 
-LEFT_OUT = {
+CALLBACKS: Final = {
+    "on_success": "(task_id, context)",
+    "on_failure": "(task_id, error, context)",
+}
+LEFT_OUT: Final = {
     "invokes": "it has no computation graphs: call the graph's code in the task",
     "post_invocation": "it has no computation graphs: call the graph's code in the task",
     "trigger_rules": "a task runs when its dependencies have succeeded; other rules are made by "
@@ -62,20 +66,27 @@ class Task(PythonOperator[[_Context], object], Generic[P, R_co]):
         return self.function(*args, **kwargs)
 
 
+class TaskOptions(RetryArguments, total=False):
+    """What `task` takes; the last three are refused by name.
+
+    Attributes:
+        dependencies: names or tasks that must have succeeded.
+        on_success: called with the task's id and a copy of its context.
+        on_failure: called with the id, the error and a copy, after the last attempt.
+    """
+
+    dependencies: Sequence[str | Operator] | None
+    on_success: SuccessCallback | None
+    on_failure: FailureCallback | None
+    trigger_rules: None
+    invokes: None
+    post_invocation: None
+
+
 def task(
     *,
     id: str | None = None,  # noqa: A002  Cloacina's
-    dependencies: Sequence[str | Operator] | None = None,
-    retry: RetryPolicy | None = None,
-    retry_attempts: int | None = None,
-    retry_delay_ms: float | None = None,
-    retry_max_delay_ms: float | None = None,
-    retry_backoff: str | None = None,
-    retry_jitter: bool | None = None,
-    retry_condition: str | None = None,
-    on_success: SuccessCallback | None = None,
-    on_failure: FailureCallback | None = None,
-    **left_out: object,
+    **options: Unpack[TaskOptions],
 ) -> Callable[[Callable[P, R_co]], Task[P, R_co]]:
     """Make a function a task of the workflow in whose block it stands.
 
@@ -85,17 +96,11 @@ def task(
 
     Args:
         id: its name; None takes the function's.
-        dependencies: names or tasks that must have succeeded.
-        retry: instead of the other ``retry_`` options.
-        retry_attempts: how many attempts there are, the first too: 3.
-        retry_delay_ms: after the first failure: 1000.
-        retry_max_delay_ms: where the delay stops growing: 60000.
-        retry_backoff: ``"fixed"``, ``"linear"`` or ``"exponential"``, as by default.
-        retry_jitter: whether a delay is up to a quarter longer, as by default.
-        retry_condition: ``"all"``, as by default, or ``"never"``.
-        on_success: called with the task's id and a copy of its context.
-        on_failure: called with the id, the error and a copy, after the last attempt.
-        left_out: options of Cloacina that asyncflow has not, each refused by name.
+        options: ``dependencies``; ``on_success(task_id, context)``, ``on_failure(task_id, error,
+            context)``; ``retry_attempts``, the first too, which are 3, ``retry_delay_ms`` (1000),
+            ``retry_max_delay_ms`` (60000), ``retry_backoff`` (``"exponential"``, ``"linear"``,
+            ``"fixed"``), ``retry_jitter`` (True), ``retry_condition`` (``"all"``, ``"never"``), or
+            ``retry``, a `RetryPolicy`, instead of these.
 
     Raises:
         DefinitionError: outside a block, or an option makes no sense; names the task.
@@ -107,31 +112,21 @@ def task(
         if name is None:
             text = f"@task above {function!r}, which has no name: write @task(id=...)"
             raise DefinitionError(text)
-        label = f"task {name!r}"
-        _refuse(left_out, label)
-        _check_callback(on_success, f"{label}: on_success", "(task_id, context)")
-        _check_callback(on_failure, f"{label}: on_failure", "(task_id, error, context)")
         try:
-            policy = read_policy(
-                retry,
-                attempts=retry_attempts,
-                delay_ms=retry_delay_ms,
-                max_delay_ms=retry_max_delay_ms,
-                backoff=retry_backoff,
-                jitter=retry_jitter,
-                condition=retry_condition,
-            )
+            _check(options)
+            policy = read_policy(options)
             policy.options()
         except DefinitionError as error:
-            text = f"{label}: {error}"
+            text = f"task {name!r}: {error}"
             raise DefinitionError(text) from error
+        dependencies = options.get("dependencies")
         return Task(
             name,
             function,
             dependencies=() if dependencies is None else dependencies,
             policy=policy,
-            on_success=on_success,
-            on_failure=on_failure,
+            on_success=options.get("on_success"),
+            on_failure=options.get("on_failure"),
         )
 
     return declare
@@ -233,17 +228,15 @@ def _is_async(function: Callable[..., object]) -> bool:
     )
 
 
-def _check_callback(function: object, what: str, arguments: str) -> None:
-    if function is not None and not callable(function):
-        text = f"{what} is a function that is called with {arguments}, not {function!r}"
-        raise DefinitionError(text)
-
-
-def _refuse(options: dict[str, object], label: str) -> None:
+def _check(options: Mapping[str, object]) -> None:
+    """Refuse what makes no sense, beside what is said of retries."""
     for name, value in options.items():
-        if name not in LEFT_OUT:
-            text = f"{label}: there is no option {name!r}"
+        if name not in TaskOptions.__annotations__:
+            text = f"there is no option {name!r}"
             raise DefinitionError(text)
-        if value is not None:
-            text = f"{label}: asyncflow has no {name}: {LEFT_OUT[name]}"
+        if name in LEFT_OUT and value is not None:
+            text = f"asyncflow has no {name}: {LEFT_OUT[name]}"
+            raise DefinitionError(text)
+        if name in CALLBACKS and value is not None and not callable(value):
+            text = f"{name} is a function that is called with {CALLBACKS[name]}, not {value!r}"
             raise DefinitionError(text)
