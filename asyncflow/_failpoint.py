@@ -46,6 +46,7 @@ POINTS: Final = frozenset(
         "task.result.before",
         "task.start.before",
         "timer.fire.before",
+        "trigger.poll.after",
     }
 )
 

@@ -72,14 +72,17 @@ class NotFoundError(AsyncflowError, LookupError):
 class WorkflowNotFoundError(NotFoundError):
     """No workflow of that name is declared in the registry."""
 
-    def __init__(self, workflow: str, namespace: str, known: tuple[str, ...] = ()) -> None:
-        """Name what was asked for, and what there is."""
+    def __init__(
+        self, workflow: str, namespace: str, known: tuple[str, ...] = (), wanted_by: str = ""
+    ) -> None:
+        """Name what was asked for, what there is, and who asked, if that was no call."""
         self.workflow = workflow
         self.namespace = namespace
         there = ", ".join(map(repr, known)) or "none"
+        wanted = f"{wanted_by}, starts a workflow that is not there: " if wanted_by else ""
         super().__init__(
-            f"no workflow {workflow!r} in namespace {namespace!r} (declared there: {there}): "
-            "import the module that declares it, before it is started"
+            f"{wanted}no workflow {workflow!r} in namespace {namespace!r} (declared there: "
+            f"{there}): import the module that declares it, before it is started"
         )
 
 

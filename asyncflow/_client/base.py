@@ -50,6 +50,7 @@ class ClientBase(DualContext, Port):
         self._envelopes = Envelopes(self._limits)
         self._plans = Plans()
         self._listeners = Listeners(self._store, self._clock)
+        self._unnamed_schedules: dict[tuple[str, str], tuple[str, str | None]] = {}
         self._home = Home(self._session, type(self).__name__)
 
     def __home__(self) -> Home:

@@ -26,7 +26,16 @@ from asyncflow._model.record import ExecutionRecord
 from asyncflow._model.status import ExecutionType, TaskAction, WorkflowStatus
 from asyncflow._model.value import byte_size
 from asyncflow._model.workflow import Workflow
-from asyncflow._store.batch import Batch, Cause, ExecutionWrite, Letter, NewExecution, Refused
+from asyncflow._store.batch import (
+    Batch,
+    Cause,
+    ExecutionWrite,
+    Firing,
+    Letter,
+    NewExecution,
+    Refused,
+    Tick,
+)
 from asyncflow._store.fact_text import fact_body
 from asyncflow.errors import (
     AsyncflowError,
@@ -176,15 +185,20 @@ class ExecutionCalls(WorkflowCalls):
     async def _create(
         self, workflow: Workflow, texts: Mapping[str, str], name: str | None
     ) -> ExecutionRecord:
-        """Store an execution that nobody owns."""
         row = new_execution(self._plans.of(workflow), name, self._clock.now())
-        head = ExecutionState.new(self._plans.of(workflow), {}).head
-        batch = Batch(executions=(ExecutionWrite(row, head, context=dict(texts)),))
-        receipt = await self._store.commit(batch)
-        (made,) = receipt.ids
+        made = await self._admit(workflow, row, texts)
         if isinstance(made, Refused):
             raise refusal(made, row)
-        return await self._existing(row.name)
+        return made
+
+    async def _admit(
+        self, workflow: Workflow, row: NewExecution, texts: Mapping[str, str]
+    ) -> ExecutionRecord | Refused:
+        """Store an execution that nobody owns, or say why it gets no row."""
+        head = ExecutionState.new(self._plans.of(workflow), {}).head
+        batch = Batch(executions=(ExecutionWrite(row, head, context=dict(texts)),))
+        (made,) = (await self._store.commit(batch)).ids
+        return made if isinstance(made, Refused) else await self._existing(row.name)
 
     def _texts(self, context: Mapping[str, object] | None) -> dict[str, str]:
         """Return a context as it is stored, if it can be."""
@@ -219,6 +233,9 @@ def new_execution(
     *,
     kind: ExecutionType = ExecutionType.MANUAL,
     cause: Cause | None = None,
+    origin: Firing | Tick | None = None,
+    alone: str | None = None,
+    once: str | None = None,
 ) -> NewExecution:
     """Return an execution that is to get a row; without a name one is made."""
     if name is None:
@@ -231,6 +248,9 @@ def new_execution(
         created=created,
         fingerprint=plan.fingerprint,
         cause=cause,
+        origin=origin,
+        alone=alone,
+        once=once,
     )
 
 

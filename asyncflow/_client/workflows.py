@@ -56,7 +56,7 @@ class WorkflowCalls(ClientBase):
         unfinished = await self._store.change(DeleteWorkflow(*place))
         if unfinished:
             raise WorkflowInUseError(name, namespace, unfinished)
-        await self._rules_changed()
+        await self._workflow_deleted()
 
     @dual_method
     async def list_workflow_rules(
@@ -120,6 +120,9 @@ class WorkflowCalls(ClientBase):
         known = tuple(rule.name for rule in rules)
         if name not in known:
             raise RuleNotFoundError(name, workflow, known)
+
+    async def _workflow_deleted(self) -> None:
+        """Do what follows from a workflow whose rows are gone; a bare client keeps nothing."""
 
     async def _rules_changed(self) -> None:
         """Do what follows from changed rules; a bare client has none."""

@@ -160,6 +160,7 @@ class ScheduleRecord:
         anchor: what an interval counts from.
         answered: every tick until then has been answered: it started an execution or was dropped.
         version: of its definition, changed with each change of it; greater than any before.
+        last_run: the last tick that started an execution; None if none did.
         id: of its row; None before it has one.
     """
 
@@ -178,6 +179,7 @@ class ScheduleRecord:
     updated: datetime
     enabled: bool = True
     version: int = 0
+    last_run: datetime | None = None
     id: int | None = None
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self, cast
 
-from asyncflow._model.trigger import Trigger
+from asyncflow._model.trigger import AnyTrigger
 from asyncflow._model.workflow import (
     DECLARATIONS,
     PROCESS_DECLARATIONS,
@@ -59,9 +59,9 @@ class Registry(Declarations):
         """Return all workflows, in the order in which their names were first declared."""
         return tuple(self.by_name.values())
 
-    def triggers(self) -> "tuple[Trigger[Any, Any], ...]":
+    def triggers(self) -> tuple[AnyTrigger, ...]:
         """Return all triggers, in the order in which their names were first declared."""
-        return tuple(each for each in self.triggers_by_name.values() if isinstance(each, Trigger))
+        return tuple(cast("AnyTrigger", each) for each in self.triggers_by_name.values())
 
     def watch(self, watcher: Callable[[], None]) -> Callable[[], None]:
         """Call ``watcher`` after each declaration, in whatever thread; return what ends that."""

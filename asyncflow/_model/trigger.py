@@ -192,6 +192,9 @@ class Trigger(Generic[P, R_co]):
         return f"<Trigger {self.name!r} of workflow {self.workflow!r} in {self.namespace!r}>"
 
 
+AnyTrigger: TypeAlias = Trigger[Any, Any]
+
+
 def trigger(
     workflow: str | Workflow,
     *,

@@ -14,7 +14,7 @@ T = TypeVar("T")
 async def call(hook: Callable[P, T | Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
     """Return what a hook returns, whichever way it was written."""
     found: T | Awaitable[T]
-    if _is_async(hook):
+    if is_async(hook):
         found = hook(*args, **kwargs)
     else:
         found = await in_thread(partial(hook, *args, **kwargs))
@@ -23,7 +23,7 @@ async def call(hook: Callable[P, T | Awaitable[T]], /, *args: P.args, **kwargs: 
     return found
 
 
-def _is_async(hook: Callable[..., object]) -> bool:
+def is_async(hook: Callable[..., object]) -> bool:
     """Say whether calling it only makes a coroutine: then it needs no thread."""
     while isinstance(hook, partial):
         hook = cast("partial[object]", hook).func

@@ -16,6 +16,7 @@ from asyncflow._runner.judge import Judge, Pending
 from asyncflow._runner.live import (
     Entry,
     Heard,
+    Impulse,
     LiveExecution,
     Publication,
     Receivers,
@@ -53,6 +54,10 @@ class Desk:
                 self._publish(work, entry)
             case Heard():
                 self._hear(work, entry)
+            case Impulse():
+                work.impulses.append(entry)
+                for wanted in entry.wanted:
+                    self._begin(work, wanted)
             case Undeliverable(letter):
                 work.taken.append(letter)
                 work.undeliverable.append(entry)

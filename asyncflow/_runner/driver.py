@@ -10,9 +10,8 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
-from asyncflow._client.executions import refusal
 from asyncflow._client.listeners import Sent
 from asyncflow._clock import Clock
 from asyncflow._core.commands import Command
@@ -101,7 +100,7 @@ class Driver:
         self._riding: deque[Told] = deque()
         self._ride: Timer | None = None
         self._wake: asyncio.Future[None] | None = None
-        self._callers: set[asyncio.Future[int] | asyncio.Future[None]] = set()
+        self._callers: set[asyncio.Future[Any]] = set()
         self._resting = False
         self._rest_waiters: list[asyncio.Future[None]] = []
         self._closing = False
@@ -267,41 +266,41 @@ class Driver:
         for live, command in work.commands:
             if live not in refused:
                 self._dispatch(live, command)
-        for live in work.answers:
-            if live not in refused:
-                self._look_at(live)
+        for live in [each for each in work.answers if each not in refused]:
+            self._look_at(live)
         for entry in work.entries:
             self._acknowledge(entry, refused)
+        for impulse in work.impulses:
+            impulse.tell(refused)
         for publication in (*work.publications, *(each.publication for each in work.heard)):
             _confirm(publication)
         hit("driver.dispatch.after")
 
-    def _number(self, work: Work, receipt: Receipt) -> dict[LiveExecution, AsyncflowError]:
+    def _number(self, work: Work, receipt: Receipt) -> dict[LiveExecution, Refused]:
         """Give new executions the ids of their rows; return those that got none, and why."""
-        refused: dict[LiveExecution, AsyncflowError] = {}
+        refused: dict[LiveExecution, Refused] = {}
         for (live, answer), row in zip(work.answers.items(), receipt.ids, strict=True):
             if answer.new is None:
                 continue
             if isinstance(row, Refused):
-                refused[live] = refusal(row, answer.new)
+                refused[live] = row
             else:
                 live.id = row
                 self.adopt(live)
         return refused
 
-    def _acknowledge(
-        self, entry: Told | Wanted, refused: Mapping[LiveExecution, AsyncflowError]
-    ) -> None:
-        if isinstance(entry, Told) and entry.publication is not None:
-            _confirm(entry.publication)
-        if entry.done is None and isinstance(refused.get(entry.live), WorkflowDisabledError):
-            logger.warning("an event starts nothing: %s", refused[entry.live])
-        if entry.done is None or entry.done.done():
-            return
-        if entry.live in refused:
-            entry.done.set_exception(refused[entry.live])
-        else:
-            entry.done.set_result(None)
+    def _acknowledge(self, entry: Told | Wanted, refused: Mapping[LiveExecution, Refused]) -> None:
+        why = refused.get(entry.live)
+        if isinstance(entry, Told):
+            if entry.publication is not None:
+                _confirm(entry.publication)
+            if entry.done is not None and not entry.done.done():
+                entry.done.set_result(None)
+        elif entry.done is not None and not entry.done.done():
+            entry.done.set_result(why)
+        elif why is Refused.DISABLED and entry.row.cause is not None:
+            error = WorkflowDisabledError(entry.row.workflow, entry.row.namespace)
+            logger.warning("an event starts nothing: %s", error)
 
     def _look_at(self, live: LiveExecution) -> None:
         if live.state.head.status.final:

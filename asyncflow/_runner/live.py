@@ -7,12 +7,18 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from asyncflow._core.execution import ExecutionState
-from asyncflow._core.facts import Fact
+from asyncflow._core.facts import ExecutionStarted, Fact
 from asyncflow._core.plan import Plan
 from asyncflow._model.record import EventRecord
 from asyncflow._model.rule import WorkflowRule
 from asyncflow._model.workflow import Workflow
-from asyncflow._store.batch import NewExecution
+from asyncflow._store.batch import (
+    CursorWrite,
+    DroppedTicks,
+    FailedPoll,
+    NewExecution,
+    Refused,
+)
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -143,12 +149,25 @@ class Told:
 
 @dataclass(slots=True)
 class Wanted:
-    """A new execution, all but stored; ``done``, if any, takes the error if it gets no row."""
+    """A new execution, all but stored; ``done``, if any, is told why if it gets no row."""
 
     live: LiveExecution
     row: NewExecution
     fact: Fact
-    done: asyncio.Future[None] | None = None
+    done: asyncio.Future[Refused | None] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        plan: Plan,
+        workflow: Workflow,
+        row: NewExecution,
+        texts: Mapping[str, str],
+        done: asyncio.Future[Refused | None] | None = None,
+    ) -> "Wanted":
+        """Return an execution that is to begin with a context, given as JSON text by key."""
+        live = LiveExecution(row.name, plan, workflow, ExecutionState.new(plan, texts))
+        return cls(live, row, ExecutionStarted(row.created), done)
 
 
 @dataclass(slots=True)
@@ -213,4 +232,29 @@ class Undeliverable:
     letter: int
 
 
-Entry: TypeAlias = Told | Wanted | Publication | Heard | Undeliverable
+@dataclass(slots=True)
+class Impulse:
+    """What a poll or a schedule asks for, all in one transaction.
+
+    Attributes:
+        done: resolved with what became of each of ``wanted``: why it got no row, None if it did.
+    """
+
+    done: asyncio.Future[tuple[Refused | None, ...]]
+    wanted: tuple[Wanted, ...] = ()
+    cursor: CursorWrite | None = None
+    failed: FailedPoll | None = None
+    dropped: DroppedTicks | None = None
+
+    def tell(self, refused: Mapping[LiveExecution, Refused]) -> None:
+        """Say that it is on disk."""
+        if not self.done.done():
+            self.done.set_result(tuple(refused.get(each.live) for each in self.wanted))
+
+    def fail(self, error: Exception) -> None:
+        """Say that it could not be stored, as far as is known."""
+        if not self.done.done():
+            self.done.set_exception(error)
+
+
+Entry: TypeAlias = Told | Wanted | Publication | Heard | Undeliverable | Impulse

@@ -5,9 +5,10 @@ It looks once a second. A look reads; it writes only when there is something to 
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Final
+from typing import Final, Protocol
 
 from asyncflow._client.plans import Plans
 from asyncflow._clock import Clock
@@ -19,7 +20,6 @@ from asyncflow._model.status import WorkflowStatus
 from asyncflow._runner.driver import Driver
 from asyncflow._runner.live import LiveExecution, Publication, Told, Undeliverable
 from asyncflow._runner.process import is_gone
-from asyncflow._runner.rulebook import Rulebook
 from asyncflow._store.batch import Fence, InboxItem, RunnerRow, StoredExecution
 from asyncflow._store.fact_text import request
 from asyncflow._store.protocol import Store
@@ -42,6 +42,14 @@ AT_ONCE: Final = 500
 """Executions that one claim takes."""
 
 
+class Refreshed(Protocol):
+    """Does as the store says, which somebody else may have written."""
+
+    async def refresh(self) -> None:
+        """Read it again."""
+        ...
+
+
 class Ownership:
     """Takes over executions and letters for one runner."""
 
@@ -54,16 +62,16 @@ class Ownership:
         *,
         registry: Registry,
         plans: Plans,
-        rulebook: Rulebook,
+        refreshed: Sequence[Refreshed],
     ) -> None:
-        """Take over for the runner with this fence."""
+        """Take over for the runner with this fence; a look refreshes ``refreshed``, too."""
         self._store = store
         self._clock = clock
         self._fence = fence
         self._driver = driver
         self._registry = registry
         self._plans = plans
-        self._rulebook = rulebook
+        self._refreshed = tuple(refreshed)
         self._claimed: tuple[int, ...] = ()
         self._in_doubt = False  # whether more may be claimed than is known here
         self._letters: dict[int, Publication | None] = {}
@@ -103,8 +111,11 @@ class Ownership:
                 await letter.done
 
     async def watch(self) -> None:
-        """Look again and again. Ends by cancellation."""
-        while True:
+        """Look again and again. Ends by cancellation; at once if nobody else writes the store.
+
+        Then a virtual clock has no second of each day to stop at.
+        """
+        while self._store.shared:
             await self._clock.pause(LOOK)
             try:
                 await self.look()
@@ -128,7 +139,8 @@ class Ownership:
             _log_dead(rows, dead)
             await self._adopt_claimed()
             await self._claim(dead, await self._wanted(dead))
-            await self._rulebook.refresh()
+            for each in self._refreshed:
+                await each.refresh()
             await self._read_letters()
 
     async def _checked_rows(self) -> list[RunnerRow]:

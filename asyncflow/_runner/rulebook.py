@@ -12,8 +12,6 @@ from itertools import count
 from asyncflow._client.executions import new_execution
 from asyncflow._client.plans import Plans
 from asyncflow._clock import Clock
-from asyncflow._core.execution import ExecutionState
-from asyncflow._core.facts import ExecutionStarted
 from asyncflow._model.context import Context
 from asyncflow._model.record import EventRecord
 from asyncflow._model.registry import Registry
@@ -23,7 +21,6 @@ from asyncflow._runner.cells import Overlay
 from asyncflow._runner.judge import Case, Judge, Pending, Question
 from asyncflow._runner.live import (
     Heard,
-    LiveExecution,
     LiveRule,
     RuledWorkflow,
     Verdicts,
@@ -151,5 +148,4 @@ class Rulebook:
             cause = Cause(work.storing.index(publication), fresh=True)
         plan = self._plans.of(workflow)
         row = new_execution(plan, None, self._clock.now(), kind=ExecutionType.EVENT, cause=cause)
-        live = LiveExecution(row.name, plan, workflow, ExecutionState.new(plan, {}))
-        return Wanted(live, row, ExecutionStarted(row.created))
+        return Wanted.of(plan, workflow, row, {})

@@ -8,39 +8,41 @@ import asyncio
 import logging
 import os
 import uuid
-from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
 from os import PathLike
-from typing import Any, Final
+from typing import Final
 
 from asyncflow._client.bodies import Bodies
 from asyncflow._client.client import Client
 from asyncflow._client.event_calls import event_letter
-from asyncflow._client.executions import new_execution
 from asyncflow._clock import Clock, VirtualClock
-from asyncflow._core.execution import ExecutionState
-from asyncflow._core.facts import ExecutionStarted, StopRequested, TaskActionRequested
+from asyncflow._core.facts import StopRequested, TaskActionRequested
 from asyncflow._dual import Shutdown, dual_method
 from asyncflow._model.duration import parse_duration
 from asyncflow._model.naming import storable_name
 from asyncflow._model.port import CURRENT_TASK
-from asyncflow._model.record import EventRecord, ExecutionRecord
+from asyncflow._model.record import EventRecord, ExecutionRecord, TriggerRecord
 from asyncflow._model.registry import Registry
 from asyncflow._model.rule import WorkflowRule
 from asyncflow._model.value import SizeLimits
 from asyncflow._model.workflow import Workflow
 from asyncflow._runner.dispatcher import Dispatcher
 from asyncflow._runner.driver import Driver
+from asyncflow._runner.engine import Engine
 from asyncflow._runner.judge import Judge
-from asyncflow._runner.live import LiveExecution, Publication, Told, Wanted
+from asyncflow._runner.live import Publication, Told, Wanted
 from asyncflow._runner.logs import TaskLog
 from asyncflow._runner.ownership import Ownership
+from asyncflow._runner.poller import Polling
+from asyncflow._runner.pollers import Pollers
 from asyncflow._runner.process import HERE, enter, identity, leave
 from asyncflow._runner.rulebook import Rulebook
 from asyncflow._runner.task_runner import TaskRunner
-from asyncflow._store.batch import Fence, RunnerRow
+from asyncflow._runner.timekeeper import Timekeeper
+from asyncflow._store.batch import Fence, NewExecution, Refused, RunnerRow
 from asyncflow._timer import Callback
 from asyncflow.errors import StoreError, UsageError
 
@@ -49,29 +51,8 @@ logger = logging.getLogger(__name__)
 GRACE: Final = timedelta(seconds=5)
 """How long running tasks may go on once their runner shuts down."""
 
-LAST_WRITES: Final = timedelta(seconds=5)
-"""How long a closing runner tries to store the last facts, after the grace."""
-
 THREADS: Final = 40
 """Threads for blocking tasks."""
-
-
-@dataclass(slots=True)
-class Engine:
-    """What an open runner consists of."""
-
-    driver: Driver
-    judge: Judge
-    tasks: TaskRunner
-    dispatcher: Dispatcher
-    ownership: Ownership
-    rulebook: Rulebook
-    closing: bool = False
-
-    def drop(self) -> None:
-        """Cancel users' code, without an end to tell."""
-        self.tasks.drop()
-        self.judge.drop()
 
 
 class Runner(Client):
@@ -161,14 +142,17 @@ class Runner(Client):
         try:
             async with asyncio.TaskGroup() as group:
                 engine = self._engine = self._build(group, fence, log)
-                driving = group.create_task(_vital(engine, engine.driver.run()))
+                driving = group.create_task(engine.vital(engine.driver.run()))
                 settler = _settle(self._clock, engine.driver)
+                unwatch = self._registry.watch(_soon(engine.declared))
                 grace = self._grace
                 try:
                     for workflow, rule in self._rules:
                         await self._add_rule(workflow, rule, None, None)
+                    await engine.pollers.open()
                     await engine.ownership.recover()
-                    watching = group.create_task(_vital(engine, engine.ownership.watch()))
+                    await engine.timekeeper.open()
+                    watching = group.create_task(engine.vital(engine.ownership.watch()))
                     try:
                         yield
                     finally:
@@ -177,9 +161,10 @@ class Runner(Client):
                     grace = timedelta()
                     raise
                 finally:
-                    await self._drain(engine, driving, grace)
+                    await engine.drain(self.label, driving, grace)
                     self._engine = None
                     settler()
+                    unwatch()
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from None  # the first is why the others came
 
@@ -200,6 +185,11 @@ class Runner(Client):
             listeners=self._listeners.sent,
         )
         dispatcher.driver = driver
+        polling = Polling(
+            self._store, self._clock, driver, self._registry, self._plans, self._limits
+        )
+        pollers = Pollers(polling, spawn)
+        timekeeper = Timekeeper(polling, self, spawn)
         ownership = Ownership(
             self._store,
             self._clock,
@@ -207,41 +197,11 @@ class Runner(Client):
             driver,
             registry=self._registry,
             plans=self._plans,
-            rulebook=rulebook,
+            refreshed=(rulebook, pollers, timekeeper),
         )
-        return Engine(driver, judge, tasks, dispatcher, ownership, rulebook)
-
-    async def _drain(self, engine: Engine, driving: asyncio.Task[None], grace: timedelta) -> None:
-        """Start nothing more, let what runs end within the grace, and store its ends."""
-        engine.closing = True
-        engine.tasks.close()
-        engine.dispatcher.close()
-        if engine.tasks.running:
-            text = "%s shuts down: tasks that run (%d) may go on for %s"
-            logger.info(text, self.label, engine.tasks.running, grace)
-        try:
-            async with self._clock.deadline(grace):
-                await engine.tasks.drained()
-                await engine.judge.drained()
-        except TimeoutError:
-            if engine.tasks.running:
-                text = "tasks still run after %s, the next runner starts them anew: %s"
-                logger.warning(text, grace, engine.tasks.named())
-            else:
-                text = "conditions are still awaited after %s: their events are not judged"
-                logger.warning(text, grace)
-        finally:
-            engine.drop()  # also if whoever closes is cancelled, as by a second Ctrl-C
-            engine.driver.release()
-            engine.driver.close()
-        try:
-            async with self._clock.deadline(LAST_WRITES):
-                await asyncio.wait({driving})
-                await engine.tasks.drained()  # of those that were dropped, which may clean up
-        except TimeoutError:
-            if not driving.done():
-                logger.error("the store did not take the last facts: tasks run again")  # noqa: TRY400  the traceback would say nothing more
-                driving.cancel()
+        return Engine(
+            self._clock, driver, judge, tasks, dispatcher, ownership, rulebook, pollers, timekeeper
+        )
 
     @property
     def _working_engine(self) -> Engine:
@@ -300,23 +260,39 @@ class Runner(Client):
     async def _rules_changed(self) -> None:
         await self._working_engine.rulebook.refresh()
 
+    async def _workflow_deleted(self) -> None:
+        engine = self._working_engine
+        engine.pollers.forget_cursors()
+        await engine.rulebook.refresh()
+        await engine.timekeeper.refresh()
+
+    async def _triggers_changed(self) -> None:
+        await self._working_engine.pollers.refresh()
+
+    async def _schedules_changed(self) -> None:
+        await self._working_engine.timekeeper.refresh()
+
+    def _last_poll(self, record: TriggerRecord) -> datetime | None:
+        pollers = None if self._engine is None else self._engine.pollers
+        return None if pollers is None else pollers.last_poll((record.namespace, record.name))
+
     # --- what a runner does itself, where a client writes a letter ---
 
-    async def _create(
-        self, workflow: Workflow, texts: Mapping[str, str], name: str | None
-    ) -> ExecutionRecord:
+    async def _admit(
+        self, workflow: Workflow, row: NewExecution, texts: Mapping[str, str]
+    ) -> ExecutionRecord | Refused:
         """Store an execution that this runner owns, and begin it in the same transaction."""
         if self._working_engine.closing:
             text = f"{self.label} shuts down and starts nothing more: open another one"
             raise UsageError(text)
         driver = self._working_engine.driver
-        plan = self._plans.of(workflow)
-        row = new_execution(plan, name, self._clock.now())
-        live = LiveExecution(row.name, plan, workflow, ExecutionState.new(plan, texts))
-        done = asyncio.get_running_loop().create_future()
-        driver.put(Wanted(live, row, ExecutionStarted(row.created), done))
-        await done
-        head = live.state.head
+        done: asyncio.Future[Refused | None] = asyncio.get_running_loop().create_future()
+        wanted = Wanted.of(self._plans.of(workflow), workflow, row, texts, done)
+        driver.put(wanted)
+        refused = await done
+        if refused is not None:
+            return refused
+        live, head = wanted.live, wanted.live.state.head
         return ExecutionRecord(
             id=live.id,
             name=row.name,
@@ -388,19 +364,20 @@ class Runner(Client):
         return replace(event, offset=await done)
 
 
-async def _vital(engine: Engine, work: Coroutine[Any, Any, None]) -> None:
-    """Do what the runner cannot be without: where it fails, all ends, and hears why."""
-    try:
-        await work
-    except Exception as error:  # whatever it is: raised on, it ends the group
-        engine.driver.end(error)
-        engine.drop()
-        raise
-
-
 def _settle(clock: Clock, driver: Driver) -> Callback:
     """Let a virtual clock stand still while the driver is at work; return what ends that."""
     return clock.add_settler(driver.settled) if isinstance(clock, VirtualClock) else _nothing
+
+
+def _soon(callback: Callback) -> Callback:
+    """Return what calls back on this loop, from whatever thread it is called."""
+    loop = asyncio.get_running_loop()
+
+    def call() -> None:
+        with suppress(RuntimeError):  # the loop is closed: nothing works any more
+            loop.call_soon_threadsafe(callback)
+
+    return call
 
 
 def _nothing() -> None:

@@ -6,7 +6,7 @@ It also holds what must wait for the commit: commands, and callers who are to be
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Any
 
 from asyncflow._client.listeners import Sent
 from asyncflow._core.commands import Command
@@ -17,6 +17,7 @@ from asyncflow._model.record import EventRecord, LogRecord
 from asyncflow._runner.live import (
     Entry,
     Heard,
+    Impulse,
     LiveExecution,
     Publication,
     Told,
@@ -33,8 +34,6 @@ from asyncflow._store.batch import (
     WorkflowCell,
 )
 from asyncflow._store.fact_text import fact_body
-
-T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -96,17 +95,20 @@ class Work:
     publications: list[Publication] = field(default_factory=list[Publication])
     undeliverable: list[Undeliverable] = field(default_factory=list[Undeliverable])
     heard: list[Heard] = field(default_factory=list[Heard])
+    impulses: list[Impulse] = field(default_factory=list[Impulse])
     cells: dict[WorkflowCell, str | None] = field(default_factory=dict[WorkflowCell, str | None])
     logs: tuple[LogRecord, ...] = ()
 
     def __len__(self) -> int:
         """Return how much was taken from the inbox."""
-        return len(self.entries) + len(self.publications) + len(self.heard)
+        taken = len(self.entries) + len(self.publications) + len(self.heard)
+        return taken + len(self.impulses)
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to store."""
-        return not (self.answers or self.storing or self.taken or self.cells or self.logs)
+        rows = self.answers or self.storing or self.taken or self.cells or self.logs
+        return not (rows or self.impulses)
 
     def answer(self, live: LiveExecution, fact: Fact, decision: Decision) -> None:
         """Add what follows from a fact, if anything does."""
@@ -123,6 +125,9 @@ class Work:
             taken=tuple(self.taken),
             cells=self.cells,
             logs=self.logs,
+            cursors=tuple(each.cursor for each in self.impulses if each.cursor is not None),
+            failed_polls=tuple(each.failed for each in self.impulses if each.failed is not None),
+            dropped=tuple(each.dropped for each in self.impulses if each.dropped is not None),
         )
 
     def refuse(self, error: Exception) -> list[Entry]:
@@ -134,6 +139,7 @@ class Work:
             elif entry.done is not None:
                 _fail(entry.done, error)
         again += [heard for heard in self.heard if _reopened(heard)]
+        self._refuse_impulses(error)
         for publication in self.publications:
             if publication.offset is None:
                 publication.refused = True
@@ -142,6 +148,10 @@ class Work:
             elif not publication.open:  # nobody hears it, but its letter is to be taken
                 again.append(publication)
         return again
+
+    def _refuse_impulses(self, error: Exception) -> None:
+        for impulse in self.impulses:
+            impulse.fail(error)
 
     def sent(self) -> Iterator[Sent]:
         """Yield the events that it stored, for listeners."""
@@ -155,7 +165,7 @@ class Work:
             yield replace(publication.event, execution=None if live is None else live.id)
 
 
-def _fail(done: asyncio.Future[T], error: Exception) -> None:
+def _fail(done: asyncio.Future[Any], error: Exception) -> None:
     if not done.done():
         done.set_exception(error)
 

@@ -22,6 +22,11 @@ class Store(Protocol):
     """
 
     @property
+    def shared(self) -> bool:
+        """Whether somebody else may write to it, of which nobody here is told."""
+        ...
+
+    @property
     def location(self) -> str:
         """Where it keeps them, for people to read."""
         ...

@@ -17,7 +17,7 @@ from asyncflow._store.batch import (
 from asyncflow._store.queries import LastOffset, Query, StoredExecutions, TaskExecutions, TaskLogs
 from asyncflow._store.sqlite.connection import Connection
 from asyncflow._store.sqlite.store import SqliteStore
-from asyncflow._store.sqlite.writes import UNFINISHED
+from asyncflow._store.sqlite.terms import UNFINISHED
 from tests.store.samples import ENDED, RUNNING, event, fact, letter, line, new, runner, start, task
 from tests.store.test_sqlite import on_writer
 

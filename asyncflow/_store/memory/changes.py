@@ -7,12 +7,17 @@ from typing import Final, assert_never
 from asyncflow._model.record import RuleRecord
 from asyncflow._store.batch import (
     AddRule,
+    AddTriggers,
     Change,
     DeleteWorkflow,
     DropRule,
+    DropSchedule,
+    PutSchedule,
     SetEnabled,
     SetRulePaused,
+    SetTriggerEnabled,
 )
+from asyncflow._store.memory import schedule_writes, trigger_writes
 from asyncflow._store.memory.tables import Tables
 
 SHOWN: Final = 10
@@ -20,24 +25,37 @@ SHOWN: Final = 10
 
 def change(tables: Tables, change: Change) -> tuple[str, ...]:
     """Make a change; return what stands in its way."""
-    workflow = (change.namespace, change.workflow)
     match change:
-        case SetEnabled():
-            (tables.disabled.discard if change.enabled else tables.disabled.add)(workflow)
         case DeleteWorkflow():
-            return _delete_workflow(tables, workflow)
-        case AddRule():
-            rule = RuleRecord(*workflow, change.name, paused=False)
-            tables.rules.setdefault((*workflow, change.name), rule)
-        case SetRulePaused():
-            key = (*workflow, change.name)
-            if key in tables.rules:
-                tables.rules[key] = RuleRecord(*key, paused=change.paused)
-        case DropRule():
-            tables.rules.pop((*workflow, change.name), None)
+            return _delete_workflow(tables, (change.namespace, change.workflow))
+        case PutSchedule():
+            return schedule_writes.put(tables, change)
+        case SetEnabled():
+            workflow = (change.namespace, change.workflow)
+            (tables.disabled.discard if change.enabled else tables.disabled.add)(workflow)
+        case AddRule() | SetRulePaused() | DropRule():
+            _change_rule(tables, change)
+        case AddTriggers():
+            trigger_writes.add(tables, change.triggers)
+        case SetTriggerEnabled():
+            trigger_writes.set_enabled(tables, change)
+        case DropSchedule():
+            schedule_writes.drop(tables, (change.namespace, change.schedule))
         case _:
             assert_never(change)
     return ()
+
+
+def _change_rule(tables: Tables, change: AddRule | SetRulePaused | DropRule) -> None:
+    key = (change.namespace, change.workflow, change.name)
+    match change:
+        case AddRule():
+            tables.rules.setdefault(key, RuleRecord(*key, paused=False))
+        case SetRulePaused():
+            if key in tables.rules:
+                tables.rules[key] = RuleRecord(*key, paused=change.paused)
+        case DropRule():
+            tables.rules.pop(key, None)
 
 
 def _delete_workflow(tables: Tables, workflow: tuple[str, str]) -> tuple[str, ...]:
@@ -54,11 +72,15 @@ def _delete_workflow(tables: Tables, workflow: tuple[str, str]) -> tuple[str, ..
         del tables.executions[id_]
         del tables.names[execution.new.name]
     _delete_events(tables, own.keys())
+    started = frozenset(execution.new.name for execution in own.values())
+    trigger_writes.forget(tables, workflow, started)
+    schedule_writes.forget(tables, workflow, started)
     for cell in [cell for cell in tables.cells if cell[:2] == workflow]:
         del tables.cells[cell]
     for rule in [rule for rule in tables.rules if rule[:2] == workflow]:
         del tables.rules[rule]
     tables.causes = {cause for cause in tables.causes if cause[:2] != workflow}
+    tables.once = {once for once in tables.once if once[:2] != workflow}
     tables.disabled.discard(workflow)
     return ()
 

@@ -14,6 +14,7 @@ from asyncflow._model.record import (
     TaskExecutionRecord,
 )
 from asyncflow._store.batch import FactRecord, InboxItem, Letter, RunnerRow, StoredExecution
+from asyncflow._store.memory import schedule_reads, trigger_reads
 from asyncflow._store.memory.tables import Execution, Tables, TaskKey
 from asyncflow._store.queries import (
     ContextOf,
@@ -194,6 +195,8 @@ _ANSWERS: dict[type[Query[Any]], Callable[[Tables, Any], Any]] = {
     UnownedWorkflows: _unowned_workflows,
     StoredExecutions: _stored_executions,
     Facts: _facts,
+    **trigger_reads.ANSWERS,
+    **schedule_reads.ANSWERS,
 }
 
 

@@ -22,6 +22,11 @@ class MemoryStore:
         self._tables: Tables | None = None
 
     @property
+    def shared(self) -> bool:
+        """Never: it belongs to the one who made it."""
+        return False
+
+    @property
     def location(self) -> str:
         """Its address."""
         return ":memory:"

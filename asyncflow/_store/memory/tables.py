@@ -5,11 +5,21 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from asyncflow._core.state import Head, Outcome, TaskState
-from asyncflow._model.record import EventRecord, LogRecord, RuleRecord
+from asyncflow._model.record import (
+    EventRecord,
+    FiringRecord,
+    LogRecord,
+    RuleRecord,
+    ScheduleRecord,
+    TickRecord,
+    TriggerRecord,
+)
 from asyncflow._store.batch import FactRecord, InboxItem, NewExecution, RunnerRow, WorkflowCell
 
 TaskKey = tuple[str, int]
 TaskRow = tuple[TaskState, Outcome | None]
+Named = tuple[str, str]
+OfWorkflow = tuple[str, str, str]
 
 
 @dataclass(slots=True)
@@ -42,8 +52,12 @@ class Tables:
         owned: ids of the unfinished executions of each runner; None has those of nobody.
         events: by offset, in order.
         causes: the namespace, the workflow and the offset of each event that started one.
+        alone: the namespace, the workflow and `NewExecution.alone` of each unfinished execution.
+        once: the namespace, the workflow and `NewExecution.once` of each execution ever.
         disabled: workflows that refuse to be started.
         inbox: each item with the runner that it is put before, if it is for a namespace.
+        firings: of each trigger, oldest first, without what its executions became.
+        ticks: of each schedule, oldest first, without what their executions became.
     """
 
     executions: dict[int, Execution] = field(default_factory=dict[int, Execution])
@@ -51,11 +65,18 @@ class Tables:
     owned: dict[str | None, set[int]] = field(default_factory=dict[str | None, set[int]])
     events: dict[int, EventRecord] = field(default_factory=dict[int, EventRecord])
     causes: set[tuple[str, str, int]] = field(default_factory=set[tuple[str, str, int]])
-    disabled: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    alone: dict[OfWorkflow, int] = field(default_factory=dict[OfWorkflow, int])
+    once: set[OfWorkflow] = field(default_factory=set[OfWorkflow])
+    disabled: set[Named] = field(default_factory=set[Named])
     cells: dict[WorkflowCell, str] = field(default_factory=dict[WorkflowCell, str])
-    rules: dict[tuple[str, str, str], RuleRecord] = field(
-        default_factory=dict[tuple[str, str, str], RuleRecord]
+    rules: dict[OfWorkflow, RuleRecord] = field(default_factory=dict[OfWorkflow, RuleRecord])
+    triggers: dict[Named, TriggerRecord] = field(default_factory=dict[Named, TriggerRecord])
+    firings: dict[Named, list[FiringRecord]] = field(
+        default_factory=dict[Named, list[FiringRecord]]
     )
+    schedules: dict[Named, ScheduleRecord] = field(default_factory=dict[Named, ScheduleRecord])
+    ticks: dict[Named, list[TickRecord]] = field(default_factory=dict[Named, list[TickRecord]])
+    schedules_version: int = 0
     inbox: dict[int, tuple[InboxItem, str | None]] = field(
         default_factory=dict[int, tuple[InboxItem, str | None]]
     )
@@ -67,3 +88,7 @@ class Tables:
     epochs: Iterator[int] = field(default_factory=lambda: count(1))
     letter_ids: Iterator[int] = field(default_factory=lambda: count(1))
     fact_ids: Iterator[int] = field(default_factory=lambda: count(1))
+    trigger_ids: Iterator[int] = field(default_factory=lambda: count(1))
+    firing_ids: Iterator[int] = field(default_factory=lambda: count(1))
+    schedule_ids: Iterator[int] = field(default_factory=lambda: count(1))
+    tick_ids: Iterator[int] = field(default_factory=lambda: count(1))

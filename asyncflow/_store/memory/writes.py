@@ -14,12 +14,13 @@ from asyncflow._store.batch import (
     Fence,
     InboxItem,
     Letter,
-    NewExecution,
     Receipt,
     Refused,
     RunnerRow,
 )
 from asyncflow._store.codec import utf8
+from asyncflow._store.memory import schedule_writes, trigger_writes
+from asyncflow._store.memory.admission import admit, yield_alone
 from asyncflow._store.memory.tables import Execution, Tables
 from asyncflow._store.refusal import fenced, unknown_executions
 
@@ -65,7 +66,14 @@ def commit(tables: Tables, batch: Batch) -> Receipt:
     """Write a batch."""
     owner = batch.fence.runner if batch.fence else None
     offsets = tuple(_store_event(tables, event) for event in batch.events)
-    ids = tuple(_write(tables, write, owner, offsets) for write in batch.executions)
+    _write_stored(tables, batch.executions)
+    for dropped in batch.dropped:
+        schedule_writes.note_dropped(tables, dropped)
+    ids = tuple(_make(tables, write, owner, offsets) for write in batch.executions)
+    for poll in batch.failed_polls:
+        trigger_writes.note_failure(tables, poll)
+    for cursor in batch.cursors:
+        trigger_writes.write_cursor(tables, cursor)
     _put_all(tables.cells, batch.cells)
     for line in batch.logs:
         execution = tables.executions.get(line.execution)
@@ -145,18 +153,35 @@ def _readdress(tables: Tables, before: str | None, after: str | None) -> None:
             tables.inbox[id_] = (item, after)
 
 
-def _write(
+def _write_stored(tables: Tables, writes: Iterable[ExecutionWrite]) -> None:
+    # Before anything is started: what ends leaves its `alone` to the others of its transaction.
+    for write in writes:
+        if isinstance(write.target, int):
+            execution = tables.executions[write.target]
+            _write(tables, execution, write, execution.owner)
+            if execution.head.status.final:
+                yield_alone(tables, execution)
+
+
+def _make(
     tables: Tables, write: ExecutionWrite, owner: str | None, offsets: Sequence[int]
 ) -> int | Refused:
-    execution = _find_or_make(tables, write.target, offsets)
+    if isinstance(write.target, int):
+        return write.target
+    final = write.head is not None and write.head.status.final
+    execution = admit(tables, write.target, final, offsets)
     if isinstance(execution, Refused):
         return execution
+    _write(tables, execution, write, owner)
+    return execution.id
+
+
+def _write(tables: Tables, execution: Execution, write: ExecutionWrite, owner: str | None) -> None:
     if write.head is not None:
         execution.head = _stored_head(write.head)
     if write.fingerprint is not None:
         execution.fingerprint = write.fingerprint
-    made = isinstance(write.target, NewExecution)
-    _own(tables, execution, owner if made else execution.owner)
+    _own(tables, execution, owner)
     _write_tasks(tables, execution, write)
     _put_all(execution.context, write.context)
     _put_all(execution.cells, write.cells)
@@ -164,30 +189,6 @@ def _write(
         FactRecord(next(tables.fact_ids), execution.id, fact.kind, fact.body, fact.at)
         for fact in write.facts
     )
-    return execution.id
-
-
-def _find_or_make(
-    tables: Tables, target: int | NewExecution, offsets: Sequence[int]
-) -> Execution | Refused:
-    if isinstance(target, int):
-        return tables.executions[target]
-    workflow = (target.namespace, target.workflow)
-    if workflow in tables.disabled:
-        return Refused.DISABLED
-    if target.name in tables.names:
-        return Refused.NAME_TAKEN
-    cause = target.cause
-    if cause is not None:
-        caused = (*workflow, offsets[cause.event] if cause.fresh else cause.event)
-        if caused in tables.causes:
-            return Refused.CAUSED_ALREADY
-        tables.causes.add(caused)
-    tables.last_execution += 1
-    execution = Execution(tables.last_execution, target, target.fingerprint)
-    tables.executions[execution.id] = execution
-    tables.names[target.name] = execution.id
-    return execution
 
 
 def _write_tasks(tables: Tables, execution: Execution, write: ExecutionWrite) -> None:

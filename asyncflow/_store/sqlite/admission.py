@@ -4,23 +4,49 @@ import json
 import sqlite3
 from collections.abc import Sequence
 
-from asyncflow._store.batch import NewExecution, Refused
+from asyncflow._store.batch import NewExecution, Refused, Tick
+from asyncflow._store.sqlite.bulk import Bulk
+from asyncflow._store.sqlite.terms import AMONG, UNFINISHED
+from asyncflow._store.sqlite.ticks import TickLines
+
+_SELECT_ALONE = Bulk(
+    f"SELECT alone, namespace, workflow FROM execution WHERE alone IS NOT NULL AND {UNFINISHED} "
+    "AND (alone, namespace, workflow) IN (VALUES",
+    3,
+    ")",
+)
+_SELECT_ONCE = Bulk(
+    "SELECT key, namespace, workflow FROM started_once WHERE (key, namespace, workflow) IN (VALUES",
+    3,
+    ")",
+)
+
+_OfWorkflow = tuple[str, str, str]
 
 
 class Admission:
     """Looks once at what stands against the new executions of a batch, then admits them in turn."""
 
     def __init__(
-        self, db: sqlite3.Connection, new: Sequence[NewExecution], offsets: Sequence[int]
+        self,
+        db: sqlite3.Connection,
+        new: Sequence[NewExecution],
+        offsets: Sequence[int],
+        ticks: TickLines,
     ) -> None:
         """Read it; ``offsets`` are those of the batch's own events."""
         self._offsets = offsets
+        self._ticks = ticks
         self._names = _names(db, new)
         self._disabled = {
             (row[0], row[1]) for row in db.execute("SELECT namespace, name FROM disabled_workflow")
         }
         causes = [cause for each in new if (cause := self.cause_of(each)) is not None]
         self._caused = _caused(db, causes) if causes else set[tuple[str, str, int]]()
+        alone = {key for each in new if (key := _of_workflow(each, each.alone)) is not None}
+        self._alone: set[_OfWorkflow] = set(_SELECT_ALONE.select(db, alone))
+        once = {key for each in new if (key := _of_workflow(each, each.once)) is not None}
+        self._once: set[_OfWorkflow] = set(_SELECT_ONCE.select(db, once))
 
     def cause_of(self, new: NewExecution) -> int | None:
         """Return the offset of the event that starts an execution."""
@@ -28,29 +54,57 @@ class Admission:
             return None
         return self._offsets[new.cause.event] if new.cause.fresh else new.cause.event
 
-    def refusal(self, new: NewExecution, cause: int | None) -> Refused | None:
-        """Say why an execution gets no row; if nothing is against it, it has one from now on."""
+    def admit(self, new: NewExecution, id_: int, *, final: bool) -> Refused | None:
+        """Say why an execution gets no row; if nothing is against it, it has one from now on.
+
+        Then ``id_`` is that row's, and ``final`` says that it ended already.
+        """
+        refused = self._refusal(new)
+        if refused is not None:
+            return refused
+        self._names.add(new.name)
+        cause = self.cause_of(new)
+        if cause is not None:
+            self._caused.add((new.namespace, new.workflow, cause))
+        if isinstance(new.origin, Tick):
+            self._ticks.add_started(new.origin, id_, new.created)
+        once, alone = _of_workflow(new, new.once), _of_workflow(new, new.alone)
+        if once is not None:
+            self._once.add(once)
+        if alone is not None and not final:
+            self._alone.add(alone)
+        return None
+
+    def _refusal(self, new: NewExecution) -> Refused | None:
         if (new.namespace, new.workflow) in self._disabled:
             return Refused.DISABLED
         if new.name in self._names:
             return Refused.NAME_TAKEN
-        if cause is not None:
-            caused = (new.namespace, new.workflow, cause)
-            if caused in self._caused:
-                return Refused.CAUSED_ALREADY
-            self._caused.add(caused)
-        self._names.add(new.name)
+        if (new.namespace, new.workflow, self.cause_of(new)) in self._caused:
+            return Refused.CAUSED_ALREADY
+        if isinstance(new.origin, Tick):
+            refused = self._ticks.refusal(new.origin)
+            if refused is not None:
+                return refused
+        if _of_workflow(new, new.once) in self._once:
+            return Refused.STARTED_ONCE
+        if _of_workflow(new, new.alone) in self._alone:
+            return Refused.RUNS_ALREADY
         return None
 
 
+def _of_workflow(new: NewExecution, text: str | None) -> _OfWorkflow | None:
+    return None if text is None else (text, new.namespace, new.workflow)
+
+
 def _names(db: sqlite3.Connection, new: Sequence[NewExecution]) -> set[str]:
-    sql = "SELECT name FROM execution WHERE name IN (SELECT value FROM json_each(?))"
+    sql = f"SELECT name FROM execution WHERE name {AMONG}"
     return {row[0] for row in db.execute(sql, (json.dumps([each.name for each in new]),))}
 
 
 def _caused(db: sqlite3.Connection, causes: Sequence[int]) -> set[tuple[str, str, int]]:
     sql = (
         "SELECT namespace, workflow, cause FROM execution "
-        "WHERE cause IS NOT NULL AND cause IN (SELECT value FROM json_each(?))"
+        f"WHERE cause IS NOT NULL AND cause {AMONG}"
     )
     return {(row[0], row[1], row[2]) for row in db.execute(sql, (json.dumps(causes),))}

@@ -6,11 +6,12 @@ took 317 ms, in statements of many rows 10 ms.
 """
 
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
 
 Value = str | int | None
 
-# Fixed, so that the statements stay prepared; SQLite takes 32,766 values, a row has up to 17.
+# Fixed, so that the statements stay prepared; SQLite takes 32,766 values, a row has up to 18.
 _SIZES = (512, 128, 32, 8, 2, 1)
 
 
@@ -26,11 +27,22 @@ class Bulk:
 
     def run(self, db: sqlite3.Connection, rows: Collection[Sequence[Value]]) -> None:
         """Execute for these rows, in order."""
+        for sql, values in self._statements(rows):
+            db.execute(sql, values)
+
+    def select(
+        self, db: sqlite3.Connection, rows: Collection[Sequence[Value]]
+    ) -> list[tuple[Any, ...]]:
+        """Execute for these rows; return what is found for all of them."""
+        statements = self._statements(rows)
+        return [row for sql, values in statements for row in db.execute(sql, values).fetchall()]
+
+    def _statements(self, rows: Collection[Sequence[Value]]) -> Iterator[tuple[str, list[Value]]]:
         if not rows:
             return
         ordered, done = list(rows), 0
         for size in _SIZES:
             sql = self._sql[size]
             while len(ordered) - done >= size:
-                db.execute(sql, [value for row in ordered[done : done + size] for value in row])
+                yield sql, [value for row in ordered[done : done + size] for value in row]
                 done += size

@@ -6,13 +6,18 @@ from typing import Any, Final
 
 from asyncflow._store.batch import (
     AddRule,
+    AddTriggers,
     Change,
     DeleteWorkflow,
     DropRule,
+    DropSchedule,
+    PutSchedule,
     SetEnabled,
     SetRulePaused,
+    SetTriggerEnabled,
 )
-from asyncflow._store.sqlite.writes import UNFINISHED
+from asyncflow._store.sqlite import schedule_writes, trigger_writes
+from asyncflow._store.sqlite.terms import UNFINISHED
 
 SHOWN: Final = 10
 
@@ -28,7 +33,18 @@ _DELETIONS: Final = (
         f"DELETE FROM {table} WHERE execution IN ({_ITS_EXECUTIONS})"
         for table in ("task_execution", "context", "cell", "fact", "task_log")
     ),
-    *(f"DELETE FROM {table} WHERE {_OF_WORKFLOW}" for table in ("workflow_cell", "workflow_rule")),
+    "UPDATE schedule_version SET version = version + 1 "
+    f"WHERE EXISTS (SELECT 1 FROM schedule WHERE {_OF_WORKFLOW})",
+    f"DELETE FROM tick WHERE schedule IN (SELECT id FROM schedule WHERE {_OF_WORKFLOW}) "
+    f"OR execution IN ({_ITS_EXECUTIONS})",
+    "DELETE FROM firing WHERE (namespace, trigger) IN "
+    f"(SELECT namespace, name FROM trigger_schedule WHERE {_OF_WORKFLOW}) "
+    f"OR execution IN ({_ITS_EXECUTIONS})",
+    f"UPDATE trigger_schedule SET cursor = NULL WHERE {_OF_WORKFLOW} AND cursor IS NOT NULL",
+    *(
+        f"DELETE FROM {table} WHERE {_OF_WORKFLOW}"
+        for table in ("workflow_cell", "workflow_rule", "schedule", "started_once")
+    ),
     "DELETE FROM disabled_workflow WHERE namespace = :namespace AND name = :workflow",
     f"DELETE FROM execution WHERE {_OF_WORKFLOW}",
 )
@@ -86,4 +102,8 @@ _WRITES: Final[dict[type[Change], Callable[[sqlite3.Connection, Any], tuple[str,
     AddRule: _add_rule,
     SetRulePaused: _set_rule_paused,
     DropRule: _drop_rule,
+    AddTriggers: trigger_writes.add,
+    SetTriggerEnabled: trigger_writes.set_enabled,
+    PutSchedule: schedule_writes.put,
+    DropSchedule: schedule_writes.drop,
 }

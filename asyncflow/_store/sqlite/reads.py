@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from asyncflow._core.state import Head, TaskState
@@ -36,8 +36,8 @@ from asyncflow._store.queries import (
     WorkflowCells,
     WorkflowRules,
 )
-from asyncflow._store.sqlite.bulk import Value
-from asyncflow._store.sqlite.writes import UNFINISHED
+from asyncflow._store.sqlite import schedule_reads, trigger_reads
+from asyncflow._store.sqlite.terms import AMONG, UNFINISHED, Clause, where
 
 T = TypeVar("T")
 
@@ -46,10 +46,8 @@ _EXECUTION = (
     '"begin", "end", error, parked_reason, stopping, fingerprint, owner, heard FROM execution'
 )
 _EVENT = '"offset", key, value, namespace, sender, create_time, context, execution'
-_AMONG = "IN (SELECT value FROM json_each(?))"
 
 _Row = tuple[Any, ...]
-_Clause = tuple[str, Value]
 
 
 def answer(db: sqlite3.Connection, query: Query[T]) -> T:
@@ -64,17 +62,17 @@ def _execution_by_name(db: sqlite3.Connection, query: ExecutionByName) -> Execut
 
 
 def _executions(db: sqlite3.Connection, query: Executions) -> tuple[ExecutionRecord, ...]:
-    clauses: list[_Clause] = []
+    clauses: list[Clause] = []
     if query.namespace is not None:
         clauses.append(("namespace = ?", query.namespace))
     if query.workflow is not None:
         clauses.append(("workflow = ?", query.workflow))
     if query.statuses is not None:
-        clauses.append((f"status {_AMONG}", json.dumps(sorted(query.statuses))))
+        clauses.append((f"status {AMONG}", json.dumps(sorted(query.statuses))))
     if query.before is not None:
         clauses.append(("id < ?", query.before))
-    where, values = _where(clauses)
-    sql = f"{_EXECUTION} {where} ORDER BY id DESC LIMIT ?"
+    condition, values = where(clauses)
+    sql = f"{_EXECUTION} {condition} ORDER BY id DESC LIMIT ?"
     return tuple(map(_execution, db.execute(sql, (*values, query.limit)).fetchall()))
 
 
@@ -98,7 +96,7 @@ def _context_of(db: sqlite3.Connection, query: ContextOf) -> Mapping[str, str]:
 
 
 def _events(db: sqlite3.Connection, query: Events) -> tuple[EventRecord, ...]:
-    clauses: list[_Clause] = [('"offset" > ?', query.begin)]
+    clauses: list[Clause] = [('"offset" > ?', query.begin)]
     if query.end is not None:
         clauses.append(('"offset" <= ?', query.end))
     if query.namespace is not None:
@@ -106,24 +104,24 @@ def _events(db: sqlite3.Connection, query: Events) -> tuple[EventRecord, ...]:
     if query.execution is not None:
         clauses.append(("execution = ?", query.execution))
     if query.keys is not None:
-        clauses.append((f"key {_AMONG}", json.dumps(sorted(query.keys))))
+        clauses.append((f"key {AMONG}", json.dumps(sorted(query.keys))))
     if query.sender is not None:
         clauses.append(("sender = ?", query.sender))
     if query.since is not None:
         clauses.append(("create_time > ?", micros(query.since)))
     if query.until is not None:
         clauses.append(("create_time <= ?", micros(query.until)))
-    where, values = _where(clauses)
-    sql = f'SELECT {_EVENT} FROM event {where} ORDER BY "offset" LIMIT ?'
+    condition, values = where(clauses)
+    sql = f'SELECT {_EVENT} FROM event {condition} ORDER BY "offset" LIMIT ?'
     return tuple(map(_event, db.execute(sql, (*values, query.limit)).fetchall()))
 
 
 def _last_offset(db: sqlite3.Connection, query: LastOffset) -> int:
-    clauses: list[_Clause] = []
+    clauses: list[Clause] = []
     if query.until is not None:
         clauses.append(("create_time <= ?", micros(query.until)))
-    where, values = _where(clauses)
-    sql = f'SELECT "offset" FROM event {where} ORDER BY "offset" DESC LIMIT 1'
+    condition, values = where(clauses)
+    sql = f'SELECT "offset" FROM event {condition} ORDER BY "offset" DESC LIMIT 1'
     row: tuple[int] | None = db.execute(sql, values).fetchone()
     return row[0] if row else 0
 
@@ -139,14 +137,14 @@ def _disabled_workflows(db: sqlite3.Connection, _: DisabledWorkflows) -> frozens
 
 
 def _workflow_rules(db: sqlite3.Connection, query: WorkflowRules) -> tuple[RuleRecord, ...]:
-    clauses: list[_Clause] = []
+    clauses: list[Clause] = []
     if query.namespace is not None:
         clauses.append(("namespace = ?", query.namespace))
     if query.workflow is not None:
         clauses.append(("workflow = ?", query.workflow))
-    where, values = _where(clauses)
+    condition, values = where(clauses)
     rows = db.execute(
-        f"SELECT namespace, workflow, name, paused FROM workflow_rule {where} "
+        f"SELECT namespace, workflow, name, paused FROM workflow_rule {condition} "
         "ORDER BY namespace, workflow, id",
         values,
     )
@@ -204,10 +202,10 @@ def _stored_executions(
     db: sqlite3.Connection, query: StoredExecutions
 ) -> tuple[StoredExecution, ...]:
     ids = (json.dumps(query.ids),)
-    records = db.execute(f"{_EXECUTION} WHERE id {_AMONG} ORDER BY id", ids).fetchall()
+    records = db.execute(f"{_EXECUTION} WHERE id {AMONG} ORDER BY id", ids).fetchall()
     latest = db.execute(
         "SELECT execution, task, seq, try_number, status, execution_type, failures, again, "
-        f'"begin", "end", due, period FROM task_execution t WHERE execution {_AMONG} AND seq = '
+        f'"begin", "end", due, period FROM task_execution t WHERE execution {AMONG} AND seq = '
         "(SELECT max(seq) FROM task_execution WHERE execution = t.execution AND task = t.task) "
         "ORDER BY id",
         ids,
@@ -233,7 +231,7 @@ def _by_execution(
     db: sqlite3.Connection, select: str, ids: tuple[str]
 ) -> defaultdict[int, dict[str, str]]:
     found: defaultdict[int, dict[str, str]] = defaultdict(dict)
-    for execution, name, text in db.execute(f"{select} WHERE execution {_AMONG}", ids).fetchall():
+    for execution, name, text in db.execute(f"{select} WHERE execution {AMONG}", ids).fetchall():
         found[execution][name] = text
     return found
 
@@ -267,17 +265,9 @@ _ANSWERS: dict[type[Query[Any]], Callable[[sqlite3.Connection, Any], Any]] = {
     UnownedWorkflows: _unowned_workflows,
     StoredExecutions: _stored_executions,
     Facts: _facts,
+    **trigger_reads.ANSWERS,
+    **schedule_reads.ANSWERS,
 }
-
-
-def _where(clauses: Iterable[_Clause]) -> tuple[str, tuple[Value, ...]]:
-    listed = list(clauses)
-    if not listed:
-        return "", ()
-    return (
-        "WHERE " + " AND ".join(sql for sql, _ in listed),
-        tuple(value for _, value in listed),
-    )
 
 
 def _execution(row: _Row) -> ExecutionRecord:

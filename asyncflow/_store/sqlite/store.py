@@ -35,6 +35,11 @@ class SqliteStore:
         self._reader: Connection | None = None
 
     @property
+    def shared(self) -> bool:
+        """Always: other processes may open the file."""
+        return True
+
+    @property
     def location(self) -> str:
         """The absolute path."""
         return self._path

@@ -11,14 +11,13 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
-from asyncflow._core.state import Head, TaskState
+from asyncflow._core.state import TaskState
 from asyncflow._model.record import EventRecord, LogRecord
 from asyncflow._store.batch import (
     Batch,
     ExecutionWrite,
     Fence,
     Letter,
-    NewExecution,
     Receipt,
     Refused,
     RunnerRow,
@@ -26,29 +25,10 @@ from asyncflow._store.batch import (
 )
 from asyncflow._store.codec import micros, micros_or_none, utf8
 from asyncflow._store.refusal import fenced, unknown_executions
-from asyncflow._store.sqlite.admission import Admission
+from asyncflow._store.sqlite import execution_writes, trigger_writes
 from asyncflow._store.sqlite.bulk import Bulk, Value
+from asyncflow._store.sqlite.terms import UNFINISHED, last_id
 
-UNFINISHED = "status IN ('INIT', 'RUNNING')"  # word for word that of the partial index
-_INITIAL = Head()
-
-_INSERT_EXECUTIONS = Bulk(
-    "INSERT INTO execution (id, name, workflow, namespace, execution_type, created, fingerprint, "
-    'owner, status, stopping, "begin", "end", error, parked_reason, heard, cause) VALUES',
-    16,
-)
-_UPDATE_HEADS = Bulk(
-    "UPDATE execution SET owner = CASE WHEN v.column2 THEN NULL ELSE owner END, "
-    'status = v.column3, stopping = v.column4, "begin" = v.column5, "end" = v.column6, '
-    "error = v.column7, parked_reason = v.column8, heard = v.column9 FROM (VALUES",
-    9,
-    ") AS v WHERE execution.id = v.column1",
-)
-_UPDATE_FINGERPRINTS = Bulk(
-    "UPDATE execution SET fingerprint = v.column2 FROM (VALUES",
-    2,
-    ") AS v WHERE execution.id = v.column1",
-)
 _UPSERT_TASKS = Bulk(
     "INSERT INTO task_execution (execution, task, seq, try_number, status, execution_type, "
     'failures, again, "begin", "end", due, period, outcome, abandoned, result, error, '
@@ -115,18 +95,20 @@ def commit(db: sqlite3.Connection, batch: Batch) -> Receipt:
     targets = [w.target for w in batch.executions if isinstance(w.target, int)]
     _check_executions(db, [*targets, *_confined(batch.events)])
     offsets = _insert_events(db, batch.events)
-    ids = _insert_executions(db, batch, offsets)
+    execution_writes.update(db, batch.executions)
+    ids = execution_writes.insert(db, batch, offsets)
     written = [
         (id_, write)
         for id_, write in zip(ids, batch.executions, strict=True)
         if not isinstance(id_, Refused)
     ]
-    _update_executions(db, written)
     _UPSERT_TASKS.run(db, [_task_row(id_, task) for id_, w in written for task in w.tasks])
     contexts = {(id_, key): text for id_, w in written for key, text in w.context.items()}
     _put(db, contexts, _UPSERT_CONTEXT, _DELETE_CONTEXT)
     cells = {(id_, name): text for id_, w in written for name, text in w.cells.items()}
     _put(db, cells, _UPSERT_CELLS, _DELETE_CELLS)
+    trigger_writes.note_failures(db, batch.failed_polls)
+    trigger_writes.write_cursors(db, batch.cursors)
     _put(db, batch.cells, _UPSERT_WORKFLOW_CELLS, _DELETE_WORKFLOW_CELLS)
     _INSERT_LOGS.run(db, list(map(_log_row, batch.logs)))
     _INSERT_FACTS.run(
@@ -227,78 +209,6 @@ def _check_executions(db: sqlite3.Connection, ids: Sequence[int]) -> None:
         raise unknown_executions(wanted.difference(row[0] for row in rows))
 
 
-def _last_id(db: sqlite3.Connection, table: str) -> int:
-    found: tuple[int] | None = db.execute(
-        "SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)
-    ).fetchone()
-    return found[0] if found else 0
-
-
-def _insert_executions(
-    db: sqlite3.Connection, batch: Batch, offsets: Sequence[int]
-) -> tuple[int | Refused, ...]:
-    """Insert the new ones; return the ids of all, or why one was refused."""
-    new = [w.target for w in batch.executions if isinstance(w.target, NewExecution)]
-    if not new:
-        return tuple(w.target for w in batch.executions if isinstance(w.target, int))
-    admission = Admission(db, new, offsets)
-    owner = batch.fence.runner if batch.fence else None
-    last = _last_id(db, "execution")
-    ids: list[int | Refused] = []
-    rows: list[tuple[Value, ...]] = []
-    for write in batch.executions:
-        if isinstance(write.target, int):
-            ids.append(write.target)
-            continue
-        cause = admission.cause_of(write.target)
-        refused = admission.refusal(write.target, cause)
-        ids.append(refused or last + len(rows) + 1)
-        if refused is None:
-            row = _execution_row(last + len(rows) + 1, write.target, write, owner)
-            rows.append((*row, cause))
-    _INSERT_EXECUTIONS.run(db, rows)
-    return tuple(ids)
-
-
-def _execution_row(
-    id_: int, new: NewExecution, write: ExecutionWrite, owner: str | None
-) -> tuple[Value, ...]:
-    head = write.head or _INITIAL
-    return (
-        id_,
-        new.name,
-        new.workflow,
-        new.namespace,
-        new.execution_type.value,
-        micros(new.created),
-        write.fingerprint or new.fingerprint,
-        None if head.status.final else owner,
-        *_head_row(head),
-    )
-
-
-def _head_row(head: Head) -> tuple[Value, ...]:
-    return (
-        head.status.value,
-        int(head.stopping),
-        micros_or_none(head.begin),
-        micros_or_none(head.end),
-        utf8(head.error),
-        utf8(head.parked_reason),
-        head.heard,
-    )
-
-
-def _update_executions(db: sqlite3.Connection, written: _Written) -> None:
-    # Of two writes to one execution the last one counts: UPDATE ... FROM takes any.
-    stored = [(id_, write) for id_, write in written if isinstance(write.target, int)]
-    heads = {id_: write.head for id_, write in stored if write.head is not None}
-    rows = [(id_, int(head.status.final), *_head_row(head)) for id_, head in heads.items()]
-    _UPDATE_HEADS.run(db, rows)
-    prints = {id_: write.fingerprint for id_, write in stored if write.fingerprint is not None}
-    _UPDATE_FINGERPRINTS.run(db, list(prints.items()))
-
-
 def _task_row(execution: int, write: TaskWrite) -> tuple[Value, ...]:
     outcome = write.outcome
     attempt: tuple[Value, ...] = (None, 0, None, None, None, None)
@@ -353,7 +263,7 @@ def _log_row(line: LogRecord) -> tuple[Value, ...]:
 def _insert_events(db: sqlite3.Connection, events: Sequence[EventRecord]) -> tuple[int, ...]:
     if not events:
         return ()
-    first = _last_id(db, "event") + 1
+    first = last_id(db, "event") + 1
     _INSERT_EVENTS.run(
         db,
         [

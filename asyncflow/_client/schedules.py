@@ -1,0 +1,363 @@
+"""A client's calls about schedules: cron expressions and intervals that start workflows.
+
+It waits for no tick. Whoever registers a schedule needs not run it: any runner does that has the
+workflow.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from asyncflow._client.executions import ExecutionCalls
+from asyncflow._client.schedule_views import (
+    ScheduleStatistics,
+    ScheduleTick,
+    WorkflowSchedule,
+    shown,
+    told,
+    written,
+)
+from asyncflow._client.triggers import ALL, page
+from asyncflow._core.catchup import DEFAULT_MAX_CATCHUP
+from asyncflow._dual import dual_method
+from asyncflow._model.naming import storable_name
+from asyncflow._model.record import ScheduleRecord
+from asyncflow._model.schedule import (
+    CatchUp,
+    Cron,
+    Overlap,
+    Schedule,
+    check_catchup,
+    check_overlap,
+    parse_schedule,
+)
+from asyncflow._model.status import WorkflowStatus
+from asyncflow._model.value import from_json_text, to_json_text
+from asyncflow._model.workflow import Workflow
+from asyncflow._store.batch import DropSchedule, PutSchedule
+from asyncflow._store.queries import Schedules, TickCounts, Ticks
+from asyncflow.errors import ScheduleNotFoundError, UsageError
+
+RESERVED: Final = (
+    "scheduled_time",
+    "schedule_name",
+    "schedule_timezone",
+    "schedule_expression",
+)
+"""What every execution by a schedule finds in its context."""
+
+MOST_CATCHUP: Final = 1000
+SHOWN: Final = 10
+
+
+class ScheduleCalls(ExecutionCalls):
+    """Registers, lists, changes and deletes schedules, and says what they did."""
+
+    @dual_method
+    async def register_schedule(
+        self,
+        workflow: str | Workflow,
+        schedule: str | float | timedelta | Schedule,
+        *,
+        name: str | None = None,
+        timezone: str | None = None,
+        context: Mapping[str, object] | None = None,
+        catchup: CatchUp = "one",
+        max_catchup: int = DEFAULT_MAX_CATCHUP,
+        overlap: Overlap = "skip",
+        namespace: str | None = None,
+    ) -> WorkflowSchedule:
+        """Start a workflow at the ticks of a schedule, from now on. On return it is on disk.
+
+        The same name again changes the schedule, so that a program may register it each time it
+        starts: its history, and whether it is enabled, stay. With other ticks it begins anew.
+
+        Args:
+            workflow: its name, or the workflow itself.
+            schedule: ``"0 3 * * *"``, six fields with the seconds first, ``"@daily"``,
+                ``"cron@..."``, ``"interval@days hours minutes seconds"``, ``"1h30m"``, a timedelta.
+            name: unique in the namespace; None: that of the workflow, for its only schedule.
+            timezone: of a cron expression, as ``"Europe/Paris"``; None: UTC.
+            context: what its executions find beside ``scheduled_time`` (ISO text, in the zone),
+                ``schedule_name``, ``schedule_timezone`` and ``schedule_expression``.
+            catchup: of ticks that were missed ``"one"``, the newest, runs; or ``"all"`` of them, in
+                order; or ``"none"`` that is over 10 s late.
+            max_catchup: at most so many, the newest, run with ``"all"``; 1 to 1,000.
+            overlap: while an execution by this schedule runs, a tick is dropped (``"skip"``), or
+                starts another one (``"allow"``), or stops it first (``"restart"``). With
+                ``catchup="all"`` nothing is skipped: ticks wait for each other.
+            namespace: where a workflow's name is looked up; None: in ``"default"``.
+
+        Raises:
+            WorkflowNotFoundError: no workflow of that name is declared.
+            UsageError: without a name, the workflow has another schedule already.
+            ValueError: the schedule, the zone or a policy makes no sense; says what was expected.
+            TypeError, ValueError: the context cannot be stored, or has a reserved key.
+            TooLargeError: the context is over the limit.
+        """
+        wanted = self._wanted(workflow, namespace)
+        label = wanted.name if name is None else storable_name(name, "the name of a schedule")
+        parsed = parse_schedule(schedule, f"the schedule of {label!r}", timezone)
+        expression, zone = written(parsed)
+        self._check_only(wanted, expression, zone, name)
+        now = self._clock.now()
+        record = ScheduleRecord(
+            namespace=wanted.namespace,
+            name=label,
+            workflow=wanted.name,
+            expression=expression,
+            timezone=zone,
+            context=self._schedule_context(context),
+            catchup=check_catchup(catchup, "catchup"),
+            max_catchup=_checked_most(max_catchup),
+            overlap=check_overlap(overlap, "overlap"),
+            anchor=now,
+            answered=now,
+            created=now,
+            updated=now,
+        )
+        return await self._keep(record)
+
+    @dual_method
+    async def list_schedules(
+        self,
+        workflow: str | None = None,
+        *,
+        enabled_only: bool | None = False,
+        limit: int | None = None,
+        offset: int | None = 0,
+        namespace: str | None = None,
+    ) -> list[WorkflowSchedule]:
+        """Return schedules, ordered by namespace and name.
+
+        Args:
+            workflow: those of this one only.
+            enabled_only: leave out those that are disabled.
+            limit: at most so many; None: all.
+            offset: leave out so many first.
+            namespace: None is any.
+        """
+        most, left_out = page(limit, offset)
+        enabled = True if enabled_only else None
+        query = Schedules(namespace, None, workflow, enabled, most, left_out)
+        return [shown(record) for record in await self._store.read(query)]
+
+    @dual_method
+    async def get_schedule(
+        self, name: str, *, namespace: str = "default"
+    ) -> WorkflowSchedule | None:
+        """Return a schedule, None if there is none of that name."""
+        record = await self._schedule(name, namespace)
+        return None if record is None else shown(record)
+
+    @dual_method
+    async def update_schedule(
+        self,
+        name: str,
+        *,
+        schedule: str | float | timedelta | Schedule | None = None,
+        timezone: str | None = None,
+        context: Mapping[str, object] | None = None,
+        catchup: CatchUp | None = None,
+        max_catchup: int | None = None,
+        overlap: Overlap | None = None,
+        namespace: str = "default",
+    ) -> WorkflowSchedule:
+        """Change what is given of a schedule; None leaves it. One with other ticks begins anew.
+
+        Raises:
+            ScheduleNotFoundError: there is none of that name.
+            TypeError, ValueError, TooLargeError: as `register_schedule`.
+        """
+        old = await self._known_schedule(name, namespace)
+        now = self._clock.now()
+        expression, zone = old.expression, old.timezone
+        if schedule is not None or timezone is not None:
+            given = expression if schedule is None else schedule
+            place = zone if timezone is None and _is_cron_text(given) else timezone
+            expression, zone = written(parse_schedule(given, f"the schedule of {name!r}", place))
+        most = old.max_catchup if max_catchup is None else _checked_most(max_catchup)
+        record = replace(
+            old,
+            expression=expression,
+            timezone=zone,
+            context=old.context if context is None else self._schedule_context(context),
+            catchup=old.catchup if catchup is None else check_catchup(catchup, "catchup"),
+            max_catchup=most,
+            overlap=old.overlap if overlap is None else check_overlap(overlap, "overlap"),
+            anchor=now,
+            answered=now,
+            updated=now,
+        )
+        return await self._keep(record)
+
+    @dual_method
+    async def enable_schedule(self, name: str, *, namespace: str = "default") -> None:
+        """Let a schedule tick again, from now on: what it missed while disabled is not made up for.
+
+        Raises:
+            ScheduleNotFoundError: there is none of that name.
+        """
+        await self._set_schedule_enabled(name, namespace, enabled=True)
+
+    @dual_method
+    async def disable_schedule(self, name: str, *, namespace: str = "default") -> None:
+        """Let a schedule start nothing, until it is enabled; on return that is on disk.
+
+        Raises:
+            ScheduleNotFoundError: there is none of that name.
+        """
+        await self._set_schedule_enabled(name, namespace, enabled=False)
+
+    @dual_method
+    async def delete_schedule(self, name: str, *, namespace: str = "default") -> None:
+        """Forget a schedule and its history; executions that it started stay.
+
+        Raises:
+            ScheduleNotFoundError: there is none of that name.
+        """
+        await self._known_schedule(name, namespace)
+        await self._store.change(DropSchedule(namespace, name))
+        await self._schedules_changed()
+
+    @dual_method
+    async def get_schedule_history(
+        self,
+        name: str,
+        limit: int | None = 100,
+        offset: int | None = 0,
+        *,
+        namespace: str = "default",
+    ) -> list[ScheduleTick]:
+        """Return what became of the ticks of a schedule, newest first; [] for an unknown name."""
+        record = await self._schedule(name, namespace)
+        if record is None:
+            return []
+        most, left_out = page(limit, offset)
+        query = Ticks(namespace, record.name, ALL if most is None else most, left_out)
+        return [told(line) for line in await self._store.read(query)]
+
+    @dual_method
+    async def get_schedule_statistics(
+        self,
+        name: str | None = None,
+        *,
+        since: datetime | None = None,
+        namespace: str | None = None,
+    ) -> ScheduleStatistics:
+        """Count what became of ticks.
+
+        Args:
+            name: of one schedule; None: of all.
+            since: only ticks from then on; aware.
+            namespace: None is any.
+        """
+        if since is not None and since.tzinfo is None:
+            text = f"since is {since}, which has no time zone: say which one, as in tzinfo=UTC"
+            raise ValueError(text)
+        counts = await self._store.read(TickCounts(namespace, name, since))
+        ended = {each: counts.get(each, 0) for each in WorkflowStatus}
+        dropped = counts.get("DROPPED", 0)
+        started = sum(ended.values())
+        return ScheduleStatistics(
+            ticks=started + dropped,
+            started=started,
+            running=ended[WorkflowStatus.INIT] + ended[WorkflowStatus.RUNNING],
+            succeeded=ended[WorkflowStatus.SUCCESS],
+            failed=ended[WorkflowStatus.FAILED],
+            stopped=ended[WorkflowStatus.STOPPED],
+            dropped=dropped,
+        )
+
+    # --- inside ---
+
+    async def _keep(self, record: ScheduleRecord) -> WorkflowSchedule:
+        """Store a schedule in place of the one of its name, if it differs; return it as stored."""
+        while True:
+            old = await self._schedule(record.name, record.namespace)
+            new = record if old is None else _over(old, record)
+            if old is not None and new == replace(old, updated=new.updated):
+                return shown(old)
+            put = PutSchedule(new, None if old is None else old.version)
+            if not await self._store.change(put):  # else somebody else was faster
+                await self._schedules_changed()
+                return shown(await self._known_schedule(record.name, record.namespace))
+
+    def _check_only(
+        self, workflow: Workflow, expression: str, zone: str | None, name: str | None
+    ) -> None:
+        """Refuse a second schedule without a name: it would silently replace the first."""
+        if name is not None:
+            return
+        place, given = (workflow.namespace, workflow.name), (expression, zone)
+        if self._unnamed_schedules.setdefault(place, given) != given:
+            text = (
+                f"workflow {workflow.name!r} has a schedule of its own name already: give each of "
+                "several a name=, or change that one with update_schedule()"
+            )
+            raise UsageError(text)
+
+    async def _set_schedule_enabled(self, name: str, namespace: str, *, enabled: bool) -> None:
+        while True:
+            old = await self._known_schedule(name, namespace)
+            if old.enabled is enabled:
+                return
+            now = self._clock.now()
+            new = replace(old, enabled=enabled, updated=now)
+            if enabled:
+                new = replace(new, answered=max(now, old.answered))
+            if not await self._store.change(PutSchedule(new, old.version)):
+                await self._schedules_changed()
+                return
+
+    async def _schedule(self, name: str, namespace: str) -> ScheduleRecord | None:
+        place = storable_name(namespace, "a namespace")
+        query = Schedules(place, storable_name(name, "the name of a schedule"))
+        return next(iter(await self._store.read(query)), None)
+
+    async def _known_schedule(self, name: str, namespace: str) -> ScheduleRecord:
+        record = await self._schedule(name, namespace)
+        if record is None:
+            known = await self._store.read(Schedules(namespace, limit=SHOWN))
+            raise ScheduleNotFoundError(name, namespace, tuple(each.name for each in known))
+        return record
+
+    def _schedule_context(self, context: Mapping[str, object] | None) -> str:
+        """Return a context as JSON text, if it can be stored."""
+        texts = self._texts(context)
+        taken = [key for key in RESERVED if key in texts]
+        if taken:
+            text = f"a schedule sets context[{taken[0]!r}] itself: give yours another name"
+            raise ValueError(text)
+        return to_json_text({key: from_json_text(text) for key, text in texts.items()}, "context")
+
+    async def _schedules_changed(self) -> None:
+        """Do what follows from changed schedules; a bare client runs none."""
+
+
+def _over(old: ScheduleRecord, new: ScheduleRecord) -> ScheduleRecord:
+    """Return a new definition over an old one; one with the same ticks goes on where that was."""
+    ticks = (old.workflow, old.expression, old.timezone)
+    goes_on = ticks == (new.workflow, new.expression, new.timezone)
+    return replace(
+        new,
+        enabled=old.enabled,
+        anchor=old.anchor if goes_on else new.anchor,
+        answered=old.answered if goes_on else max(new.answered, old.answered),
+        created=old.created,
+        version=old.version,
+        last_run=old.last_run,
+        id=old.id,
+    )
+
+
+def _is_cron_text(given: object) -> bool:
+    return isinstance(given, str) and isinstance(parse_schedule(given, "a schedule"), Cron)
+
+
+def _checked_most(most: object) -> int:
+    if type(most) is not int or not 1 <= most <= MOST_CATCHUP:
+        text = f"max_catchup is a whole number from 1 to {MOST_CATCHUP:,}, not {most!r}"
+        raise ValueError(text)
+    return most

@@ -1,0 +1,111 @@
+"""What an open runner consists of: how its parts are made of each other, and how they end.
+
+It starts no coroutine: the runner does, in its task group.
+"""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+from asyncflow._clock import Clock
+from asyncflow._runner.dispatcher import Dispatcher
+from asyncflow._runner.driver import Driver
+from asyncflow._runner.judge import Judge
+from asyncflow._runner.ownership import Ownership
+from asyncflow._runner.pollers import Pollers
+from asyncflow._runner.rulebook import Rulebook
+from asyncflow._runner.task_runner import TaskRunner
+from asyncflow._runner.timekeeper import Timekeeper
+
+logger = logging.getLogger(__name__)
+
+LAST_WRITES: Final = timedelta(seconds=5)
+"""How long a closing runner tries to store the last facts, after the grace."""
+
+
+@dataclass(slots=True)
+class Engine:
+    """What an open runner consists of. Everything is called on the home loop."""
+
+    clock: Clock
+    driver: Driver
+    judge: Judge
+    tasks: TaskRunner
+    dispatcher: Dispatcher
+    ownership: Ownership
+    rulebook: Rulebook
+    pollers: Pollers
+    timekeeper: Timekeeper
+    closing: bool = False
+
+    def drop(self) -> None:
+        """Cancel users' code, without an end to tell."""
+        self.tasks.drop()
+        self.judge.drop()
+        self.pollers.drop()
+
+    async def drained(self) -> None:
+        """Return when no user's code runs."""
+        await self.tasks.drained()
+        await self.judge.drained()
+        await self.pollers.drained()
+        await self.timekeeper.drained()
+
+    def declared(self) -> None:
+        """Take up what was declared just now."""
+        self.pollers.declared()
+        self.timekeeper.declared()
+
+    async def vital(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do what the runner cannot be without: where it fails, all ends, and hears why."""
+        try:
+            await work
+        except Exception as error:  # whatever it is: raised on, it ends the group
+            self.driver.end(error)
+            self.drop()
+            raise
+
+    async def drain(self, label: str, driving: asyncio.Task[None], grace: timedelta) -> None:
+        """Start nothing more, let what runs end within the grace, and store its ends.
+
+        Args:
+            label: of the runner, for messages.
+            driving: what runs the driver.
+            grace: how long users' code may go on.
+        """
+        self.closing = True
+        self.pollers.close()
+        self.timekeeper.close()
+        self.tasks.close()
+        self.dispatcher.close()
+        if self.tasks.running:
+            text = "%s shuts down: tasks that run (%d) may go on for %s"
+            logger.info(text, label, self.tasks.running, grace)
+        try:
+            async with self.clock.deadline(grace):
+                await self.drained()
+        except TimeoutError:
+            if self.tasks.running:
+                text = "tasks still run after %s, the next runner starts them anew: %s"
+                logger.warning(text, grace, self.tasks.named())
+            elif self.pollers.polling:
+                text = "triggers are still polled after %s, their answers are lost: %s"
+                logger.warning(text, grace, self.pollers.polling)
+            else:
+                text = "conditions are still awaited after %s: their events are not judged"
+                logger.warning(text, grace)
+        finally:
+            self.drop()  # also if whoever closes is cancelled, as by a second Ctrl-C
+            self.driver.release()
+            self.driver.close()
+        try:
+            async with self.clock.deadline(LAST_WRITES):
+                await asyncio.wait({driving})
+                await self.drained()  # of those that were dropped, which may clean up
+        except TimeoutError:
+            if not driving.done():
+                logger.error("the store did not take the last facts: tasks run again")  # noqa: TRY400  the traceback would say nothing more
+                driving.cancel()

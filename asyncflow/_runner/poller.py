@@ -1,0 +1,298 @@
+"""One trigger, polled again and again, in a coroutine of its own. It decides nothing of executions.
+
+What a poll asks for goes to the driver as one impulse; the next poll waits until that is on disk.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any, Final, cast
+
+from asyncflow._client.plans import Plans
+from asyncflow._client.triggers import firing, size_of
+from asyncflow._clock import Clock
+from asyncflow._core.polling import first_poll, next_poll
+from asyncflow._failpoint import hit
+from asyncflow._model.registry import Registry
+from asyncflow._model.trigger import AnyTrigger, Kept, TriggerResult
+from asyncflow._model.value import SizeLimits, byte_size, from_json_text
+from asyncflow._operators.hooks import is_async
+from asyncflow._operators.workers import work_in_thread
+from asyncflow._runner.attempt import describe
+from asyncflow._runner.driver import Driver
+from asyncflow._runner.live import Impulse, Wanted
+from asyncflow._store.batch import CursorWrite, FailedPoll, Refused
+from asyncflow._store.protocol import Store
+from asyncflow._store.queries import Triggers
+from asyncflow.errors import StoreError, UsageError, WorkflowDisabledError
+
+logger = logging.getLogger(__name__)
+
+LOGGED: Final = 10
+"""Of failures in a row the first is logged, and then every tenth."""
+
+
+@dataclass(frozen=True, slots=True)
+class Polling:
+    """What all pollers of a runner share."""
+
+    store: Store
+    clock: Clock
+    driver: Driver
+    registry: Registry
+    plans: Plans
+    limits: SizeLimits
+
+
+class Poller:
+    """Polls one trigger. Everything is called on the home loop."""
+
+    __slots__ = (
+        "_awaitable",
+        "_cursor",
+        "_failures",
+        "_in_doubt",
+        "_shared",
+        "_thread",
+        "_waiter",
+        "closing",
+        "enabled",
+        "last_poll",
+        "polling",
+        "task",
+        "trigger",
+    )
+
+    def __init__(
+        self, shared: Polling, trigger: AnyTrigger, cursor: str | None, *, enabled: bool
+    ) -> None:
+        """Begin with the stored cursor, as JSON text; `run` must be started by the caller."""
+        self.trigger = trigger
+        self.enabled = enabled
+        self.closing = False
+        self.polling = False
+        self.last_poll: datetime | None = None
+        self.task: asyncio.Task[None] | None = None
+        self._shared = shared
+        self._cursor = cursor
+        self._in_doubt = False
+        self._failures = 0
+        self._awaitable = is_async(trigger.__wrapped__)
+        self._thread: asyncio.Future[None] | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    async def run(self, dice: float, after: asyncio.Task[None] | None) -> None:
+        """Poll until cancelled, or until a poll ends after `close`.
+
+        Args:
+            dice: a number in [0, 1) that spreads first polls.
+            after: what polls an older trigger of the name; its last poll ends first.
+        """
+        if after is not None:
+            await asyncio.wait({after})
+            self.forget_cursor()
+        clock, interval = self._shared.clock, self.trigger.poll_interval.total_seconds()
+        due = first_poll(clock.monotonic(), interval, dice)
+        while not self.closing:
+            await self._until(due)
+            if not self.enabled:
+                await self._until_enabled()
+                due = first_poll(clock.monotonic(), interval, 0)
+                continue
+            started = clock.monotonic()
+            self.polling = True
+            try:
+                await self._poll()
+            finally:
+                self.polling = False
+            due = next_poll(due, started, clock.monotonic(), interval, self._failures)
+
+    def close(self) -> None:
+        """Begin no poll any more; one that is under way may go on, until its task is cancelled."""
+        self.closing = True
+        if not self.polling and self.task is not None:
+            self.task.cancel()
+
+    def enable(self, enabled: bool) -> None:
+        """Let it poll, or not."""
+        self.enabled = enabled
+        if enabled and self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def forget_cursor(self) -> None:
+        """Read the cursor from the store before the next poll."""
+        self._in_doubt = True
+
+    async def _until(self, due: float) -> None:
+        waiter = asyncio.get_running_loop().create_future()
+        timer = self._shared.clock.call_at(due, partial(_resolve, waiter))
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+
+    async def _until_enabled(self) -> None:
+        while not self.enabled:
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        self._waiter = None
+
+    async def _poll(self) -> None:
+        """Poll once, and store what that asks for."""
+        self.last_poll = started = self._shared.clock.now()
+        try:
+            if self._in_doubt:
+                await self._read_cursor()
+            result = _checked(self.trigger, await self._ask())
+            hit("trigger.poll.after")
+            if self._says_something(result):
+                await self._store_result(result, started)
+        except BaseException as error:  # user code: it says no more than that this poll failed
+            if self._is_ours(error):
+                raise
+            await self._fail(started, error)
+        else:
+            if self._failures:
+                logger.info("%s works again after %d failures", self.trigger.label, self._failures)
+            self._failures = 0
+
+    def _is_ours(self, error: BaseException) -> bool:
+        """Say whether the engine has ended the poll; any other cancellation is the user's own."""
+        if isinstance(error, GeneratorExit) and not _on_a_loop():  # nobody will go on with it
+            return True
+        over = self._shared.driver.over and isinstance(error, UsageError)
+        return over or (isinstance(error, asyncio.CancelledError) and self.closing)
+
+    async def _ask(self) -> object:
+        function: Callable[..., Any] = self.trigger.__wrapped__
+        if self.trigger.takes_cursor:
+            cursor = None if self._cursor is None else from_json_text(self._cursor)
+            function = partial(function, cursor=cursor)
+        deadline = self._shared.clock.deadline(self.trigger.poll_timeout)
+        try:
+            async with deadline:
+                return await (function() if self._awaitable else self._ask_in_thread(function))
+        except TimeoutError as error:
+            if not deadline.expired:
+                raise
+            text = f"{self.trigger.label} took longer than its poll_timeout"
+            raise TimeoutError(f"{text}, {self.trigger.poll_timeout}") from error
+
+    async def _ask_in_thread(self, function: Callable[[], object]) -> object:
+        """Call a function in a thread; remember when that is free if nobody waits any more."""
+        loop = asyncio.get_running_loop()
+        left: asyncio.Future[None] = loop.create_future()
+        self._thread = left
+
+        def work() -> object:
+            try:
+                return function()
+            finally:
+                _tell(loop, left)
+
+        found = await work_in_thread(work)
+        self._thread = None
+        return await found if asyncio.iscoroutine(found) else found
+
+    def _says_something(self, result: TriggerResult) -> bool:
+        cursor = result.cursor_text
+        return bool(result.fires) or not (isinstance(cursor, Kept) or cursor == self._cursor)
+
+    async def _store_result(self, result: TriggerResult, started: datetime) -> None:
+        """Start what a poll wants started, and keep its cursor, in one transaction."""
+        shared, trigger = self._shared, self.trigger
+        for fire in result.fires:
+            shared.limits.check(f"the context of {trigger.label}", size_of(fire))
+        cursor = self._cursor if isinstance(result.cursor_text, Kept) else result.cursor_text
+        write = None
+        if cursor != self._cursor:
+            shared.limits.check(f"the cursor of {trigger.label}", byte_size(cursor or ""))
+            write = CursorWrite(trigger.namespace, trigger.name, trigger.workflow, cursor)
+        workflow = shared.registry.workflow(trigger.workflow, trigger.namespace)
+        plan, now = shared.plans.of(workflow), shared.clock.now()
+        wanted = tuple(
+            Wanted.of(plan, workflow, firing(plan, trigger, fire, started, created=now), fire.texts)
+            for fire in result.fires
+        )
+        refused = await self._put(wanted, write)
+        if Refused.DISABLED in refused:
+            raise WorkflowDisabledError(trigger.workflow, trigger.namespace)
+        self._cursor = cursor
+
+    async def _put(
+        self, wanted: tuple[Wanted, ...], cursor: CursorWrite | None
+    ) -> Sequence[Refused | None]:
+        done = asyncio.get_running_loop().create_future()
+        self._shared.driver.put(Impulse(done, wanted, cursor))
+        try:
+            return cast("tuple[Refused | None, ...]", await done)
+        except BaseException:  # passed on: it may be on disk all the same
+            self._in_doubt = True
+            raise
+
+    async def _read_cursor(self) -> None:
+        query = Triggers(self.trigger.namespace, self.trigger.name)
+        found = await self._shared.store.read(query)
+        self._cursor = found[0].cursor if found else None
+        self._in_doubt = False
+
+    async def _fail(self, started: datetime, error: BaseException) -> None:
+        """Log and record a failed poll, and wait for a thread that is still at it."""
+        trigger, clock = self.trigger, self._shared.clock
+        self._failures += 1
+        if self._failures % LOGGED == 1:
+            expected = isinstance(error, WorkflowDisabledError | StoreError | TimeoutError)
+            text = "a poll of %s failed, %d in a row: %s"
+            info = None if expected else error
+            logger.error(text, trigger.label, self._failures, describe(error), exc_info=info)
+        if not isinstance(error, StoreError):
+            place = (trigger.namespace, trigger.name)
+            failed = FailedPoll(*place, started, clock.now(), describe(error))
+            await self._record(failed)
+        if self._thread is not None:
+            self.polling = False  # whoever closes does not wait for it
+            if not self.closing:
+                await self._thread  # a trigger never overlaps itself
+            self._thread = None
+
+    async def _record(self, failed: FailedPoll) -> None:
+        done: asyncio.Future[tuple[Refused | None, ...]]
+        done = asyncio.get_running_loop().create_future()
+        self._shared.driver.put(Impulse(done, failed=failed))
+        try:
+            await done
+        except StoreError as error:
+            text = "a failed poll of %s is not in its history: %s"
+            logger.error(text, self.trigger.label, error)  # noqa: TRY400  the traceback would say nothing more
+
+
+def _checked(trigger: AnyTrigger, answer: object) -> TriggerResult:
+    """Return what a poll answered, if it is an answer."""
+    if isinstance(answer, TriggerResult):
+        return answer
+    if isinstance(answer, bool):
+        return TriggerResult.fire() if answer else TriggerResult.skip()
+    text = f"{trigger.label} returns a TriggerResult, True or False, not {answer!r}"
+    raise TypeError(text)
+
+
+def _on_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def _tell(loop: asyncio.AbstractEventLoop, future: asyncio.Future[None]) -> None:
+    with suppress(RuntimeError):  # the loop is closed: nobody waits
+        loop.call_soon_threadsafe(_resolve, future)

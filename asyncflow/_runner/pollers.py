@@ -1,0 +1,176 @@
+"""The triggers of a runner: loaded from its registry, each polled by a coroutine of its own.
+
+It loads, closes and asks the store who is enabled; what a poll does is in `poller`.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Coroutine
+from datetime import datetime
+from itertools import islice
+from typing import Any, Final
+
+from asyncflow._model.record import TriggerRecord
+from asyncflow._model.trigger import AnyTrigger
+from asyncflow._runner.poller import Poller, Polling
+from asyncflow._store.batch import AddTriggers
+from asyncflow._store.queries import DisabledTriggers, Triggers
+from asyncflow.errors import StoreError, WorkflowNotFoundError
+
+logger = logging.getLogger(__name__)
+
+Place = tuple[str, str]
+"""Namespace and name of a trigger."""
+
+SHOWN: Final = 10
+
+LOOKS: Final = "a trigger that was declared meanwhile is loaded at the next look: %s"
+
+
+class Pollers:
+    """Polls every trigger that is declared in a registry. Everything is called on the home loop."""
+
+    def __init__(
+        self, shared: Polling, spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
+    ) -> None:
+        """Begin with none; poll in what ``spawn`` starts."""
+        self._shared = shared
+        self._spawn = spawn
+        self._pollers: dict[Place, Poller] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
+        self._loading = asyncio.Lock()
+        self._closed = False
+        self._changed = False
+
+    async def open(self) -> None:
+        """Load what is declared now.
+
+        Raises:
+            WorkflowNotFoundError: a trigger starts a workflow that is not declared.
+        """
+        for trigger in self._shared.registry.triggers():
+            if self._workflow_of(trigger) is None:
+                self._raise_unknown(trigger)
+        await self._load()
+
+    async def refresh(self) -> None:
+        """Do as the store says: poll the enabled ones. Load what was declared meanwhile."""
+        if self._changed:
+            await self._load()
+        if self._pollers:
+            disabled = await self._shared.store.read(DisabledTriggers())
+            for place, poller in self._pollers.items():
+                poller.enable(place not in disabled)
+
+    def forget_cursors(self) -> None:
+        """Read every cursor anew: a workflow was deleted, and its triggers' cursors with it."""
+        for poller in self._pollers.values():
+            poller.forget_cursor()
+
+    @property
+    def polling(self) -> str:
+        """The names of some triggers that are being polled, for messages."""
+        names = (repr(name) for (_, name), each in self._pollers.items() if each.polling)
+        return ", ".join(islice(names, SHOWN))
+
+    def last_poll(self, place: Place) -> datetime | None:
+        """Return when a trigger was polled last, None if it was not."""
+        poller = self._pollers.get(place)
+        return None if poller is None else poller.last_poll
+
+    def close(self) -> None:
+        """Begin no poll any more; those that are under way may go on."""
+        self._closed = True
+        for poller in self._pollers.values():
+            poller.close()
+
+    async def drained(self) -> None:
+        """Return when nothing is polled any more."""
+        while tasks := self._tasks():
+            await asyncio.wait(tasks)
+
+    def drop(self) -> None:
+        """Cancel the polls that are still under way."""
+        for task in self._tasks():
+            task.cancel()
+
+    def _tasks(self) -> set[asyncio.Task[None]]:
+        tasks = {each.task for each in self._pollers.values() if each.task is not None}
+        return {task for task in tasks | self._leaving if not task.done()}
+
+    def declared(self) -> None:
+        """Load what may have been declared just now."""
+        if not (self._closed or self._changed):
+            self._changed = True
+            task = self._spawn(self._load_declared())
+            self._leaving.add(task)
+            task.add_done_callback(self._leaving.discard)
+
+    async def _load_declared(self) -> None:
+        try:
+            await self._load()
+        except StoreError as error:
+            logger.warning(LOOKS, error)
+
+    async def _load(self) -> None:
+        """Poll what is declared and not polled yet, and what was declared anew."""
+        async with self._loading:
+            self._changed = False
+            new = [trigger for trigger in self._shared.registry.triggers() if self._is_new(trigger)]
+            if not new or self._closed:
+                return
+            try:
+                await self._shared.store.change(AddTriggers(tuple(map(self._record, new))))
+                stored = await self._shared.store.read(Triggers())
+            except StoreError:
+                self._changed = True
+                raise
+            records = {(each.namespace, each.name): each for each in stored}
+            for trigger in new:
+                self._start(trigger, records[trigger.namespace, trigger.name])
+
+    def _is_new(self, trigger: AnyTrigger) -> bool:
+        poller = self._pollers.get((trigger.namespace, trigger.name))
+        if poller is not None and poller.trigger is trigger:
+            return False
+        if self._workflow_of(trigger) is None:
+            text = "%s is not polled: its workflow %r is not declared in namespace %r"
+            logger.error(text, trigger.label, trigger.workflow, trigger.namespace)
+            return False
+        return True
+
+    def _start(self, trigger: AnyTrigger, record: TriggerRecord) -> None:
+        if self._closed:
+            return
+        place = (trigger.namespace, trigger.name)
+        old = self._pollers.pop(place, None)
+        if old is not None and old.task is not None:
+            old.close()
+            self._leaving.add(old.task)
+            old.task.add_done_callback(self._leaving.discard)
+        poller = Poller(self._shared, trigger, record.cursor, enabled=record.enabled)
+        self._pollers[place] = poller
+        after = None if old is None else old.task
+        poller.task = self._spawn(poller.run(random.random(), after))
+
+    def _record(self, trigger: AnyTrigger) -> TriggerRecord:
+        now = self._shared.clock.now()
+        return TriggerRecord(
+            namespace=trigger.namespace,
+            name=trigger.name,
+            workflow=trigger.workflow,
+            poll_interval=trigger.poll_interval,
+            allow_concurrent=trigger.allow_concurrent,
+            created=now,
+            updated=now,
+        )
+
+    def _workflow_of(self, trigger: AnyTrigger) -> object:
+        return self._shared.registry.find(trigger.workflow, trigger.namespace)
+
+    def _raise_unknown(self, trigger: AnyTrigger) -> None:
+        workflows = self._shared.registry.workflows()
+        known = (each.name for each in workflows if each.namespace == trigger.namespace)
+        place = f"{trigger.label}, declared at {trigger.place.line}"
+        raise WorkflowNotFoundError(trigger.workflow, trigger.namespace, tuple(known), place)

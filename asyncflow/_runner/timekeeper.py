@@ -1,0 +1,297 @@
+"""The schedules of a runner: it waits for their ticks, and has each start its workflow.
+
+A tick is answered in the transaction that stores its execution, or that it was dropped: what is
+not answered when a runner ends is missed, and left to the catch-up policy of the next.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, Final, assert_never, cast
+from zoneinfo import ZoneInfo
+
+from asyncflow._client.executions import new_execution
+from asyncflow._client.schedule_views import read
+from asyncflow._client.schedules import RESERVED
+from asyncflow._core.catchup import Due, due
+from asyncflow._core.timetable import next_after
+from asyncflow._failpoint import hit
+from asyncflow._model.port import Port
+from asyncflow._model.record import ScheduleRecord
+from asyncflow._model.schedule import Schedule
+from asyncflow._model.status import ExecutionType
+from asyncflow._model.value import from_json_text, to_json_text
+from asyncflow._runner.live import Impulse, Wanted
+from asyncflow._runner.poller import Polling
+from asyncflow._store.batch import DroppedTicks, Refused, Tick
+from asyncflow._store.queries import Schedules, SchedulesVersion, Ticks
+from asyncflow._timer import Timer
+from asyncflow.errors import (
+    AsyncflowError,
+    ExecutionNotFoundError,
+    ExecutionParkedError,
+    StoreError,
+)
+
+logger = logging.getLogger(__name__)
+
+AFTER_ERROR: Final = timedelta(seconds=1)
+
+MISSED: Final = "missed"
+OVERLAPS: Final = "the execution of an earlier tick still runs"
+DISABLED: Final = "the workflow is disabled"
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class LiveSchedule:
+    """A schedule that this runner waits for.
+
+    Attributes:
+        record: as it was read; its ``answered`` is kept up to date.
+        timer: waits for the next tick; None while ticks are being answered.
+        task: answers ticks.
+    """
+
+    record: ScheduleRecord
+    schedule: Schedule
+    timer: Timer | None = None
+    task: asyncio.Task[None] | None = None
+    gone: bool = False
+
+
+class Timekeeper:
+    """Waits for ticks. Everything is called on the home loop."""
+
+    def __init__(
+        self,
+        shared: Polling,
+        port: Port,
+        spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
+    ) -> None:
+        """Begin with no schedules; answer ticks in what ``spawn`` starts."""
+        self._shared = shared
+        self._port = port
+        self._spawn = spawn
+        self._schedules: dict[int, LiveSchedule] = {}
+        self._version: int | None = None
+        self._refreshing = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._opened = False
+        self._closed = False
+
+    async def open(self) -> None:
+        """Wait for the ticks of all stored schedules from now on."""
+        self._opened = True
+        await self.refresh()
+
+    async def refresh(self) -> None:
+        """Wait for what the store says, if that has changed since."""
+        if not self._opened:
+            return
+        async with self._refreshing:
+            version = await self._shared.store.read(SchedulesVersion())
+            if version == self._version:
+                return
+            records = await self._shared.store.read(Schedules(enabled=True))
+            self._version = version
+            self._take({each.version: each for each in records})
+
+    def declared(self) -> None:
+        """Wait for the ticks of what may have been declared just now."""
+        for live in self._schedules.values():
+            if live.timer is None and (live.task is None or live.task.done()):
+                self._wait(live)
+
+    def close(self) -> None:
+        """Begin nothing more; ticks that are not answered are missed."""
+        self._closed = True
+        for live in self._schedules.values():
+            _stop_waiting(live)
+        for task in self._tasks:
+            task.cancel()
+
+    async def drained(self) -> None:
+        """Return when no tick is being answered."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _take(self, records: dict[int, ScheduleRecord]) -> None:
+        """Hold these schedules, by their versions, and no others."""
+        for version in self._schedules.keys() - records.keys():
+            live = self._schedules.pop(version)
+            live.gone = True
+            _stop_waiting(live)
+        for version in records.keys() - self._schedules.keys():
+            record = records[version]
+            try:
+                live = LiveSchedule(record, read(record))
+            except ValueError as error:  # a zone that this machine does not have
+                text = "schedule %r in namespace %r does not tick here: %s"
+                logger.error(text, record.name, record.namespace, error)  # noqa: TRY400  the traceback would say nothing more
+                continue
+            self._schedules[version] = live
+            self._wait(live)
+
+    def _wait(self, live: LiveSchedule) -> None:
+        """Wait for the next tick; one that is missed is due at once.
+
+        Not while its workflow is not declared here: another runner may know it.
+        """
+        record = live.record
+        if self._closed or live.gone:
+            return
+        if self._shared.registry.find(record.workflow, record.namespace) is None:
+            text = "schedule %r does not tick here: workflow %r is not declared in namespace %r"
+            logger.warning(text, record.name, record.workflow, record.namespace)
+            return
+        tick = next_after(live.schedule, live.record.anchor, live.record.answered)
+        if tick is not None:
+            live.timer = self._shared.clock.call_at_time(tick, partial(self._begin, live))
+
+    def _begin(self, live: LiveSchedule) -> None:
+        hit("timer.fire.before")
+        live.timer = None
+        if not self._closed:
+            live.task = task = self._spawn(self._answer(live))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _answer(self, live: LiveSchedule) -> None:
+        """Answer the ticks that are due, then wait for the next."""
+        try:
+            await self._answer_due(live)
+        except StoreError as error:
+            text = "ticks of schedule %r wait for the store: %s"
+            logger.warning(text, live.record.name, error)
+            await self._shared.clock.pause(AFTER_ERROR)
+            await self._read_answered(live)
+        except AsyncflowError:
+            if not (self._closed or self._shared.driver.over):
+                raise
+        self._wait(live)
+
+    async def _answer_due(self, live: LiveSchedule) -> None:
+        record = live.record
+        found: Due = due(
+            live.schedule,
+            record.anchor,
+            record.answered,
+            self._shared.clock.now(),
+            catchup=record.catchup,
+            max_catchup=record.max_catchup,
+        )
+        if found.dropped:
+            await self._drop(live, found.dropped, MISSED, found.earlier)
+        for tick in found.run:
+            await self._start(live, tick)
+
+    async def _start(self, live: LiveSchedule, tick: datetime) -> None:
+        """Start the execution of a tick, or drop that, as the policy says."""
+        while not (live.gone or self._closed):
+            refused = await self._put(live, tick)
+            match refused:
+                case None | Refused.TICKED_ALREADY:
+                    live.record = replace(live.record, answered=tick)
+                    return
+                case Refused.RUNS_ALREADY:
+                    if not await self._make_room(live.record):
+                        await self._drop(live, (tick,), OVERLAPS)
+                        return
+                case Refused.DISABLED:
+                    await self._drop(live, (tick,), DISABLED)
+                    return
+                case Refused.OUTDATED:  # somebody else has changed it
+                    live.gone, self._version = True, None
+                    await self.refresh()
+                case Refused.NAME_TAKEN | Refused.CAUSED_ALREADY | Refused.STARTED_ONCE:
+                    pass  # of these only the name can be in the way: another one is made
+                case _:
+                    assert_never(refused)
+
+    async def _put(self, live: LiveSchedule, tick: datetime) -> Refused | None:
+        record, shared = live.record, self._shared
+        workflow = shared.registry.workflow(record.workflow, record.namespace)
+        plan = shared.plans.of(workflow)
+        row = new_execution(
+            plan,
+            None,
+            shared.clock.now(),
+            kind=ExecutionType.PERIODIC,
+            origin=Tick(record.namespace, record.name, record.version, tick),
+            alone=None if record.overlap == "allow" else json.dumps(["schedule", record.name]),
+        )
+        wanted = Wanted.of(plan, workflow, row, _texts(record, tick))
+        (refused,) = await self._impulse((wanted,), None)
+        return refused
+
+    async def _make_room(self, record: ScheduleRecord) -> bool:
+        """Wait for the end of the execution that runs, if the policies say so; say if it ended."""
+        if record.overlap == "skip" and record.catchup != "all":
+            return False
+        name = await self._running(record)
+        if name is not None:
+            if record.overlap == "restart":
+                await self._port.request_stop(name)
+            try:
+                await self._port.await_end(name, None)
+            except ExecutionParkedError:
+                return False
+            except ExecutionNotFoundError:
+                return True
+        return True
+
+    async def _running(self, record: ScheduleRecord) -> str | None:
+        lines = await self._shared.store.read(Ticks(record.namespace, record.name))
+        return next((x.execution for x in lines if x.execution and x.ended is None), None)
+
+    async def _drop(
+        self,
+        live: LiveSchedule,
+        ticks: tuple[datetime, ...],
+        reason: str,
+        earlier: tuple[datetime, datetime] | None = None,
+    ) -> None:
+        record, now = live.record, self._shared.clock.now()
+        place = (record.namespace, record.name, record.version)
+        await self._impulse((), DroppedTicks(*place, ticks, reason, now, earlier))
+        live.record = replace(record, answered=ticks[-1])
+
+    async def _impulse(
+        self, wanted: tuple[Wanted, ...], dropped: DroppedTicks | None
+    ) -> tuple[Refused | None, ...]:
+        done: asyncio.Future[tuple[Refused | None, ...]]
+        done = asyncio.get_running_loop().create_future()
+        self._shared.driver.put(Impulse(done, wanted, dropped=dropped))
+        return await done
+
+    async def _read_answered(self, live: LiveSchedule) -> None:
+        """Learn which ticks were answered, after an error that leaves it open."""
+        record = live.record
+        with suppress(StoreError):  # then they are put again, and refused
+            found = await self._shared.store.read(Schedules(record.namespace, record.name))
+            live.record = next((each for each in found if each.version == record.version), record)
+
+
+def _texts(record: ScheduleRecord, tick: datetime) -> dict[str, str]:
+    """Return the context of an execution: the schedule's own, and what is said of the tick."""
+    own = cast("dict[str, object]", from_json_text(record.context))
+    zone = ZoneInfo(record.timezone) if record.timezone is not None else UTC
+    said = (
+        tick.astimezone(zone).isoformat(),
+        record.name,
+        record.timezone,
+        record.expression,
+    )
+    context = {**own, **dict(zip(RESERVED, said, strict=True))}
+    return {key: to_json_text(value, key) for key, value in context.items()}
+
+
+def _stop_waiting(live: LiveSchedule) -> None:
+    if live.timer is not None:
+        live.timer.cancel()
+        live.timer = None
