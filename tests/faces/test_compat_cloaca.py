@@ -114,6 +114,46 @@ Simulating trigger polls:
 Demo complete!
 """
 
+MANAGED = """
+import cloaca
+
+@cloaca.trigger(workflow="resilient", name="file_watcher", poll_interval="2s")
+def file_watcher():
+    return cloaca.TriggerResult.skip()
+
+def buggy_callback(task_id, context):
+    raise Exception("Callback error!")
+
+with cloaca.WorkflowBuilder("resilient") as builder:
+    @cloaca.task(id="resilient_task", on_success=buggy_callback)
+    def resilient_task(context):
+        context.set("result", "success")
+        return context
+
+runner = cloaca.DefaultRunner(":memory:")
+
+schedules = runner.list_trigger_schedules()
+for schedule in schedules:
+    print(f"Trigger: {schedule['trigger_name']} -> {schedule['workflow_name']}")
+
+schedule = runner.get_trigger_schedule("file_watcher")
+print(f"Poll interval: {schedule['poll_interval_ms']}ms")
+print(f"Enabled: {schedule['enabled']}")
+
+runner.set_trigger_enabled("file_watcher", False)
+print(runner.get_trigger_schedule("file_watcher")["enabled"])
+runner.set_trigger_enabled("file_watcher", True)
+
+history = runner.get_trigger_execution_history("file_watcher", limit=10)
+for execution in history:
+    print(f"Executed at: {execution['started_at']}")
+
+result = runner.execute("resilient", cloaca.Context({}))
+print(result.status, result.final_context.get("result"))
+
+runner.shutdown()
+"""
+
 
 def run(folder: Path, script: str) -> subprocess.CompletedProcess[str]:
     """Run a script of Cloacina, with its import changed and nothing else of it."""
@@ -135,3 +175,17 @@ def test_the_demo_of_triggers_and_callbacks_prints_what_its_document_says(tmp_pa
 
     assert (done.returncode, done.stderr) == (0, "")
     assert re.sub(r"data_\d{6}", "data_TIME", done.stdout) == DEMO_PRINTS
+
+
+def test_a_script_manages_its_triggers_and_its_callback_may_fail(tmp_path: Path) -> None:
+    done = run(tmp_path, MANAGED)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "Trigger: file_watcher -> resilient",
+        "Poll interval: 2000ms",
+        "Enabled: True",
+        "False",
+        "Completed success",
+    ]
+    assert done.stderr.endswith("Exception: Callback error!\n")

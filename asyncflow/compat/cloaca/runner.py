@@ -201,16 +201,17 @@ class DefaultRunner:
             UsageError: ``enable_cron_scheduling`` is False.
         """
         self._check_cron()
+        expression = " ".join(cron_expression.split())  # as it is stored
         there = self.runner.list_schedules(workflow_name)
         for each in there:
-            if (each["expression"], each["timezone"]) == (cron_expression, timezone):
+            if (each["expression"], each["timezone"]) == (expression, timezone):
                 return str(each["id"])
-        name = plain = f"{workflow_name}: {cron_expression} {timezone}"
+        name = plain = f"{workflow_name}: {expression} {timezone}"
         taken, number = {each["name"] for each in there}, 1
         while name in taken:  # one that was updated to another expression
             number += 1
             name = f"{plain} ({number})"
-        return self._register(workflow_name, cron_expression, timezone, name, None)
+        return self._register(workflow_name, expression, timezone, name, None)
 
     def register_workflow_instance(
         self,
