@@ -1,9 +1,12 @@
 """Cloacina's tasks, callbacks and builders mean what asyncflow decides that they mean."""
 
+import os
+import threading
 from collections.abc import Awaitable, Callable, Generator
 from pathlib import Path
 from typing import Any, cast
 
+import anyio.lowlevel
 import pytest
 
 from asyncflow import (
@@ -298,6 +301,51 @@ def test_an_error_in_a_callback_is_logged_and_changes_nothing(
 
     assert (done.status, done.final_context.to_dict()) == ("Completed", {"result": 1})
     assert [each.name for each in caplog.records] == ["asyncflow.callbacks"]
+
+
+def test_coroutines_need_no_thread_while_the_only_one_is_taken() -> None:
+    taken, told = threading.Event(), threading.Event()
+
+    async def tell(task_id: str, context: cloaca.Context) -> None:
+        told.set()
+
+    with cloaca.WorkflowBuilder("crowded"):
+
+        @cloaca.task()
+        def waits(context: cloaca.Context) -> None:
+            taken.set()
+            told.wait()
+
+        @cloaca.task(on_success=tell)
+        async def works(context: cloaca.Context) -> None:
+            while not taken.is_set():
+                await anyio.lowlevel.checkpoint()
+
+    config = cloaca.DefaultRunnerConfig(max_concurrent_tasks=1)
+    with cloaca.DefaultRunner.with_config(":memory:", config) as runner:
+        assert runner.execute("crowded").status == "Completed"
+
+
+def test_functions_run_one_after_another_if_only_one_may_run_at_once() -> None:
+    running = 0
+    most = 0
+
+    def counts(context: cloaca.Context) -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        os.sched_yield()
+        running -= 1
+
+    with cloaca.WorkflowBuilder("many"):
+        for number in range(20):
+            cloaca.task(id=f"task-{number}")(counts)
+
+    config = cloaca.DefaultRunnerConfig(max_concurrent_tasks=1)
+    with cloaca.DefaultRunner.with_config(":memory:", config) as runner:
+        runner.execute("many")
+
+    assert most == 1
 
 
 # --- builders ---

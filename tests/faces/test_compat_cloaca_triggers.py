@@ -63,7 +63,7 @@ def test_a_file_that_arrives_starts_its_workflow_with_its_name(tmp_path: Path) -
         return cloaca.TriggerResult.skip()
 
     def process_file(context: cloaca.Context) -> cloaca.Context:
-        seen.append(context.get("filename"))
+        seen.append(context["filename"])
         context.set("processed", True)
         if len(seen) == 2:
             done.set()

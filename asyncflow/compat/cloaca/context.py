@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from asyncflow import Context as _Context
 from asyncflow import UsageError
@@ -118,7 +118,7 @@ class Context(Mapping[str, Any]):
         if not isinstance(data, dict):
             text = f"a context is read from a JSON object, not from {json_str!r}"
             raise ValueError(text)  # noqa: TRY004  Cloacina's, as for what is no JSON at all
-        return cls(data)
+        return cls(cast("dict[str, object]", data))
 
     def secret(self, name: str) -> NoReturn:
         """Raise `UsageError`: there are no secrets."""

@@ -5,10 +5,14 @@ from typing import Final, NoReturn
 
 from asyncflow import UsageError
 
-_GRAPH = "it has no computation graphs and no reactors: call plain functions in a task, and start "
-_GRAPH += "workflows by events: Runner.add_workflow_rule()"
-_RULE = "a task runs when its dependencies have succeeded; other rules are made by "
-_RULE += "action_on_task_status() and action_on_condition() of the decorated task"
+_GRAPH = (
+    "it has no computation graphs and no reactors: call plain functions in a task, and start "
+    "workflows by events: Runner.add_workflow_rule()"
+)
+_RULE = (
+    "a task runs when its dependencies have succeeded; other rules are made by "
+    "action_on_task_status() and action_on_condition() of the decorated task"
+)
 _TENANT = "it has no tenants: give each a DefaultRunner with a file of its own"
 _PACKAGE = "it has no packages: leave it out, a workflow is what is imported"
 _NAME = "tasks are named by their ids alone"
