@@ -377,6 +377,9 @@ def test_a_builder_builds_a_workflow_that_knows_its_shape() -> None:
     cloaca.register_workflow_constructor("diamond", lambda: built)
     with pytest.raises(DefinitionError, match="the constructor of workflow 'other'"):
         cloaca.register_workflow_constructor("other", lambda: built)
+    builder.add_task("nope")
+    with pytest.raises(DefinitionError, match=r"add_task\('nope'\)"):
+        builder.build()
 
 
 def names_a_task_that_is_not_there() -> None:
