@@ -22,7 +22,7 @@ TABLE = Path(__file__).with_suffix(".toml")
 CORE = Path("asyncflow/_core")
 TESTS = Path("tests/core")
 COPIED = ("asyncflow", TESTS, "tests/conftest.py", "pyproject.toml")
-LAST = ("test_cost", "test_simulation", "test_properties")
+LAST = ("test_cost", "test_simulation", "test_properties", "test_timetable_oracle")
 """Run after the other tests, because they are slow; most mutants are dead by then."""
 TIMEOUT = 120.0
 """Seconds; a mutant that makes the core run for ever counts as caught."""

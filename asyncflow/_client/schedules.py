@@ -70,38 +70,35 @@ class ScheduleCalls(ExecutionCalls):
     ) -> WorkflowSchedule:
         """Start a workflow at the ticks of a schedule, from now on. On return it is on disk.
 
-        The same name again changes the schedule, so that a program may register it each time it
-        starts: its history, and whether it is enabled, stay. With other ticks it begins anew.
+        The same name again changes the schedule: a program may register it each time it starts.
+        Its history, and whether it is enabled, stay; with other ticks it begins anew.
 
         Args:
             workflow: its name, or the workflow itself.
             schedule: ``"0 3 * * *"``, six fields with the seconds first, ``"@daily"``,
-                ``"cron@..."``, ``"interval@days hours minutes seconds"``, ``"1h30m"``, a timedelta.
+                ``"cron@..."``, ``"interval@days hours minutes seconds"``, ``"1h"``, a timedelta.
             name: unique in the namespace; None: that of the workflow, for its only schedule.
             timezone: of a cron expression, as ``"Europe/Paris"``; None: UTC.
             context: what its executions find beside ``scheduled_time`` (ISO text, in the zone),
                 ``schedule_name``, ``schedule_timezone`` and ``schedule_expression``.
-            catchup: of ticks that were missed ``"one"``, the newest, runs; or ``"all"`` of them, in
-                order; or ``"none"`` that is over 10 s late.
+            catchup: of missed ticks ``"one"`` runs, the newest; or ``"all"`` do, in order; or
+                ``"none"`` that is over 10 s late.
             max_catchup: at most so many, the newest, run with ``"all"``; 1 to 1,000.
-            overlap: while an execution by this schedule runs, a tick is dropped (``"skip"``), or
-                starts another one (``"allow"``), or stops it first (``"restart"``). With
-                ``catchup="all"`` nothing is skipped: ticks wait for each other.
+            overlap: while an execution by it runs, a tick is dropped (``"skip"``; with
+                ``catchup="all"`` it waits), starts another (``"allow"``), or stops that first
+                (``"restart"``).
             namespace: where a workflow's name is looked up; None: in ``"default"``.
 
         Raises:
             WorkflowNotFoundError: no workflow of that name is declared.
             UsageError: without a name, the workflow has another schedule already.
             ValueError: the schedule, the zone or a policy makes no sense; says what was expected.
-            TypeError, ValueError: the context cannot be stored, or has a reserved key.
-            TooLargeError: the context is over the limit.
+            TypeError, ValueError, TooLargeError: the context cannot be stored or sets such a key.
         """
-        wanted = self._wanted(workflow, namespace)
+        wanted, now = self._wanted(workflow, namespace), self._clock.now()
         label = wanted.name if name is None else storable_name(name, "the name of a schedule")
-        parsed = parse_schedule(schedule, f"the schedule of {label!r}", timezone)
-        expression, zone = written(parsed)
+        expression, zone = _written(schedule, timezone, label)
         self._check_only(wanted, expression, zone, name)
-        now = self._clock.now()
         record = ScheduleRecord(
             namespace=wanted.namespace,
             name=label,
@@ -176,7 +173,7 @@ class ScheduleCalls(ExecutionCalls):
         if schedule is not None or timezone is not None:
             given = expression if schedule is None else schedule
             place = zone if timezone is None and _is_cron_text(given) else timezone
-            expression, zone = written(parse_schedule(given, f"the schedule of {name!r}", place))
+            expression, zone = _written(given, place, name)
         most = old.max_catchup if max_catchup is None else _checked_most(max_catchup)
         record = replace(
             old,
@@ -334,6 +331,12 @@ class ScheduleCalls(ExecutionCalls):
 
     async def _schedules_changed(self) -> None:
         """Do what follows from changed schedules; a bare client runs none."""
+
+
+def _written(
+    schedule: str | float | timedelta | Schedule, timezone: str | None, name: str
+) -> tuple[str, str | None]:
+    return written(parse_schedule(schedule, f"the schedule of {name!r}", timezone))
 
 
 def _over(old: ScheduleRecord, new: ScheduleRecord) -> ScheduleRecord:

@@ -24,11 +24,16 @@ from asyncflow._core.facts import (
     TaskEnded,
     TaskStarted,
 )
+from asyncflow._core.periods import end_of, newest_passed
 from asyncflow._core.plan import Plan
 from asyncflow._core.state import Outcome, TaskState
 from asyncflow._model.status import ExecutionType, TaskAction, TaskStatus, WorkflowStatus
 
 NO_VERDICTS: Final = frozenset[int]()
+
+_TOO_FAR: Final = timedelta(days=1)
+"""A counted period that ends so far ahead was counted under another definition of its task; a
+clock that was put back would not explain it."""
 
 
 def decide(  # noqa: C901, PLR0912  one arm for each fact, and no more in it
@@ -123,7 +128,7 @@ def _start(draft: Draft) -> None:
         if task.alone:
             draft.act(task.name, TaskAction.START, ExecutionType.EVENT)
     for task in draft.plan.periodic:
-        draft.await_period(task, 0)
+        draft.await_period_after(task, 0)
 
 
 def _stop(draft: Draft, state: ExecutionState) -> None:
@@ -234,13 +239,14 @@ def _retry(draft: Draft, fact: RetryFellDue) -> None:
 def _pass_period(draft: Draft, fact: PeriodPassed) -> None:
     """Restart a periodic task; of several periods that passed unheard only one is made up for."""
     task = draft.plan.tasks.get(fact.task)
-    if task is None or task.period is None or not _works(draft) or draft.head.stopping:
+    begin = draft.head.begin
+    if task is None or task.period is None or begin is None or not _works(draft):
         return
-    if fact.number > draft.task(fact.task).period:
-        number = max(fact.number, _passed(draft, task.period))
+    if not draft.head.stopping and fact.number > draft.task(fact.task).period:
+        number = newest_passed(task.period, begin, draft.at, fact.number)
         draft.act(fact.task, TaskAction.RESTART, ExecutionType.PERIODIC)
         draft.put(replace(draft.task(fact.task), period=number))
-        draft.await_period(task, number)
+        draft.await_period_after(task, number)
 
 
 def _resume_periods(draft: Draft) -> None:
@@ -248,20 +254,20 @@ def _resume_periods(draft: Draft) -> None:
 
     Not while a run goes on that a crash cut short: it has just begun again.
     """
-    if draft.head.stopping or draft.head.status is not WorkflowStatus.RUNNING:
+    begin = draft.head.begin
+    if draft.head.stopping or begin is None or draft.head.status is not WorkflowStatus.RUNNING:
         return
     for plan in draft.plan.periodic:
         if plan.period is None:
             continue
-        passed, task = _passed(draft, plan.period), draft.task(plan.name)
-        missed = passed > task.period and not task.status.alive
-        draft.await_period(plan, passed - 1 if missed else passed)
-
-
-def _passed(draft: Draft, period: timedelta) -> int:
-    """Return how many whole periods of the execution are over."""
-    begin = draft.head.begin
-    return 0 if begin is None else max(0, (draft.at - begin) // period)
+        passed, task = newest_passed(plan.period, begin, draft.at), draft.task(plan.name)
+        if end_of(plan.period, begin, task.period) > draft.at + _TOO_FAR:
+            task = replace(task, period=passed)
+            draft.put(task)
+        if passed > task.period and not task.status.alive:
+            draft.await_period(plan, passed)
+        else:
+            draft.await_period_after(plan, max(passed, task.period))
 
 
 def _is_at(task: TaskState, fact: TaskStarted | TaskEnded | RetryFellDue) -> bool:

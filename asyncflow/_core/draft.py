@@ -7,8 +7,8 @@ status; which fact asks for which action is `decide`'s.
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
-from typing import Final, assert_never
+from datetime import datetime
+from typing import assert_never
 
 from asyncflow._core.commands import (
     CancelTimer,
@@ -19,11 +19,10 @@ from asyncflow._core.commands import (
     StopTask,
 )
 from asyncflow._core.execution import Decision, ExecutionState, TaskChange
+from asyncflow._core.periods import end_of, number_after
 from asyncflow._core.plan import EventRule, Plan, StatusRule, TaskPlan
 from asyncflow._core.state import Head, Outcome, TaskState
 from asyncflow._model.status import ExecutionType, TaskAction, TaskStatus, WorkflowStatus
-
-_LAST: Final = datetime.max.replace(tzinfo=UTC)
 
 
 class Draft:
@@ -70,13 +69,15 @@ class Draft:
         self._cells = {**self._cells, **cells}
 
     def await_period(self, task: TaskPlan, number: int) -> None:
-        """Ask for the end of the period that comes after so many."""
-        begin, period = self.head.begin, task.period
-        if begin is None or period is None:
-            return
-        room = (_LAST - begin) // period
-        due = begin + period * (number + 1) if number < room else _LAST
-        self.commands.append(SetPeriod(task.name, number + 1, due))
+        """Ask for the end of a period."""
+        if self.head.begin is not None and task.period is not None:
+            due = end_of(task.period, self.head.begin, number)
+            self.commands.append(SetPeriod(task.name, number, due))
+
+    def await_period_after(self, task: TaskPlan, number: int) -> None:
+        """Ask for the end of the period that comes after another, or of the first."""
+        if self.head.begin is not None and task.period is not None:
+            self.await_period(task, number_after(task.period, self.head.begin, number))
 
     def act(self, name: str, action: TaskAction, kind: ExecutionType) -> None:
         """Do what a rule or a caller asks of a task, if its status leaves anything to do."""

@@ -96,7 +96,7 @@ class RetryFellDue:
 
 @dataclass(frozen=True, slots=True)
 class PeriodPassed:
-    """The ``number``-th period of a periodic task, counted from the execution's begin, is over."""
+    """A period of a periodic task is over; `periods` says how they are numbered."""
 
     at: datetime
     task: str

@@ -9,10 +9,10 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 
 from asyncflow._model.condition import Condition, SingleEventCondition, TaskStatusCondition
 from asyncflow._model.policy import Retry
+from asyncflow._model.schedule import Schedule
 from asyncflow._model.status import TaskAction, TaskStatus
 from asyncflow._model.workflow import Workflow
 
@@ -25,7 +25,7 @@ class TaskPlan:
         alone: no rule STARTs it, so it starts with the execution.
         listens: an event may start it, so an execution waits for it while it has not run.
         idempotent: it may run again after a crash that left no result.
-        period: how often it is restarted, counted from the begin of the execution.
+        period: when it is restarted; an interval is counted from the begin of the execution.
     """
 
     name: str
@@ -33,7 +33,7 @@ class TaskPlan:
     idempotent: bool
     alone: bool
     listens: bool
-    period: timedelta | None = None
+    period: Schedule | None = None
 
 
 @dataclass(frozen=True, slots=True)

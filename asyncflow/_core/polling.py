@@ -5,7 +5,7 @@ from typing import Final
 SPREAD: Final = 0.1
 """How much of its interval a first poll is delayed, at most, so that many do not come together."""
 
-LATE: Final = 0.1
+LATE: Final = 0.02
 """How much of its interval a poll may be late and the next one still come at its old time."""
 
 MOST_INTERVALS: Final = 10

@@ -39,7 +39,7 @@ class TaskState:
         failures: attempts of this run that failed; retries are counted against it.
         again: the type of a start that waits until this run has stopped.
         due: when the next attempt may begin, while RETRYING.
-        period: the number of the last period that was counted for this task.
+        period: the number of the last period that was counted for this task; see `periods`.
     """
 
     name: str

@@ -112,7 +112,7 @@ class _Wall:
 
     def __init__(self, cron: Cron) -> None:
         self._fields: CronFields = read_cron(cron.expression)
-        self._zone = ZoneInfo(cron.timezone)
+        self._zone = UTC if cron.timezone == "UTC" else ZoneInfo(cron.timezone)
 
     def next_after(self, after: datetime) -> datetime | None:
         while True:
@@ -135,7 +135,7 @@ class _Wall:
 
     def _least(self, after: datetime, tick: datetime) -> datetime:
         """Return the first tick after an instant, given one, and the changes of the clock."""
-        offsets = {self._offset(after + way) for way in (-_SIGHT, timedelta(0), _SIGHT)}
+        offsets = {self._offset(after - _SIGHT), self._offset(after + _SIGHT)}
         if len(offsets) == 1:
             return tick
         for offset in offsets:

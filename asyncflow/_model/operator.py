@@ -14,9 +14,9 @@ from asyncflow._model.condition import Condition, SingleEventCondition, TaskStat
 from asyncflow._model.context import Context
 from asyncflow._model.duration import Duration, parse_duration
 from asyncflow._model.naming import check_spelling, checked_name
-from asyncflow._model.period import parse_period
 from asyncflow._model.policy import DEFAULT_DELAY, DEFAULT_JITTER, Backoff, Retry
 from asyncflow._model.rule import TaskRule
+from asyncflow._model.schedule import Schedule, parse_schedule
 from asyncflow._model.status import TaskAction, TaskStatus
 from asyncflow.errors import DefinitionError
 
@@ -80,6 +80,7 @@ class TaskOptions(TypedDict, total=False):
     on_failure: FailureCallback | None
     idempotent: bool
     periodic_expression: str | None
+    periodic_timezone: str | None
 
 
 class Operator(ABC):
@@ -101,8 +102,10 @@ class Operator(ABC):
         on_success: called with the task's name and its context, once it has succeeded.
         on_failure: called with the task's name, the error and the context, after the last attempt.
         idempotent: whether it may run again after a crash that left no result.
-        periodic_expression: ``"interval@days hours minutes seconds"``: restart the task so often,
-            counted from the beginning of the workflow execution, which then runs until stopped.
+        periodic_expression: ``"interval@days hours minutes seconds"``, or a duration: restart the
+            task so often, counted from the beginning of the workflow execution; or
+            ``"cron@minute hour day month weekday"``. The execution then runs until stopped.
+        periodic_timezone: of a cron expression, like ``"Europe/Paris"``; None: UTC.
         config: what else was given, kept in `config`.
 
     Raises:
@@ -125,6 +128,7 @@ class Operator(ABC):
         on_failure: FailureCallback | None = None,
         idempotent: bool = True,
         periodic_expression: str | None = None,
+        periodic_timezone: str | None = None,
         **config: object,
     ) -> None:
         self.name = checked_name(name, "the name of a task")
@@ -145,7 +149,7 @@ class Operator(ABC):
             self.on_success = _callback(on_success, "on_success")
             self.on_failure = _callback(on_failure, "on_failure")
             self.idempotent = _flag(idempotent)
-            self.period = _period(periodic_expression)
+            self.period = _period(periodic_expression, periodic_timezone)
         except ValueError as error:
             text = f"task {name!r}: {error}"
             raise DefinitionError(text) from error
@@ -323,5 +327,10 @@ def _flag(value: object) -> bool:
     return value
 
 
-def _period(expression: object) -> timedelta | None:
-    return None if expression is None else parse_period(expression, "periodic_expression")
+def _period(expression: str | None, timezone: str | None) -> Schedule | None:
+    if expression is not None:
+        return parse_schedule(expression, "periodic_expression", timezone)
+    if timezone is not None:
+        text = f"periodic_timezone is {timezone!r}, but there is no periodic_expression"
+        raise DefinitionError(text)
+    return None

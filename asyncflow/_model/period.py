@@ -24,11 +24,6 @@ def parse_period(expression: object, what: str) -> timedelta:
         ValueError: it is something else, zero, or too long.
     """
     kind, _, rest = expression.partition("@") if isinstance(expression, str) else ("", "", "")
-    if kind == "cron":
-        text = (
-            f"{what} is {expression!r}, but cron expressions are not supported yet: use an interval"
-        )
-        raise ValueError(text)
     numbers = _NUMBERS.fullmatch(rest) if kind == "interval" else None
     period = None if numbers is None else _period(*(int(each or 0) for each in numbers.groups()))
     if not period:

@@ -167,6 +167,8 @@ def _cron(value: str, expression: str, what: str, timezone: str) -> Cron:
 
 
 def _zone(name: object) -> str:
+    if isinstance(name, str) and name == "UTC":
+        return "UTC"  # also where there are no other time zones
     if isinstance(name, str) and _ZONE.fullmatch(name) and name not in _NO_ZONES:
         try:
             if not name.startswith(_OTHER_CLOCKS):

@@ -5,7 +5,7 @@ What a poll asks for goes to the driver as one impulse; the next poll waits unti
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -46,6 +46,33 @@ class Polling:
     registry: Registry
     plans: Plans
     limits: SizeLimits
+
+
+class Begun:
+    """A coroutine that was begun, and waits: awaited by the task that began it, it goes on."""
+
+    __slots__ = ("_coroutine", "_first")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, object], first: object) -> None:
+        """Take what it yielded first, for the task."""
+        self._coroutine = coroutine
+        self._first = first
+
+    def __await__(self) -> Generator[Any, Any, object]:
+        yielded = self._first
+        try:
+            while True:
+                try:
+                    sent: object = yield yielded
+                except GeneratorExit:
+                    self._coroutine.close()
+                    raise
+                except BaseException as error:  # a cancellation: the coroutine's own to handle
+                    yielded = self._coroutine.throw(error)
+                else:
+                    yielded = self._coroutine.send(sent)
+        except StopIteration as answer:
+            return answer.value
 
 
 class Poller:
@@ -98,7 +125,15 @@ class Poller:
         clock, interval = self._shared.clock, self.trigger.poll_interval.total_seconds()
         due = first_poll(clock.monotonic(), interval, dice)
         while not self.closing:
-            await self._until(due)
+            # Here and not in a coroutine of its own, and cancelled only if it must be: there may be
+            # thousands of polls in a second.
+            waiter = asyncio.get_running_loop().create_future()
+            timer = clock.call_at(due, partial(_resolve, waiter))
+            try:
+                await waiter
+            except BaseException:  # passed on
+                timer.cancel()
+                raise
             if not self.enabled:
                 await self._until_enabled()
                 due = first_poll(clock.monotonic(), interval, 0)
@@ -126,14 +161,6 @@ class Poller:
     def forget_cursor(self) -> None:
         """Read the cursor from the store before the next poll."""
         self._in_doubt = True
-
-    async def _until(self, due: float) -> None:
-        waiter = asyncio.get_running_loop().create_future()
-        timer = self._shared.clock.call_at(due, partial(_resolve, waiter))
-        try:
-            await waiter
-        finally:
-            timer.cancel()
 
     async def _until_enabled(self) -> None:
         while not self.enabled:
@@ -172,10 +199,18 @@ class Poller:
         if self.trigger.takes_cursor:
             cursor = None if self._cursor is None else from_json_text(self._cursor)
             function = partial(function, cursor=cursor)
+        asking: Coroutine[Any, Any, object]
+        asking = function() if self._awaitable else self._ask_in_thread(function)
+        # A poll that waits for nothing is the usual one: it needs no deadline, which costs as much.
+        try:
+            begun = Begun(asking, asking.send(None))
+        except StopIteration as answer:
+            found: object = answer.value
+            return found
         deadline = self._shared.clock.deadline(self.trigger.poll_timeout)
         try:
             async with deadline:
-                return await (function() if self._awaitable else self._ask_in_thread(function))
+                return await begun
         except TimeoutError as error:
             if not deadline.expired:
                 raise

@@ -368,7 +368,8 @@ class SetTriggerEnabled:
 class PutSchedule:
     """Keep a schedule, if the one of its name still has the version ``instead_of``.
 
-    Its row gets a fresh version; ``created`` of an older row stays.
+    Its row gets a fresh version; ``created`` and ``last_run`` of an older row stay, and its
+    ``answered`` never goes back.
 
     Attributes:
         instead_of: None if there must be none of its name.

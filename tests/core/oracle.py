@@ -12,9 +12,14 @@ from functools import cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from asyncflow._core.timetable import next_after
+from asyncflow._model.schedule import Schedule
+
 MINUTE = timedelta(minutes=1)
 SECOND = timedelta(seconds=1)
 DAY = timedelta(days=1)
+START = datetime(1970, 1, 1, tzinfo=UTC)
+"""An anchor before all windows."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +110,18 @@ def ticks(fields: Fields, zone: str, window: Window, step: timedelta = MINUTE) -
             if each.wall.minute in minutes and fields.match(each.wall) and (both or not each.again)
         }
     )
+
+
+def all_ticks(schedule: Schedule, begin: datetime, end: datetime) -> list[datetime]:
+    """Return the ticks after the begin and up to the end, as asyncflow has them."""
+    found: list[datetime] = []
+    tick = next_after(schedule, START, begin)
+    while tick is not None and tick <= end:
+        assert tick > (found[-1] if found else begin)
+        assert tick.tzinfo is UTC
+        found.append(tick)
+        tick = next_after(schedule, START, tick)
+    return found
 
 
 @cache

@@ -1,4 +1,4 @@
-"""When schedules tick: the table of clock changes, a slow oracle, and the edges of time."""
+"""When schedules tick: the table of clock changes, and the edges of time."""
 
 import threading
 from datetime import UTC, datetime, timedelta
@@ -6,30 +6,15 @@ from time import process_time
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from asyncflow._core.timetable import last_until, newest, next_after
 from asyncflow._model.schedule import Cron, Interval, Schedule
-from tests.core.oracle import DAY, SECOND, Field, Fields, Window, changes, ticks, windows
+from tests.core.oracle import DAY, SECOND, START, all_ticks
 
 NEW_YORK, PARIS, HOWE = "America/New_York", "Europe/Paris", "Australia/Lord_Howe"
 SANTIAGO, HAVANA = "America/Santiago", "America/Havana"
-START = datetime(1970, 1, 1, tzinfo=UTC)
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-
-
-def all_ticks(schedule: Schedule, begin: datetime, end: datetime) -> list[datetime]:
-    """Return the ticks after the begin and up to the end."""
-    found: list[datetime] = []
-    tick = next_after(schedule, START, begin)
-    while tick is not None and tick <= end:
-        assert tick > (found[-1] if found else begin)
-        assert tick.tzinfo is UTC
-        found.append(tick)
-        tick = next_after(schedule, START, tick)
-    return found
 
 
 def shown_on(expression: str, zone: str, month: int, day: int) -> list[str]:
@@ -85,115 +70,16 @@ def test_times_in_a_short_gap_come_in_the_order_of_instants() -> None:
     assert shown_on("10,35 2 * * *", HOWE, 10, 4) == ["02:35+11:00", "02:40+11:00"]
 
 
+def test_times_in_a_short_gap_come_in_the_order_of_instants_from_afar() -> None:
+    change = datetime(2026, 10, 3, 15, 30, tzinfo=UTC)
+
+    tick = next_after(Cron("10,35 2 4 10 *", HOWE), START, change - 100 * DAY)
+
+    assert tick == change + timedelta(minutes=5)
+
+
 def test_the_second_of_two_midnights_is_not_lost_on_the_only_day_of_the_year() -> None:
     assert shown_on("30 */24 1 11 *", HAVANA, 11, 1) == ["00:30-04:00", "00:30-05:00"]
-
-
-# --- against the oracle ---
-
-PLACES = (
-    *((NEW_YORK, 2026), (PARIS, 2026), (HOWE, 2026), (SANTIAGO, 2026), (HAVANA, 2026)),
-    *(("Antarctica/Troll", 2026), ("Africa/Casablanca", 2026), ("Asia/Kathmandu", 2026)),
-    *(("Pacific/Apia", 2011), ("UTC", 2026), ("Europe/Dublin", 2026), ("America/St_Johns", 2010)),
-    *(("Asia/Pyongyang", 2018), ("America/Sao_Paulo", 2018), ("Pacific/Kwajalein", 1993)),
-)
-
-
-def pieces(least: int, most: int) -> st.SearchStrategy[Field]:
-    """Draw numbers, short ranges and steps; none of them is the whole field."""
-    one = st.integers(least, most).map(lambda n: Field(f"{n}", frozenset({n})))
-    part = st.tuples(st.integers(least, most), st.integers(1, 6), st.integers(1, 3)).map(
-        lambda drawn: _range(drawn[0], min(drawn[0] + drawn[1], most), drawn[2])
-    )
-    return one | part
-
-
-def _range(low: int, high: int, step: int) -> Field:
-    if low == high:
-        return Field(f"{low}", frozenset({low}))
-    text = f"{low}-{high}" if step == 1 else f"{low}-{high}/{step}"
-    return Field(text, frozenset(range(low, high + 1, step)))
-
-
-def _list(fields: list[Field]) -> Field:
-    return Field(
-        ",".join(each.text for each in fields),
-        frozenset[int]().union(*(each.numbers for each in fields)),
-    )
-
-
-def stars(least: int, most: int, *steps: int) -> st.SearchStrategy[Field]:
-    """Draw ``*``, or a step through the whole field."""
-    stepped = st.sampled_from(steps).map(
-        lambda step: Field(f"*/{step}", frozenset(range(least, most + 1, step)))
-    )
-    return st.just(Field("*", frozenset(range(least, most + 1)))) | stepped
-
-
-EVERY_DAY = Field("*", frozenset(range(1, 32)))
-EVERY_MONTH = Field("*", frozenset(range(1, 13)))
-EVERY_WEEKDAY = Field("*", frozenset(range(7)))
-MINUTES = st.one_of(
-    *[st.lists(pieces(0, 59), min_size=1, max_size=3).map(_list)] * 6, stars(0, 59, 7, 15, 29)
-)
-HOURS = st.lists(pieces(0, 4) | pieces(0, 23), min_size=1, max_size=3).map(_list) | stars(
-    0, 23, 2, 5, 12, 23
-)
-DAYS = st.just(EVERY_DAY) | pieces(1, 30) | stars(1, 31, 2, 3)
-MONTHS = st.just(EVERY_MONTH) | st.lists(pieces(1, 12), min_size=1, max_size=3).map(_list)
-SUNDAY = Field("7", frozenset({0}))
-WEEKDAYS = st.just(EVERY_WEEKDAY) | pieces(0, 5) | st.just(SUNDAY) | stars(0, 6, 2)
-FIVE = st.builds(Fields, MINUTES, HOURS, DAYS, MONTHS, WEEKDAYS).filter(
-    # Others have no date at all, and are refused when they are declared.
-    lambda fields: not fields.weekday.free or min(fields.day.numbers) <= 28
-)
-
-
-@pytest.mark.timeout(120)
-@settings(max_examples=300, derandomize=True)
-@given(FIVE, st.sampled_from(PLACES))
-def test_ticks_are_those_of_an_oracle_that_looks_at_the_clock_each_minute(
-    fields: Fields, place: tuple[str, int]
-) -> None:
-    zone, year = place
-    schedule = Cron(fields.text, zone)
-
-    for window in windows(zone, year):
-        expected = ticks(fields, zone, window)
-
-        assert all_ticks(schedule, *window) == expected
-        assert newest(schedule, START, *window, 7) == tuple(expected[-7:])
-        if expected:
-            assert last_until(schedule, window.begin, window.end) == expected[-1]
-
-
-SECONDS = st.lists(pieces(0, 59), min_size=1, max_size=2).map(_list) | stars(0, 59, 20)
-CHANGES = tuple((zone, at) for zone, year in PLACES for at in changes(zone, year))
-SIX = st.builds(
-    Fields,
-    st.lists(pieces(0, 59), min_size=1, max_size=3).map(_list),
-    HOURS,
-    st.just(EVERY_DAY),
-    st.just(EVERY_MONTH),
-    st.just(EVERY_WEEKDAY),
-    SECONDS,
-)
-
-
-@settings(max_examples=60, derandomize=True)
-@given(SIX, st.sampled_from(CHANGES))
-def test_ticks_are_those_of_an_oracle_that_looks_at_the_clock_each_second(
-    fields: Fields, change: tuple[str, datetime]
-) -> None:
-    zone, at = change
-    window = Window(at - HOUR, at + 2 * HOUR)
-
-    found = all_ticks(Cron(fields.text, zone), *window)
-
-    assert found == ticks(fields, zone, window, SECOND)
-
-
-# --- what else holds ---
 
 
 def test_intervals_count_from_their_anchor_and_do_not_drift() -> None:
@@ -247,6 +133,14 @@ def test_the_newest_of_bursts_are_found_at_once(month: str) -> None:
     assert process_time() - begin < 0.5
     assert len(found) == 1000
     assert list(found[:-1]) == all_ticks(Cron(month), found[0] - SECOND, found[-2])
+
+
+@pytest.mark.parametrize("most", [1, 59, 60, 61, 62, 100, 150, 400])
+def test_the_newest_are_the_newest_also_where_ticks_come_in_bursts(most: int) -> None:
+    schedule = Cron("* 0 0 * * *")
+    expected = all_ticks(schedule, NOON - 30 * DAY, NOON)
+
+    assert newest(schedule, START, START, NOON, most) == tuple(expected[-most:])
 
 
 def test_the_newest_of_a_fast_interval_are_the_newest() -> None:

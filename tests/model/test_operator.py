@@ -10,6 +10,7 @@ from asyncflow._model.context import Context
 from asyncflow._model.operator import Operator, OperatorConfigItem
 from asyncflow._model.policy import Retry
 from asyncflow._model.registry import Registry
+from asyncflow._model.schedule import Cron, Interval
 from asyncflow._model.status import TaskAction, TaskStatus
 from asyncflow._model.workflow import Workflow
 from asyncflow.errors import DefinitionError, DuplicateTaskError
@@ -135,7 +136,24 @@ def test_a_period_is_kept() -> None:
     with declared():
         task = Nothing("tick", **option)
 
-    assert task.period == timedelta(seconds=90)
+    assert task.period == Interval(timedelta(seconds=90))
+
+
+def test_a_cron_expression_is_kept_with_its_time_zone() -> None:
+    with declared():
+        daily = Nothing("daily", periodic_expression="cron@0 3 * * *")
+        local = Nothing("local", periodic_expression="@daily", periodic_timezone="Asia/Tokyo")
+
+    assert daily.period == Cron("0 3 * * *", "UTC")
+    assert local.period == Cron("@daily", "Asia/Tokyo")
+
+
+@pytest.mark.parametrize("expression", [None, "5s", "interval@0 0 1 0"])
+def test_a_time_zone_without_a_cron_expression_is_refused(expression: str | None) -> None:
+    with declared():
+        Nothing("build")
+        with pytest.raises(DefinitionError, match=r"^task 'tick': periodic_"):
+            Nothing("tick", periodic_expression=expression, periodic_timezone="UTC")
 
 
 def test_a_period_that_is_none_is_refused_by_its_task() -> None:

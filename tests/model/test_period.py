@@ -31,7 +31,7 @@ def test_a_period_is_days_hours_minutes_and_seconds_and_what_is_left_out_is_zero
         *("interval@1 0 0", "interval@1 0 0 0 0", "interval@0 0 0 -1", "interval@0 0 0 1.5"),
         *("interval@0 0 0 \u0661", "interval@0 0 0 1\n", "Interval@0 0 0 1", "every@0 0 0 1"),
         *("interval@36525 0 0 1", "interval@9999999999999 0 0 0", "interval0 0 10 0"),
-        *(None, 5, timedelta(seconds=5), b"interval@0 0 0 1"),
+        *(None, 5, timedelta(seconds=5), b"interval@0 0 0 1", "cron@0 0 * * *"),
     ],
 )
 def test_what_is_no_period_is_refused_with_the_grammar(wrong: Any) -> None:  # noqa: ANN401  all that is wrong
@@ -39,8 +39,3 @@ def test_what_is_no_period_is_refused_with_the_grammar(wrong: Any) -> None:  # n
         ValueError, match=r'^p is .*, but a period is text like "interval@0 1 30 0"'
     ):
         parse_period(wrong, "p")
-
-
-def test_a_cron_expression_is_refused_by_name() -> None:
-    with pytest.raises(ValueError, match="cron expressions are not supported yet: use an interval"):
-        parse_period("cron@0 0 * * *", "p")

@@ -61,7 +61,7 @@ def test_cron_has_its_usual_names(alias: str) -> None:
 
 @pytest.mark.parametrize("sunday", ["0 0 * * 0", "0 0 * * 7", "0 0 * * sun", "@weekly"])
 def test_sunday_is_0_and_7(sunday: str) -> None:
-    assert read_cron(sunday).weekdays == {0}
+    assert read_cron(sunday).weekdays == frozenset({0})
 
 
 @pytest.mark.parametrize(

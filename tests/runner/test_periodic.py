@@ -1,7 +1,7 @@
 """Periodic tasks, by virtual time: restarted each period, without drift, until stopped."""
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from asyncflow import (
     Context,
@@ -87,6 +87,53 @@ async def test_periods_that_passed_while_no_runner_was_open_are_made_up_for_once
     with Registry() as registry, Workflow("w"):
 
         @task(periodic_expression="interval@0 0 1 0")
+        async def tick() -> None:
+            at.append(clock.now() - start)
+
+    async with Runner(url, registry=registry, clock=clock) as runner:
+        await runner.start.aio("w", name="w-1")
+        await clock.advance(MINUTE)
+    await clock.advance(5 * MINUTE + 20 * timedelta(seconds=1))
+    async with Runner(url, registry=registry, clock=clock) as runner:
+        await clock.advance(MINUTE)
+        await asyncio.wait_for(runner.stop.aio("w-1", wait=True), 10)
+
+    late = 6 * MINUTE + timedelta(seconds=20)
+    assert at == [timedelta(0), MINUTE, late, 7 * MINUTE]
+
+
+async def test_a_task_with_a_cron_expression_runs_when_the_clock_on_the_wall_says_so(
+    url: str,
+) -> None:
+    clock = VirtualClock(datetime(2026, 3, 28, 12, tzinfo=UTC))
+    at: list[str] = []
+    with Registry() as registry, Workflow("w"):
+
+        @task(periodic_expression="cron@30 2 * * *", periodic_timezone="Europe/Paris")
+        async def tick() -> None:
+            at.append(clock.now().isoformat(timespec="minutes"))
+
+    async with Runner(url, registry=registry, clock=clock) as runner:
+        execution = await runner.start.aio("w")
+        await clock.advance(timedelta(days=3))
+        runs = await execution.task_executions.aio()
+        await execution.stop.aio(wait=True)
+
+    # The clock skips 02:30 on the 29th: the run is as much later.
+    days = ["2026-03-29T01:30+00:00", "2026-03-30T00:30+00:00", "2026-03-31T00:30+00:00"]
+    assert at == ["2026-03-28T12:00+00:00", *days]
+    kinds = [run.execution_type for run in runs]
+    assert kinds == [ExecutionType.EVENT, *[ExecutionType.PERIODIC] * 3]
+    assert clock.next_deadline() is None
+
+
+async def test_ticks_that_passed_while_no_runner_was_open_are_made_up_for_once(url: str) -> None:
+    clock = VirtualClock(datetime(2026, 3, 28, 12, tzinfo=UTC))
+    at: list[timedelta] = []
+    start = clock.now()
+    with Registry() as registry, Workflow("w"):
+
+        @task(periodic_expression="cron@* * * * *")
         async def tick() -> None:
             at.append(clock.now() - start)
 

@@ -1,9 +1,10 @@
 """Values that the tests of the stores write."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from asyncflow._core.state import Head, TaskState
-from asyncflow._model.record import EventRecord, LogRecord
+from asyncflow._model.record import EventRecord, LogRecord, ScheduleRecord, TriggerRecord
 from asyncflow._model.status import ExecutionType, TaskStatus, WorkflowStatus
 from asyncflow._store.batch import (
     Batch,
@@ -12,15 +13,68 @@ from asyncflow._store.batch import (
     Fence,
     Letter,
     NewExecution,
+    PutSchedule,
     RunnerRow,
     TaskWrite,
 )
 from asyncflow._store.protocol import Store
+from asyncflow._store.queries import (
+    ContextOf,
+    DisabledTriggers,
+    DisabledWorkflows,
+    Events,
+    ExecutionByName,
+    Executions,
+    Facts,
+    Firings,
+    Inbox,
+    LastOffset,
+    OwnedExecutions,
+    Query,
+    Runners,
+    Schedules,
+    SchedulesVersion,
+    StoredExecutions,
+    TaskExecutions,
+    TaskLogs,
+    TickCounts,
+    Ticks,
+    Triggers,
+    UnownedWorkflows,
+    WorkflowCells,
+    WorkflowRules,
+)
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123_456, tzinfo=UTC)
 LATER = NOON + timedelta(hours=1, microseconds=1)
 RUNNING = Head(WorkflowStatus.RUNNING, begin=NOON)
 ENDED = Head(WorkflowStatus.SUCCESS, begin=NOON, end=LATER)
+
+EVERYTHING: tuple[Query[Any], ...] = (
+    ExecutionByName("a"),
+    Executions(),
+    TaskExecutions(1),
+    ContextOf(1),
+    Events(),
+    Inbox("r1"),
+    Runners(),
+    StoredExecutions((1, 2, 3)),
+    Facts(1),
+    LastOffset(),
+    WorkflowCells("default", "release"),
+    DisabledWorkflows(),
+    WorkflowRules(),
+    TaskLogs(1, "t", 1),
+    OwnedExecutions("r1"),
+    UnownedWorkflows(),
+    Triggers(),
+    DisabledTriggers(),
+    Firings("default", "poll"),
+    Schedules(),
+    SchedulesVersion(),
+    Ticks("default", "nightly"),
+    TickCounts(),
+)
 
 
 def runner(name: str) -> RunnerRow:
@@ -62,3 +116,45 @@ async def start(
     writes = tuple(ExecutionWrite(new(name, workflow), head) for name in names)
     receipt = await store.commit(Batch(fence, writes))
     return tuple(id_ for id_ in receipt.ids if isinstance(id_, int))
+
+
+async def everything(store: Store) -> list[Any]:
+    return [await store.read(query) for query in EVERYTHING]
+
+
+def trigger(
+    name: str = "poll", workflow: str = "release", namespace: str = "default"
+) -> TriggerRecord:
+    return TriggerRecord(namespace, name, workflow, timedelta(seconds=5), False, NOON, NOON)
+
+
+def schedule(
+    name: str = "nightly", workflow: str = "release", namespace: str = "default"
+) -> ScheduleRecord:
+    return ScheduleRecord(
+        namespace=namespace,
+        name=name,
+        workflow=workflow,
+        expression="0 2 * * *",
+        timezone="Europe/Berlin",
+        context='{"a": 1}',
+        catchup="one",
+        max_catchup=100,
+        overlap="skip",
+        anchor=NOON,
+        answered=NOON,
+        created=NOON,
+        updated=NOON,
+    )
+
+
+def due(minutes: int) -> datetime:
+    """Return when a tick was due: so long after what the schedule above has answered."""
+    return NOON + timedelta(minutes=minutes)
+
+
+async def put(store: Store, made: ScheduleRecord, instead_of: int | None = None) -> int:
+    """Store a schedule and return its version."""
+    assert await store.change(PutSchedule(made, instead_of)) == ()
+    (found,) = await store.read(Schedules(made.namespace, made.name))
+    return found.version

@@ -5,14 +5,20 @@ from typing import Any
 
 from asyncflow._store.batch import (
     AddRule,
+    AddTriggers,
     Batch,
     Cause,
+    CursorWrite,
     DeleteWorkflow,
+    DroppedTicks,
     ExecutionWrite,
     Fence,
+    Firing,
+    PutSchedule,
     Refused,
     SetEnabled,
     SetRulePaused,
+    Tick,
 )
 from asyncflow._store.protocol import Store
 from asyncflow._store.queries import (
@@ -22,27 +28,38 @@ from asyncflow._store.queries import (
     ExecutionByName,
     Executions,
     Facts,
+    Firings,
     Inbox,
     LastOffset,
+    Schedules,
+    SchedulesVersion,
     StoredExecutions,
     TaskExecutions,
     TaskLogs,
+    TickCounts,
+    Ticks,
+    Triggers,
     WorkflowCells,
     WorkflowRules,
 )
 from tests.store.samples import (
     ENDED,
+    NOON,
     RUNNING,
+    due,
     event,
+    everything,
     fact,
     letter,
     line,
     new,
+    put,
     runner,
+    schedule,
     start,
     task,
+    trigger,
 )
-from tests.store.test_conformance_runners import everything
 
 DELETE = DeleteWorkflow("default", "release")
 
@@ -52,9 +69,19 @@ async def fill(
 ) -> int:
     """Store an ended execution with one of everything that hangs on it or on its workflow."""
     cells = {(namespace, workflow, "s"): "1"}
-    cause = Cause(0, fresh=True)
+    poll, nightly = f"{workflow}-poll", f"{workflow}-nightly"
+    await store.change(AddTriggers((trigger(poll, workflow, namespace),)))
+    await store.change(PutSchedule(schedule(nightly, workflow, namespace), None))
+    (planned,) = await store.read(Schedules(namespace, nightly))
+    made = replace(
+        new(name, workflow, namespace),
+        cause=Cause(0, fresh=True),
+        origin=Firing(namespace, poll, NOON, "hash"),
+        alone=name,
+        once=name,
+    )
     write = ExecutionWrite(
-        replace(new(name, workflow, namespace), cause=cause),
+        made,
         ENDED,
         (task("t"), task("u")),
         {"k": "1"},
@@ -62,7 +89,10 @@ async def fill(
         None,
         {"s": "1"},
     )
-    receipt = await store.commit(Batch(None, (write,), (event(name, namespace),), (), cells))
+    gone = DroppedTicks(namespace, nightly, planned.version, (due(1),), "late", NOON)
+    cursor = CursorWrite(namespace, poll, workflow, "1")
+    batch = Batch(None, (write,), (event(name, namespace),), cells=cells)
+    receipt = await store.commit(replace(batch, dropped=(gone,), cursors=(cursor,)))
     (id_,) = receipt.ids
     assert not isinstance(id_, Refused)
     confined = event(f"{name}-own", namespace, id_)
@@ -92,6 +122,10 @@ async def all_of(
         await store.read(WorkflowCells(*of_workflow)),
         await store.read(WorkflowRules(*of_workflow)),
         [each for each in disabled if each == of_workflow],
+        await store.read(Firings(namespace, f"{workflow}-poll")),
+        await store.read(Schedules(namespace, workflow=workflow)),
+        await store.read(Ticks(namespace, f"{workflow}-nightly")),
+        [x.cursor for x in await store.read(Triggers(namespace, f"{workflow}-poll")) if x.cursor],
     ]
 
 
@@ -172,7 +206,10 @@ async def test_no_id_and_no_offset_comes_back(store: Store) -> None:
         lines = [each.id or 0 for each in await store.read(TaskLogs(id_, "t", 1))]
         events = [e.offset or 0 for e in await store.read(Events(execution=id_))]
         items = [item.id for item in await store.read(Inbox("r1"))]
-        return [[id_], tasks, lines, events, items]
+        firings = [x.id for x in await store.read(Firings("default", "release-poll"))]
+        schedules = [x.id or 0 for x in await store.read(Schedules())]
+        ticks = [x.id for x in await store.read(Ticks("default", "release-nightly"))]
+        return [[id_], tasks, lines, events, items, firings, schedules, ticks]
 
     before = await made()
     await store.change(DELETE)
@@ -187,7 +224,7 @@ async def test_no_id_and_no_offset_comes_back(store: Store) -> None:
 
 async def test_a_deleted_workflow_starts_again_under_the_same_name_and_event(store: Store) -> None:
     await fill(store, "a")
-    again = replace(new("a"), cause=Cause(1))
+    again = replace(new("a"), cause=Cause(1), once="a")
 
     await store.change(DELETE)
     receipt = await store.commit(Batch(None, (ExecutionWrite(again, RUNNING, (task("t"),)),)))
@@ -209,3 +246,44 @@ async def test_another_workflow_keeps_the_cause_that_was_deleted(store: Store) -
 
     second = ExecutionWrite(replace(new("l", "other"), cause=cause))
     assert (await store.commit(Batch(None, (second,)))).ids == (Refused.CAUSED_ALREADY,)
+
+
+async def test_the_triggers_of_a_deleted_workflow_stay_and_begin_anew(store: Store) -> None:
+    await fill(store, "a")
+    (before,) = await store.read(Triggers())
+
+    await store.change(DELETE)
+
+    assert before.cursor == "1"
+    assert await store.read(Triggers()) == (replace(before, cursor=None),)
+
+
+async def test_a_deletion_counts_as_a_change_of_schedules_if_it_removes_any(store: Store) -> None:
+    await fill(store, "a")
+    before = await store.read(SchedulesVersion())
+
+    await store.change(DELETE)
+    removed = await store.read(SchedulesVersion())
+    await store.change(DELETE)
+
+    assert removed > before
+    assert await store.read(SchedulesVersion()) == removed
+
+
+async def test_what_others_started_of_a_deleted_workflow_leaves_their_histories(
+    store: Store,
+) -> None:
+    await store.change(AddTriggers((trigger(),)))
+    version = await put(store, schedule())
+    fired = replace(new("a"), origin=Firing("default", "poll", NOON, "hash"))
+    ticked = replace(new("b"), origin=Tick("default", "nightly", version, due(1)))
+    await store.commit(Batch(None, (ExecutionWrite(fired, ENDED), ExecutionWrite(ticked, ENDED))))
+    await store.change(AddTriggers((trigger(workflow="other"),)))
+    await put(store, schedule(workflow="other"), version)
+
+    assert await store.change(DELETE) == ()
+
+    assert await store.read(Firings("default", "poll")) == ()
+    assert await store.read(Ticks("default", "nightly")) == ()
+    assert await store.read(TickCounts()) == {}
+    assert [found.workflow for found in await store.read(Schedules())] == ["other"]

@@ -3,8 +3,6 @@
 from dataclasses import replace
 from datetime import timedelta
 
-import pytest
-
 from asyncflow._core.state import Outcome, TaskState
 from asyncflow._model.record import RuleRecord
 from asyncflow._model.status import TaskStatus
@@ -36,13 +34,11 @@ from tests.store.samples import (
     NOON,
     RUNNING,
     event,
-    fact,
     line,
     new,
     start,
     task,
 )
-from tests.store.test_conformance_runners import everything
 
 RELEASE = ("default", "release")
 
@@ -86,24 +82,6 @@ async def test_disabled_comes_before_a_taken_name_and_that_before_a_cause(store:
 
     assert enabled == (Refused.NAME_TAKEN, Refused.CAUSED_ALREADY)
     assert disabled == (Refused.DISABLED,) * 3
-
-
-@pytest.mark.parametrize("reason", Refused)
-async def test_a_refused_execution_writes_nothing_at_all(store: Store, reason: Refused) -> None:
-    await store.commit(Batch(events=(event("e"),)))
-    await ids(store, caused("a", Cause(1)))
-    if reason is Refused.DISABLED:
-        await store.change(SetEnabled(*RELEASE, enabled=False))
-    name = "a" if reason is Refused.NAME_TAKEN else "b"
-    target = replace(new(name), cause=Cause(1))
-    write = ExecutionWrite(target, ENDED, (task("t"),), {"k": "1"}, (fact("F"),), "p", {"s": "1"})
-    before = await everything(store)
-
-    assert await ids(store, write) == (reason,)
-
-    assert await everything(store) == before
-    assert await ids(store, ExecutionWrite(new("c", "other"), None, (task("t"),))) == (2,)
-    assert [found.id for found in await store.read(TaskExecutions(2))] == [1]
 
 
 async def test_what_a_refused_execution_would_have_taken_is_free(store: Store) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -10,71 +9,46 @@ from asyncflow._failpoint import armed
 from asyncflow._store import queries
 from asyncflow._store.batch import (
     AddRule,
+    AddTriggers,
     Batch,
     ExecutionWrite,
+    FailedPoll,
     Fence,
     InboxItem,
     Letter,
+    PutSchedule,
     Receipt,
 )
 from asyncflow._store.protocol import Store
 from asyncflow._store.queries import (
-    ContextOf,
-    DisabledWorkflows,
     Events,
     ExecutionByName,
     Executions,
-    Facts,
     Inbox,
-    LastOffset,
     OwnedExecutions,
     Query,
     Runners,
-    StoredExecutions,
-    TaskExecutions,
-    TaskLogs,
     UnownedWorkflows,
-    WorkflowCells,
-    WorkflowRules,
 )
 from asyncflow.errors import FencedError, StoreError
 from tests.store.samples import (
     ENDED,
+    EVERYTHING,
     LATER,
     NOON,
     RUNNING,
     event,
+    everything,
     fact,
     letter,
     line,
     new,
     runner,
+    schedule,
     start,
     task,
+    trigger,
 )
-
-EVERYTHING: tuple[Query[Any], ...] = (
-    ExecutionByName("a"),
-    Executions(),
-    TaskExecutions(1),
-    ContextOf(1),
-    Events(),
-    Inbox("r1"),
-    Runners(),
-    StoredExecutions((1, 2, 3)),
-    Facts(1),
-    LastOffset(),
-    WorkflowCells("default", "release"),
-    DisabledWorkflows(),
-    WorkflowRules(),
-    TaskLogs(1, "t", 1),
-    OwnedExecutions("r1"),
-    UnownedWorkflows(),
-)
-
-
-async def everything(store: Store) -> list[Any]:
-    return [await store.read(query) for query in EVERYTHING]
 
 
 async def kinds(store: Store, name: str) -> list[str]:
@@ -141,6 +115,7 @@ async def test_a_claim_of_a_fenced_runner_removes_no_dead(store: Store) -> None:
     assert await everything(store) == before
 
 
+FAILED = FailedPoll("default", "poll", NOON, LATER, "OSError: away")
 Verb = Callable[[Store, Fence], Awaitable[object]]
 VERBS: list[tuple[str, Verb]] = [
     ("register", lambda store, _: store.register(runner("r9"))),
@@ -148,7 +123,10 @@ VERBS: list[tuple[str, Verb]] = [
     ("commit", lambda store, fence: store.commit(Batch(fence, (ExecutionWrite(new("z")),)))),
     ("append", lambda store, _: store.append([letter("Told", None, event("e"))])),
     ("claim", lambda store, fence: store.claim(fence, ["r2"], None, 10)),
+    ("commit", lambda store, fence: store.commit(Batch(fence, failed_polls=(FAILED,)))),
     ("change", lambda store, _: store.change(AddRule("default", "release", "rule"))),
+    ("change", lambda store, _: store.change(AddTriggers((trigger(),)))),
+    ("change", lambda store, _: store.change(PutSchedule(schedule(), None))),
 ]
 
 

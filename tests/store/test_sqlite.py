@@ -150,7 +150,12 @@ async def test_a_deleted_workflow_leaves_no_row_and_breaks_no_reference(
 
     after = await on_writer(sqlite, counts)
     broken = await on_writer(sqlite, lambda db: db.execute("PRAGMA foreign_key_check").fetchall())
-    assert {name: rows for name, rows in after.items() if rows} == {"execution": 1, "event": 2}
+    assert {name: rows for name, rows in after.items() if rows} == {
+        "execution": 1,
+        "event": 2,
+        "trigger_schedule": 1,
+        "schedule_version": 1,
+    }
     assert broken == []
 
 
@@ -159,6 +164,26 @@ async def test_the_schema_lets_one_event_start_a_workflow_once(sqlite: SqliteSto
 
     with pytest.raises(sqlite3.IntegrityError, match=r"execution\.cause"):
         await on_writer(sqlite, lambda db: db.execute("UPDATE execution SET cause = 1"))
+
+
+@pytest.mark.parametrize(
+    ("sql", "broken"),
+    [
+        ("UPDATE execution SET alone = 'x'", r"execution\.alone"),
+        ("INSERT INTO started_once VALUES ('n', 'w', 'x'), ('n', 'w', 'x')", r"started_once\.key"),
+        (
+            "INSERT INTO tick (schedule, at, noted) VALUES (1, 5, 9), (1, 5, 9)",
+            r"tick\.at",
+        ),
+    ],
+)
+async def test_the_schema_itself_forbids_what_must_not_run_twice(
+    sqlite: SqliteStore, sql: str, broken: str
+) -> None:
+    await start(sqlite, "a", "b")
+
+    with pytest.raises(sqlite3.IntegrityError, match=broken):
+        await on_writer(sqlite, lambda db: db.execute(sql))
 
 
 async def test_the_status_of_the_last_attempt_that_ended_is_kept(sqlite: SqliteStore) -> None:

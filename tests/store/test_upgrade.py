@@ -6,37 +6,56 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from asyncflow._core.state import Head, Outcome, TaskState
-from asyncflow._model.record import EventRecord, ExecutionRecord, TaskExecutionRecord
+from asyncflow._model.record import (
+    EventRecord,
+    ExecutionRecord,
+    LogRecord,
+    RuleRecord,
+    TaskExecutionRecord,
+)
 from asyncflow._model.status import ExecutionType, TaskStatus, WorkflowStatus
 from asyncflow._store.batch import (
+    AddTriggers,
     Batch,
+    Cause,
     ExecutionWrite,
     FactRecord,
     InboxItem,
     Letter,
+    Refused,
     RunnerRow,
+    SetEnabled,
     TaskWrite,
+    Tick,
 )
 from asyncflow._store.codec import micros
 from asyncflow._store.queries import (
+    DisabledWorkflows,
     Events,
     Executions,
     Facts,
     Inbox,
     Runners,
+    Schedules,
+    SchedulesVersion,
     StoredExecutions,
     TaskExecutions,
+    TaskLogs,
+    Triggers,
+    WorkflowCells,
+    WorkflowRules,
 )
 from asyncflow._store.sqlite.connection import connect
 from asyncflow._store.sqlite.migrate import migrate, migrations, version
 from asyncflow._store.sqlite.store import SqliteStore
-from tests.store.samples import LATER, NOON, new
+from tests.store.samples import LATER, NOON, due, new, put, schedule, trigger
 
 ROOT = Path(__file__).parents[2]
 NEWEST = migrations()[-1].number
@@ -72,6 +91,15 @@ INSERT INTO inbox VALUES
     (13, NULL, 'default', 'r1', 'Heard', '{{}}', {BEGAN}, NULL);
 """
 
+DATA_2 = f"""
+UPDATE execution SET cause = 4, heard = 6 WHERE id = 5;
+INSERT INTO cell VALUES (3, 's', '1');
+INSERT INTO workflow_cell VALUES ('default', 'release', 's', '2');
+INSERT INTO disabled_workflow VALUES ('far', 'release');
+INSERT INTO workflow_rule VALUES (4, 'default', 'release', 'nightly', 1);
+INSERT INTO task_log VALUES (15, 3, 't', 2, 3, {BEGAN}, 20, 'said');
+"""
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
@@ -81,6 +109,15 @@ def path(tmp_path: Path) -> Path:
         db.executescript(DATA)
         db.execute("PRAGMA journal_mode = WAL")
     return tmp_path / "flows.db"
+
+
+@pytest.fixture
+def path_2(path: Path) -> Path:
+    """Make a database of version 2 with a row of everything in it."""
+    with closing(connect(str(path))) as db:
+        migrate(db, "flows.db", migrations()[:2])
+        db.executescript(DATA_2)
+    return path
 
 
 def dump(path: Path) -> tuple[int, list[str], list[Any]]:
@@ -218,8 +255,52 @@ async def test_an_upgraded_database_has_the_schema_of_a_new_one(path: Path, tmp_
     assert schema(path) == schema(tmp_path / "new.db")
 
 
+async def test_a_database_of_version_2_keeps_what_that_version_added(path_2: Path) -> None:
+    assert dump(path_2)[0] == 2
+    store = SqliteStore(path_2)
+    await store.open()
+    b, a = await store.read(Executions())
+    (stored,) = await store.read(StoredExecutions((3,)))
+
+    assert (a.id, a.owner, b.id, b.heard) == (3, "r1", 5, 6)
+    assert dict(stored.cells) == {"s": "1"}
+    assert await store.read(WorkflowCells("default", "release")) == {"s": "2"}
+    assert await store.read(DisabledWorkflows()) == {("far", "release")}
+    rule = RuleRecord("default", "release", "nightly", paused=True)
+    assert await store.read(WorkflowRules()) == (rule,)
+    line = LogRecord(3, "t", 2, 3, NOON, 20, "said", 15)
+    assert await store.read(TaskLogs(3, "t", 2)) == (line,)
+    await store.close()
+    assert (dump(path_2)[0], dump(path_2)[2], check_references(path_2)) == (NEWEST, [("ok",)], [])
+
+
+async def test_a_database_of_version_2_takes_triggers_and_schedules(path_2: Path) -> None:
+    store = SqliteStore(path_2)
+    await store.open()
+    empty = [await store.read(query) for query in (Triggers(), Schedules(), SchedulesVersion())]
+    await store.change(AddTriggers((trigger(),)))
+    version = await put(store, schedule())
+    ticked = replace(new("c"), origin=Tick("default", "nightly", version, due(1)), alone="x")
+    writes = (ExecutionWrite(ticked), ExecutionWrite(replace(new("d"), alone="x")))
+
+    receipt = await store.commit(Batch(None, writes))
+    caused = replace(new("e", "release", "far"), cause=Cause(4))
+    await store.change(SetEnabled("far", "release", enabled=True))
+    again = await store.commit(Batch(None, (ExecutionWrite(caused),)))
+    await store.close()
+
+    assert (empty, version) == ([(), (), 0], 1)
+    assert (receipt.ids, again.ids) == ((10, Refused.RUNS_ALREADY), (Refused.CAUSED_ALREADY,))
+
+
 @pytest.mark.parametrize(
-    ("failpoint", "reached"), [("migration.before:1:kill", 1), ("migration.after:1:kill", 2)]
+    ("failpoint", "reached"),
+    [
+        ("migration.before:1:kill", 1),
+        ("migration.after:1:kill", 2),
+        ("migration.before:2:kill", 2),
+        ("migration.after:2:kill", 3),
+    ],
 )
 async def test_a_kill_in_an_upgrade_leaves_one_version_whole(
     path: Path, failpoint: str, reached: int

@@ -22,6 +22,9 @@ def put(tables: Tables, change: PutSchedule) -> tuple[str, ...]:
         new,
         id=next(tables.schedule_ids) if found is None else found.id,
         created=new.created if found is None else found.created,
+        # A tick may have come since it was read.
+        answered=new.answered if found is None else max(new.answered, found.answered),
+        last_run=None if found is None else found.last_run,
         version=tables.schedules_version,
     )
     return ()
@@ -46,7 +49,7 @@ def note_tick(tables: Tables, tick: Tick, new: NewExecution) -> None:
     """Keep what a tick started; it is answered."""
     key = (tick.namespace, tick.schedule)
     _note(tables, key, (tick.at, None), new.created, execution=new.name)
-    tables.schedules[key] = replace(tables.schedules[key], answered=tick.at)
+    tables.schedules[key] = replace(tables.schedules[key], answered=tick.at, last_run=tick.at)
 
 
 def note_dropped(tables: Tables, dropped: DroppedTicks) -> None:

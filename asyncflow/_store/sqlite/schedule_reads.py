@@ -14,14 +14,14 @@ _Row = tuple[Any, ...]
 
 SCHEDULES: Final = (
     "SELECT namespace, name, workflow, expression, timezone, context, catchup, max_catchup, "
-    "overlap, anchor, answered, created, updated, enabled, version, id FROM schedule"
+    "overlap, anchor, answered, created, updated, enabled, version, last_run, id FROM schedule"
 )
-# Within a version `answered` only grows, and so do the ticks: this order is that of their ids.
+# `answered` only grows, and so do the ticks: this order is that of their ids.
 TICKS: Final = (
     "SELECT t.id, s.namespace, s.name, t.at, t.until, t.noted, x.name, x.status, "
     'x."end", t.dropped FROM schedule s JOIN tick t ON t.schedule = s.id '
     "LEFT JOIN execution x ON x.id = t.execution WHERE s.namespace = ? AND s.name = ? "
-    "ORDER BY t.version DESC, t.at DESC LIMIT ? OFFSET ?"
+    "ORDER BY t.at DESC LIMIT ? OFFSET ?"
 )
 COUNTS: Final = (
     "SELECT coalesce(x.status, 'DROPPED'), count(*) FROM schedule s "
@@ -77,7 +77,8 @@ def _schedule(row: _Row) -> ScheduleRecord:
         updated=moment(row[12]),
         enabled=bool(row[13]),
         version=row[14],
-        id=row[15],
+        last_run=moment_or_none(row[15]),
+        id=row[16],
     )
 
 

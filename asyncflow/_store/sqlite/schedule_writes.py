@@ -16,7 +16,10 @@ _COLUMNS = (
 _UPSERT = (
     f"INSERT INTO schedule ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))}) "
     "ON CONFLICT (namespace, name) DO UPDATE SET "
-    + ", ".join(f"{column} = excluded.{column}" for column in _COLUMNS if column not in _KEPT)
+    + ", ".join(
+        f"{column} = excluded.{column}" for column in _COLUMNS if column not in {*_KEPT, "answered"}
+    )
+    + ", answered = max(answered, excluded.answered)"  # a tick may have come since it was read
 )
 _COUNT = "UPDATE schedule_version SET version = version + 1"
 

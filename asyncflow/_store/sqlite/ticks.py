@@ -11,17 +11,15 @@ from asyncflow._store.dropped import lines
 from asyncflow._store.sqlite.bulk import Bulk, Value
 
 _SELECT = Bulk(
-    "SELECT namespace, name, id, version, enabled, answered FROM schedule "
-    "WHERE (namespace, name) IN (VALUES",
+    "SELECT namespace, name, id, version, enabled, answered FROM (VALUES",
     2,
-    ")",
+    ") AS v CROSS JOIN schedule ON namespace = v.column1 AND name = v.column2",
 )
-_INSERT = Bulk(
-    "INSERT INTO tick (schedule, version, at, until, noted, execution, dropped) VALUES", 7
-)
+_INSERT = Bulk("INSERT INTO tick (schedule, at, until, noted, execution, dropped) VALUES", 6)
 _UPDATE = Bulk(
-    "UPDATE schedule SET answered = v.column2 FROM (VALUES",
-    2,
+    "UPDATE schedule SET answered = v.column2, last_run = coalesce(v.column3, last_run) "
+    "FROM (VALUES",
+    3,
     ") AS v WHERE schedule.id = v.column1",
 )
 
@@ -48,7 +46,7 @@ class TickLines:
             (namespace, name): _Schedule(id_, version, bool(enabled), moment(answered))
             for namespace, name, id_, version, enabled, answered in _SELECT.select(db, named)
         }
-        self._answered: dict[int, int] = {}
+        self._answered: dict[int, tuple[int, int | None]] = {}
         self._lines: list[tuple[Value, ...]] = []
         for each in dropped:
             self._add_dropped(each)
@@ -64,13 +62,14 @@ class TickLines:
         """Add the line of a tick that was not refused."""
         schedule = self._schedules[tick.namespace, tick.schedule]
         line = (micros(tick.at), None, micros(noted), execution, None)
-        self._lines.append((schedule.id, schedule.version, *line))
-        self._answer(schedule, tick.at)
+        self._lines.append((schedule.id, *line))
+        schedule.answered = tick.at
+        self._answered[schedule.id] = (micros(tick.at), micros(tick.at))
 
     def write(self, db: sqlite3.Connection) -> None:
         """Write all lines."""
         _INSERT.run(db, self._lines)
-        _UPDATE.run(db, list(self._answered.items()))
+        _UPDATE.run(db, [(id_, *until) for id_, until in self._answered.items()])
 
     def _add_dropped(self, dropped: DroppedTicks) -> None:
         schedule = self._schedules.get((dropped.namespace, dropped.schedule))
@@ -78,9 +77,6 @@ class TickLines:
             return
         for at, until in lines(dropped, schedule.answered):
             line = (micros(at), micros_or_none(until), micros(dropped.noted), None, dropped.reason)
-            self._lines.append((schedule.id, schedule.version, *line))
-            self._answer(schedule, until or at)
-
-    def _answer(self, schedule: _Schedule, at: datetime) -> None:
-        schedule.answered = at
-        self._answered[schedule.id] = micros(at)
+            self._lines.append((schedule.id, *line))
+            schedule.answered = until or at
+            self._answered[schedule.id] = (micros(schedule.answered), None)

@@ -49,24 +49,27 @@ _UPSERT_CONTEXT = Bulk(
     3,
     "ON CONFLICT (execution, key) DO UPDATE SET value = excluded.value",
 )
+# SQLite looks for each row of a list of them in an index only if it comes out of a SELECT.
 _DELETE_CONTEXT = Bulk(
-    "DELETE FROM context WHERE (execution, key) IN (VALUES",
+    "DELETE FROM context WHERE (execution, key) IN (SELECT * FROM (VALUES",
     2,
-    ")",
+    "))",
 )
 _UPSERT_CELLS = Bulk(
     "INSERT INTO cell (execution, name, value) VALUES",
     3,
     "ON CONFLICT (execution, name) DO UPDATE SET value = excluded.value",
 )
-_DELETE_CELLS = Bulk("DELETE FROM cell WHERE (execution, name) IN (VALUES", 2, ")")
+_DELETE_CELLS = Bulk("DELETE FROM cell WHERE (execution, name) IN (SELECT * FROM (VALUES", 2, "))")
 _UPSERT_WORKFLOW_CELLS = Bulk(
     "INSERT INTO workflow_cell (namespace, workflow, name, value) VALUES",
     4,
     "ON CONFLICT (namespace, workflow, name) DO UPDATE SET value = excluded.value",
 )
 _DELETE_WORKFLOW_CELLS = Bulk(
-    "DELETE FROM workflow_cell WHERE (namespace, workflow, name) IN (VALUES", 3, ")"
+    "DELETE FROM workflow_cell WHERE (namespace, workflow, name) IN (SELECT * FROM (VALUES",
+    3,
+    "))",
 )
 _INSERT_LOGS = Bulk(
     "INSERT INTO task_log (execution, task, seq, try_number, at, level, text) "

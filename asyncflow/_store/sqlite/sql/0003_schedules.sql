@@ -63,6 +63,7 @@ CREATE TABLE schedule (
     updated INTEGER NOT NULL,
     enabled INTEGER NOT NULL,
     version INTEGER NOT NULL,
+    last_run INTEGER,
     UNIQUE (namespace, name)
 );
 
@@ -74,15 +75,14 @@ CREATE TABLE schedule_version (
 
 INSERT INTO schedule_version VALUES (1, 0);
 
--- The version is that of the schedule: a changed one may have to answer an earlier tick again.
+-- A tick is answered once, whatever becomes of its schedule.
 CREATE TABLE tick (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     schedule INTEGER NOT NULL REFERENCES schedule (id),
-    version INTEGER NOT NULL,
     at INTEGER NOT NULL,
     until INTEGER,
     noted INTEGER NOT NULL,
     execution INTEGER REFERENCES execution (id),
     dropped TEXT,
-    UNIQUE (schedule, version, at)
+    UNIQUE (schedule, at)
 );
