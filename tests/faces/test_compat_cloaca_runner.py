@@ -145,6 +145,11 @@ def test_what_ran_is_in_the_file_for_the_next_runner(tmp_path: Path) -> None:
     assert found.final_context == {"n": 1}
 
 
+async def test_in_a_coroutine_no_runner_is_made_which_would_block_it() -> None:
+    with pytest.raises(UsageError, match=r"use `async with Runner\(...\)` here"):
+        cloaca.DefaultRunner(":memory:")
+
+
 # --- settings ---
 
 

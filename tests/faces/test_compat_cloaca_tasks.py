@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Awaitable, Callable, Generator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -123,8 +124,10 @@ def test_parallel_tasks_merge_and_dependents_of_a_failed_task_do_not_run() -> No
     assert "ValueError: kaboom" in done.error_message
     assert done.start_time is not None
     assert done.end_time is not None
-    assert done.start_time.endswith("+00:00")
-    assert done.start_time <= done.end_time
+    times = [datetime.fromisoformat(each) for each in (done.start_time, done.end_time)]
+    assert times == sorted(times)
+    assert [each.isoformat() for each in times] == [done.start_time, done.end_time]
+    assert times[0].utcoffset() == timedelta()
 
 
 # --- options of a task ---
