@@ -158,8 +158,7 @@ class FileTrigger:
             for sighting in self._sightings.values():
                 sighting.started = False
             self._newest, self._earlier = newest, newest
-        self._stored, self._offer = offer, ""
-        self._offered = []
+        self._stored, self._offered = offer, []
 
     def _settled(self) -> list[Found]:
         """Look, and return the files that are to be offered."""

@@ -202,6 +202,8 @@ def test_many_files_come_oldest_first_some_hundreds_at_a_time(tmp_path: Path) ->
 
     assert [len(each) for each in found] == [0, MOST, 20, 0]
     assert found[1] == sorted(found[1])
+    newest = max(path.stat().st_ctime_ns for path in tmp_path.iterdir())
+    assert store.cursor == {"offer": trigger._stored, "newest": newest}
 
 
 def test_after_a_restart_new_files_do_not_wait_for_the_old_ones(tmp_path: Path) -> None:
