@@ -14,6 +14,7 @@ from asyncflow._model.condition import (
     SingleEventCondition,
 )
 from asyncflow._model.context import Context
+from asyncflow._model.duration import parse_duration
 from asyncflow._model.event import Event
 from asyncflow._model.execution import TaskExecution, TaskExecutionKey, WorkflowExecution
 from asyncflow._model.listener import ListenerProcessor
@@ -140,6 +141,7 @@ __all__ = [
     "WorkflowNotFoundError",
     "WorkflowRule",
     "WorkflowStatus",
+    "parse_duration",
     "task",
     "trigger",
 ]

@@ -123,7 +123,7 @@ class RuleNotFoundError(NotFoundError):
 
 
 class TriggerNotFoundError(NotFoundError):
-    """No runner has ever loaded a trigger of that name."""
+    """No runner has loaded a trigger of that name; to fire one by hand: this process has none."""
 
     def __init__(self, trigger: str, namespace: str, known: tuple[str, ...] = ()) -> None:
         """Name what was asked for, and what there is."""
@@ -132,7 +132,7 @@ class TriggerNotFoundError(NotFoundError):
         there = ", ".join(map(repr, known)) or "none"
         super().__init__(
             f"no trigger {trigger!r} in namespace {namespace!r} (there: {there}): "
-            "a trigger is known once a runner has loaded it"
+            "a trigger is known once a runner has loaded it, and fired where it is declared"
         )
 
 

@@ -88,8 +88,8 @@ class TriggerCalls(ExecutionCalls):
             namespace: None is any.
         """
         most, left_out = page(limit, offset)
-        enabled = True if enabled_only else None
-        query = Triggers(namespace, None, enabled, most, left_out)
+        place = None if namespace is None else storable_name(namespace, "a namespace")
+        query = Triggers(place, None, True if enabled_only else None, most, left_out)
         return [self._shown(record) for record in await self._store.read(query)]
 
     @dual_method
@@ -172,12 +172,11 @@ class TriggerCalls(ExecutionCalls):
             TypeError, ValueError: as `TriggerResult.fire`.
             TooLargeError: the context is over the limit.
         """
-        name = storable_name(name, "a trigger")
-        there = [each for each in self._registry.triggers() if each.namespace == namespace]
-        found = next((each for each in there if each.name == name), None)
+        namespace = storable_name(namespace, "a namespace")
+        found = self._registry.find_trigger(storable_name(name, "a trigger"), namespace)
         if found is None:
-            known = tuple(each.name for each in there[:SHOWN])
-            raise TriggerNotFoundError(name, namespace, known)
+            there = [each.name for each in self._registry.triggers() if each.namespace == namespace]
+            raise TriggerNotFoundError(name, namespace, tuple(there[:SHOWN]))
         workflow = self._registry.workflow(found.workflow, namespace)
         (fire,) = TriggerResult.fire(context, key).fires
         self._limits.check("the context", size_of(fire))
@@ -260,7 +259,8 @@ def page(limit: int | None, offset: int | None) -> tuple[int | None, int]:
         if value is not None and (type(value) is not int or value < 0):
             text = f"{name} is a whole number, 0 or more, or None, not {value!r}"
             raise ValueError(text)
-    return limit, offset or 0
+    # More than a store can count is as good as all.
+    return None if limit is None else min(limit, ALL), min(offset or 0, ALL)
 
 
 def _told(line: FiringRecord, record: TriggerRecord) -> TriggerExecution:

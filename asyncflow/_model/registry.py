@@ -51,7 +51,9 @@ class Registry(Declarations):
         """
         found = self.find(name, namespace)
         if found is None:
-            known = tuple(sorted(each for place, each in self.by_name if place == namespace))
+            # A copy: another thread may declare one meanwhile.
+            places = tuple(self.by_name)
+            known = tuple(sorted(each for place, each in places if place == namespace))
             raise WorkflowNotFoundError(name, namespace, known)
         return found
 
@@ -61,10 +63,15 @@ class Registry(Declarations):
 
     def triggers(self) -> tuple[AnyTrigger, ...]:
         """Return all triggers, in the order in which their names were first declared."""
-        return tuple(cast("AnyTrigger", each) for each in self.triggers_by_name.values())
+        # A copy: another thread may declare one meanwhile.
+        return tuple(cast("AnyTrigger", each) for each in tuple(self.triggers_by_name.values()))
+
+    def find_trigger(self, name: str, namespace: str = "default") -> AnyTrigger | None:
+        """Return the trigger of that name, None if there is none."""
+        return cast("AnyTrigger | None", self.triggers_by_name.get((namespace, name)))
 
     def watch(self, watcher: Callable[[], None]) -> Callable[[], None]:
-        """Call ``watcher`` after each declaration, in whatever thread; return what ends that."""
+        """Call ``watcher`` after each declaration, in its thread; return what ends that, once."""
         self.watchers.append(watcher)
         return partial(self.watchers.remove, watcher)
 

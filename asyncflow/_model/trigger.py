@@ -39,9 +39,9 @@ class Kept:
 KEEP: Final = Kept()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Fire:
-    """One execution to start.
+    """One execution to start. Equal ones have equal contexts, however they are ordered, and keys.
 
     Attributes:
         texts: its context, JSON text by key.
@@ -51,9 +51,20 @@ class Fire:
     texts: Mapping[str, str]
     key: str | None = None
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Fire):
+            return NotImplemented
+        return (self.context_hash, self.key) == (other.context_hash, other.key)
+
+    def __hash__(self) -> int:
+        return hash((self.context_hash, self.key))
+
     @property
     def context_hash(self) -> str:
-        """SHA-256 of the context as JSON with sorted keys, in hexadecimal digits."""
+        """SHA-256 of the context as JSON with sorted keys, in hexadecimal digits.
+
+        Values are as JSON writes them: 1, 1.0 and True are three.
+        """
         context = {key: json.loads(text) for key, text in self.texts.items()}
         text = json.dumps(context, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()

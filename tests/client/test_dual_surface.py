@@ -83,7 +83,7 @@ PLAIN = {
     ),
     *("Event.of", "LogLine.of", "TaskExecution.of", "SizeLimits.check"),
     *(f"Operator.{name}" for name in HOOKS | RULES | {"start_after"}),
-    *("BashOperator.start", "PythonOperator.start", "task"),
+    *("BashOperator.start", "PythonOperator.start", "parse_duration", "task"),
     *(f"Registry.{name}" for name in ("find", "register", "workflow", "workflows")),
     *(f"Workflow.{name}" for name in RULES | {"add", "check_open"}),
     *(f"WorkflowBuilder.{name}" for name in ("build", "description", "tag")),

@@ -330,5 +330,6 @@ async def test_deleting_removes_every_row_of_the_workflow(url: str, path: Path) 
 
     left = {table: rows(path, f"SELECT * FROM {table}") for table in tables}
 
+    del left["schedule_version"]  # a count of changes, of no workflow
     assert {"execution", "cell", "task_log", "workflow_rule"} <= set(left)
     assert {table: found for table, found in left.items() if found} == {}

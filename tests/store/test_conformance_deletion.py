@@ -12,6 +12,7 @@ from asyncflow._store.batch import (
     DeleteWorkflow,
     DroppedTicks,
     ExecutionWrite,
+    FailedPoll,
     Fence,
     Firing,
     PutSchedule,
@@ -91,8 +92,9 @@ async def fill(
     )
     gone = DroppedTicks(namespace, nightly, planned.version, (due(1),), "late", NOON)
     cursor = CursorWrite(namespace, poll, workflow, "1")
-    batch = Batch(None, (write,), (event(name, namespace),), cells=cells)
-    receipt = await store.commit(replace(batch, dropped=(gone,), cursors=(cursor,)))
+    failed = FailedPoll(namespace, poll, NOON, NOON, "OSError: away")
+    batch = Batch(None, (write,), (event(name, namespace),), cells=cells, dropped=(gone,))
+    receipt = await store.commit(replace(batch, cursors=(cursor,), failed_polls=(failed,)))
     (id_,) = receipt.ids
     assert not isinstance(id_, Refused)
     confined = event(f"{name}-own", namespace, id_)

@@ -17,7 +17,15 @@ import pytest
 
 from asyncflow._core.state import Outcome
 from asyncflow._model.status import TaskStatus
-from asyncflow._store.batch import Batch, Cause, DeleteWorkflow, ExecutionWrite, TaskWrite
+from asyncflow._store.batch import (
+    Batch,
+    Cause,
+    DeleteWorkflow,
+    DroppedTicks,
+    DropSchedule,
+    ExecutionWrite,
+    TaskWrite,
+)
 from asyncflow._store.queries import Events, Executions, Facts, Inbox, Runners
 from asyncflow._store.sqlite.connection import Connection
 from asyncflow._store.sqlite.file import APPLICATION_ID
@@ -25,7 +33,20 @@ from asyncflow._store.sqlite.store import SqliteStore
 from asyncflow.errors import (
     StoreError,
 )
-from tests.store.samples import ENDED, RUNNING, event, fact, letter, new, runner, start, task
+from tests.store.samples import (
+    ENDED,
+    LATER,
+    RUNNING,
+    event,
+    fact,
+    letter,
+    new,
+    put,
+    runner,
+    schedule,
+    start,
+    task,
+)
 from tests.store.test_conformance_deletion import fill
 
 T = TypeVar("T")
@@ -164,6 +185,19 @@ async def test_the_schema_lets_one_event_start_a_workflow_once(sqlite: SqliteSto
 
     with pytest.raises(sqlite3.IntegrityError, match=r"execution\.cause"):
         await on_writer(sqlite, lambda db: db.execute("UPDATE execution SET cause = 1"))
+
+
+async def test_a_dropped_schedule_leaves_no_row(sqlite: SqliteStore) -> None:
+    version = await put(sqlite, schedule())
+    gone = DroppedTicks("default", "nightly", version, (LATER,), "late", LATER)
+    await sqlite.commit(Batch(dropped=(gone,)))
+    before = await on_writer(sqlite, counts)
+
+    await sqlite.change(DropSchedule("default", "nightly"))
+
+    after = await on_writer(sqlite, counts)
+    assert (before["schedule"], before["tick"]) == (1, 1)
+    assert {name: rows for name, rows in after.items() if rows} == {"schedule_version": 1}
 
 
 @pytest.mark.parametrize(
