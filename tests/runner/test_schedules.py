@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -32,7 +32,7 @@ from tests.runner.ticking import HOUR, MINUTE, SECOND, START, after, became, iso
 
 
 @asynccontextmanager
-async def working(log: list[str], *names: str) -> AsyncIterator[tuple[Runner, VirtualClock]]:
+async def working(log: list[str], *names: str) -> AsyncGenerator[tuple[Runner, VirtualClock]]:
     clock = VirtualClock(START)
     async with Runner(":memory:", registry=noting(log, *names), clock=clock) as runner:
         yield runner, clock
@@ -433,7 +433,7 @@ async def test_a_schedule_that_makes_no_sense_is_refused_and_told_what_would(
                 with pytest.raises(error):
                     await update("w", **kept)
 
-        assert all(each["expression"] == "3600000ms" for each in await runner.list_schedules.aio())
+        assert all(each["expression"] == "1h" for each in await runner.list_schedules.aio())
 
 
 async def test_a_second_schedule_of_a_workflow_needs_a_name() -> None:
