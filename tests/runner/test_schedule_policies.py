@@ -375,3 +375,17 @@ async def test_a_store_that_cannot_note_a_dropped_tick_notes_it_later(url: str) 
         lines = await became(runner, "w", timedelta(seconds=10))
 
     assert lines == [(1, "RUNNING"), (2, OVERLAPS), (3, OVERLAPS)]
+
+
+async def test_a_runner_closes_at_once_while_a_tick_waits_for_the_store() -> None:
+    log: list[str] = []
+    clock = VirtualClock(START)
+    async with Runner(":memory:", registry=noting(log), clock=clock) as runner:
+        await runner.register_schedule.aio("w", "10s")
+        with armed("store.commit.before:1:raise"):
+            await clock.advance(10.2 * SECOND)
+        before = clock.next_deadline()
+
+    assert log == []
+    assert before == START + 11 * SECOND
+    assert clock.next_deadline() is None
