@@ -6,6 +6,7 @@ imports its own layer or lower ones; nothing below imports this one.
 
 from asyncflow._client.client import Client
 from asyncflow._client.notification import NotificationClient
+from asyncflow._client.schedule_views import ScheduleStatistics, ScheduleTick, WorkflowSchedule
 from asyncflow._clock import Clock, SystemClock, VirtualClock
 from asyncflow._model.condition import (
     Condition,
@@ -23,6 +24,7 @@ from asyncflow._model.operator import Operator, OperatorConfigItem
 from asyncflow._model.record import RuleRecord
 from asyncflow._model.registry import Registry
 from asyncflow._model.rule import TaskRule, WorkflowRule
+from asyncflow._model.schedule import Cron, Interval
 from asyncflow._model.state import (
     State,
     StateDescriptor,
@@ -79,6 +81,7 @@ __all__ = [
     "Clock",
     "Condition",
     "Context",
+    "Cron",
     "DefinitionError",
     "DuplicateTaskError",
     "Event",
@@ -87,6 +90,7 @@ __all__ = [
     "ExecutionParkedError",
     "ExecutionType",
     "FencedError",
+    "Interval",
     "JsonValue",
     "LargeValueWarning",
     "ListenerNotFoundError",
@@ -105,6 +109,8 @@ __all__ = [
     "RuleRecord",
     "Runner",
     "ScheduleNotFoundError",
+    "ScheduleStatistics",
+    "ScheduleTick",
     "SingleEventCondition",
     "SizeLimits",
     "State",
@@ -140,6 +146,7 @@ __all__ = [
     "WorkflowInUseError",
     "WorkflowNotFoundError",
     "WorkflowRule",
+    "WorkflowSchedule",
     "WorkflowStatus",
     "parse_duration",
     "task",
