@@ -6,6 +6,8 @@ imports its own layer or lower ones; nothing below imports this one.
 
 from asyncflow._client.client import Client
 from asyncflow._client.notification import NotificationClient
+from asyncflow._client.schedule_views import ScheduleStatistics, ScheduleTick, WorkflowSchedule
+from asyncflow._client.triggers import TriggerExecution, TriggerSchedule
 from asyncflow._clock import Clock, SystemClock, VirtualClock
 from asyncflow._model.condition import (
     Condition,
@@ -104,6 +106,8 @@ __all__ = [
     "RuleRecord",
     "Runner",
     "ScheduleNotFoundError",
+    "ScheduleStatistics",
+    "ScheduleTick",
     "SingleEventCondition",
     "SizeLimits",
     "State",
@@ -124,8 +128,10 @@ __all__ = [
     "TaskStopped",
     "TooLargeError",
     "Trigger",
+    "TriggerExecution",
     "TriggerNotFoundError",
     "TriggerResult",
+    "TriggerSchedule",
     "UsageError",
     "ValueState",
     "ValueStateDescriptor",
@@ -139,6 +145,7 @@ __all__ = [
     "WorkflowInUseError",
     "WorkflowNotFoundError",
     "WorkflowRule",
+    "WorkflowSchedule",
     "WorkflowStatus",
     "task",
     "trigger",

@@ -98,7 +98,6 @@ class ScheduleCalls(ExecutionCalls):
         wanted, now = self._wanted(workflow, namespace), self._clock.now()
         label = wanted.name if name is None else storable_name(name, "the name of a schedule")
         expression, zone = _written(schedule, timezone, label)
-        self._check_only(wanted, expression, zone, name)
         record = ScheduleRecord(
             namespace=wanted.namespace,
             name=label,
@@ -114,6 +113,7 @@ class ScheduleCalls(ExecutionCalls):
             created=now,
             updated=now,
         )
+        self._check_only(record, name)
         return await self._keep(record)
 
     @dual_method
@@ -137,7 +137,9 @@ class ScheduleCalls(ExecutionCalls):
         """
         most, left_out = page(limit, offset)
         enabled = True if enabled_only else None
-        query = Schedules(namespace, None, workflow, enabled, most, left_out)
+        place = _named_or_any(namespace, "a namespace")
+        wanted = _named_or_any(workflow, "the name of a workflow")
+        query = Schedules(place, None, wanted, enabled, most, left_out)
         return [shown(record) for record in await self._store.read(query)]
 
     @dual_method
@@ -216,6 +218,7 @@ class ScheduleCalls(ExecutionCalls):
         """
         await self._known_schedule(name, namespace)
         await self._store.change(DropSchedule(namespace, name))
+        self._unnamed_schedules.pop((namespace, name), None)
         await self._schedules_changed()
 
     @dual_method
@@ -253,7 +256,9 @@ class ScheduleCalls(ExecutionCalls):
         if since is not None and since.tzinfo is None:
             text = f"since is {since}, which has no time zone: say which one, as in tzinfo=UTC"
             raise ValueError(text)
-        counts = await self._store.read(TickCounts(namespace, name, since))
+        place = _named_or_any(namespace, "a namespace")
+        label = _named_or_any(name, "the name of a schedule")
+        counts = await self._store.read(TickCounts(place, label, since))
         ended = {each: counts.get(each, 0) for each in WorkflowStatus}
         dropped = counts.get("DROPPED", 0)
         started = sum(ended.values())
@@ -281,17 +286,15 @@ class ScheduleCalls(ExecutionCalls):
                 await self._schedules_changed()
                 return shown(await self._known_schedule(record.name, record.namespace))
 
-    def _check_only(
-        self, workflow: Workflow, expression: str, zone: str | None, name: str | None
-    ) -> None:
+    def _check_only(self, record: ScheduleRecord, name: str | None) -> None:
         """Refuse a second schedule without a name: it would silently replace the first."""
         if name is not None:
             return
-        place, given = (workflow.namespace, workflow.name), (expression, zone)
+        place, given = (record.namespace, record.workflow), (record.expression, record.timezone)
         if self._unnamed_schedules.setdefault(place, given) != given:
             text = (
-                f"workflow {workflow.name!r} has a schedule of its own name already: give each of "
-                "several a name=, or change that one with update_schedule()"
+                f"workflow {record.workflow!r} has a schedule of its own name already: give each "
+                "of several a name=, or change that one with update_schedule()"
             )
             raise UsageError(text)
 
@@ -337,6 +340,10 @@ def _written(
     schedule: str | float | timedelta | Schedule, timezone: str | None, name: str
 ) -> tuple[str, str | None]:
     return written(parse_schedule(schedule, f"the schedule of {name!r}", timezone))
+
+
+def _named_or_any(name: str | None, what: str) -> str | None:
+    return None if name is None else storable_name(name, what)
 
 
 def _over(old: ScheduleRecord, new: ScheduleRecord) -> ScheduleRecord:
