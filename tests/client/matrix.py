@@ -23,11 +23,13 @@ from asyncflow import (
     SingleEventCondition,
     TaskAction,
     TaskExecution,
+    TriggerResult,
     Workflow,
     WorkflowExecution,
     WorkflowRule,
     WorkflowStatus,
     task,
+    trigger,
 )
 from asyncflow._dual import Dual, DualIterator, Shutdown
 from asyncflow._model.port import CURRENT_TASK, TaskScope
@@ -79,6 +81,14 @@ def succeeded(found: WorkflowExecution) -> bool:
     return found.status is WorkflowStatus.SUCCESS
 
 
+def entry(key: str, value: object) -> Callable[[Any], bool]:
+    return lambda found: found[key] == value
+
+
+def entries(key: str, *values: object) -> Callable[[list[Any]], bool]:
+    return lambda found: [each[key] for each in found] == list(values)
+
+
 def is_sent(found: Event) -> bool:
     return found.key == "said" and found.offset is not None
 
@@ -120,6 +130,40 @@ ROWS: dict[str, Row] = {
     ),
     "Client.delete_workflow_rule": Row(
         lambda w: w.runner.delete_workflow_rule, is_none, of("quick", "rule")
+    ),
+    "Client.list_trigger_schedules": Row(
+        lambda w: w.runner.list_trigger_schedules, entries("trigger_name", "looks")
+    ),
+    "Client.get_trigger_schedule": Row(
+        lambda w: w.runner.get_trigger_schedule, entry("workflow_name", "polled"), of("looks")
+    ),
+    "Client.set_trigger_enabled": Row(
+        lambda w: w.runner.set_trigger_enabled, is_none, of("looks", False)
+    ),
+    "Client.get_trigger_execution_history": Row(
+        lambda w: w.runner.get_trigger_execution_history, entries("key", "first"), of("looks")
+    ),
+    "Client.fire_trigger": Row(
+        lambda w: w.runner.fire_trigger, lambda found: bool(found.name), of("looks", {"a": 1})
+    ),
+    "Client.register_schedule": Row(
+        lambda w: w.runner.register_schedule, entry("name", "polled"), of("polled", "1h")
+    ),
+    "Client.list_schedules": Row(lambda w: w.runner.list_schedules, entries("name", "daily")),
+    "Client.get_schedule": Row(
+        lambda w: w.runner.get_schedule, entry("workflow_name", "polled"), of("daily")
+    ),
+    "Client.update_schedule": Row(
+        lambda w: w.runner.update_schedule, entry("name", "daily"), of("daily")
+    ),
+    "Client.enable_schedule": Row(lambda w: w.runner.enable_schedule, is_none, of("daily")),
+    "Client.disable_schedule": Row(lambda w: w.runner.disable_schedule, is_none, of("daily")),
+    "Client.delete_schedule": Row(lambda w: w.runner.delete_schedule, is_none, of("daily")),
+    "Client.get_schedule_history": Row(
+        lambda w: w.runner.get_schedule_history, entries("id"), of("daily")
+    ),
+    "Client.get_schedule_statistics": Row(
+        lambda w: w.runner.get_schedule_statistics, entry("ticks", 0), of("daily")
     ),
     "Runner.add_workflow_rule": Row(
         lambda w: w.runner.add_workflow_rule,
@@ -210,6 +254,17 @@ def declared(inside: Inside = lambda context: None) -> Registry:
             waits.action_on_event_received(TaskAction.START, "never")
         with Workflow("calls"):
             task(id="call")(inside)
+
+        with Workflow("polled"):
+
+            @task()
+            async def ends_too() -> None:
+                """End at once."""
+
+        @trigger("polled", poll_interval="1h")
+        async def looks() -> TriggerResult:
+            return TriggerResult.skip()
+
     return registry
 
 
@@ -224,6 +279,10 @@ async def furnish(runner: Runner) -> World:
     token = CURRENT_TASK.set(TaskScope(runner, opened.id, "open", "default", "waits", 1, 1))
     notifier = NotificationClient()
     CURRENT_TASK.reset(token)
+    fired = await runner.fire_trigger.aio("looks", key="first")
+    assert fired is not None
+    await fired.wait.aio()
+    await runner.register_schedule.aio("polled", "@daily", name="daily")
     heard = await runner.register_listener.aio(Heard())
     by_task = await notifier.register_listener.aio(Heard())
     return World(runner, done, opened, run, notifier, heard, by_task)
