@@ -1,8 +1,9 @@
 # `make demo` and `make test` need python3 (3.11 or newer), python3-venv and make; nothing else.
 
-PYTHON ?= python3
-VENV   ?= .venv
-DATA   ?= examples/data
+PYTHON  ?= python3
+VENV    ?= .venv
+DATA    ?= examples/data
+SECONDS  = 15
 
 BIN := $(VENV)/bin
 PY  := $(BIN)/python
@@ -16,8 +17,8 @@ BENCHMARKS = $(filter-out yardstick,$(basename $(notdir $(wildcard benchmarks/*.
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s  %s\n", $$1, $$2}' Makefile
 
-demo: $(VENV)/.demo ## run the quickstart, on DATA=folder if you like
-	$(PY) examples/quickstart.py "$(DATA)"
+demo: $(VENV)/.demo ## watch DATA=folder for SECONDS=15 (0: until Ctrl-C), and work on its files
+	$(PY) examples/watch_folder.py "$(DATA)" --seconds "$(SECONDS)"
 
 test: $(VENV)/.test ## run the tests
 	$(PY) -m pytest -q

@@ -16,6 +16,7 @@ from asyncflow._model.condition import (
     SingleEventCondition,
 )
 from asyncflow._model.context import Context
+from asyncflow._model.duration import parse_duration
 from asyncflow._model.event import Event
 from asyncflow._model.execution import TaskExecution, TaskExecutionKey, WorkflowExecution
 from asyncflow._model.listener import ListenerProcessor
@@ -147,6 +148,7 @@ __all__ = [
     "WorkflowRule",
     "WorkflowSchedule",
     "WorkflowStatus",
+    "parse_duration",
     "task",
     "trigger",
 ]

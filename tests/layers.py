@@ -17,7 +17,7 @@ LAYERS = {
     "_runner": 5,
     "__init__": 6,
 }
-FACES = {"cli", "web", "testing", "compat"}
+FACES = {"cli", "web", "testing", "compat", "triggers"}
 
 PURE = {"_model", "_core"}
 IMPURE_MODULES = {

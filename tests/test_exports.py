@@ -20,7 +20,7 @@ UNASKED = {
     *("asyncpg", "distributed", "httpx", "jinja2", "opentelemetry", "pydantic_settings", "rich"),
     *("starlette", "typer", "uvicorn"),
     *("_pytest", "hypothesis", "mypy", "packaging", "pytest", "pytest_asyncio", "unittest"),
-    *(f"asyncflow.{face}" for face in ("cli", "compat", "testing", "web")),
+    *(f"asyncflow.{face}" for face in ("cli", "compat", "testing", "triggers", "web")),
 }
 
 

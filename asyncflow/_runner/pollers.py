@@ -40,6 +40,7 @@ class Pollers:
         self._pollers: dict[Place, Poller] = {}
         self._leaving: set[asyncio.Task[None]] = set()
         self._loading = asyncio.Lock()
+        self._disabled: frozenset[Place] = frozenset()
         self._closed = False
         self._changed = False
 
@@ -60,8 +61,10 @@ class Pollers:
             await self._load()
         if self._pollers:
             disabled = await self._shared.store.read(DisabledTriggers())
-            for place, poller in self._pollers.items():
-                poller.enable(place not in disabled)
+            changed = disabled ^ self._disabled
+            self._disabled = disabled
+            for place in changed & self._pollers.keys():
+                self._pollers[place].enable(place not in disabled)
 
     def forget_cursors(self) -> None:
         """Read every cursor anew: a workflow was deleted, and its triggers' cursors with it."""
@@ -151,6 +154,8 @@ class Pollers:
             old.task.add_done_callback(self._leaving.discard)
         poller = Poller(self._shared, trigger, record.cursor, enabled=record.enabled)
         self._pollers[place] = poller
+        known = self._disabled - {place}
+        self._disabled = known if record.enabled else known | {place}
         after = None if old is None else old.task
         poller.task = self._spawn(poller.run(random.random(), after))
 

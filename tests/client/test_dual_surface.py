@@ -95,7 +95,7 @@ PLAIN = {
     ),
     *("Event.of", "LogLine.of", "TaskExecution.of", "SizeLimits.check"),
     *(f"Operator.{name}" for name in HOOKS | RULES | {"start_after"}),
-    *("BashOperator.start", "PythonOperator.start", "task"),
+    *("BashOperator.start", "PythonOperator.start", "parse_duration", "task"),
     *(f"Registry.{name}" for name in ("find", "register", "workflow", "workflows")),
     *(f"Registry.{name}" for name in ("find_trigger", "register_trigger", "triggers", "watch")),
     *(f"TriggerResult.{name}" for name in ("fire", "fire_many", "skip")),

@@ -264,6 +264,23 @@ SHOWN = {
     "event_starts_task": {"shop EVENT SUCCESS None", "pack EVENT SUCCESS packed"},
     "sum_to_100": {"producer STOPPED None", "consumer SUCCESS 105"},
     "workflow_starts_workflow": {"mail EVENT SUCCESS"},
+    "poll_http": {
+        "The first runner:",
+        "The second one, which goes on where the first was:",
+        *(
+            f"  order {number + 1}: SUCCESS {item}"
+            for number, item in enumerate(["APPLES", "PEARS", "PLUMS", "QUINCES", "FIGS"])
+        ),
+    },
+    "schedules": {
+        "four times a day: 124 of 124 succeeded",
+        "nightly: 31 of 31 succeeded",
+        "workdays: 22 of 22 succeeded",
+        "2026-03-28T02:30:00+01:00 SUCCESS",
+        "2026-03-29T03:30:00+02:00 SUCCESS",
+        "2026-03-30T02:30:00+02:00 SUCCESS",
+        "2026-03-31T02:30:00+02:00 SUCCESS",
+    },
     "periodic": {f"{name} {n + 1} after {n} s" for name in ("measure", "report") for n in range(3)},
 }
 
@@ -289,6 +306,6 @@ def test_every_example_is_tested_and_in_the_readme() -> None:
 
     assert {path.stem for path in EXAMPLES.glob("*.py")} == {
         *SHOWN,
-        *("quickstart", "embed_in_service"),
+        *("quickstart", "embed_in_service", "event_triggers", "watch_folder"),
     }
     assert all(f"examples/{path.name})" in readme for path in EXAMPLES.glob("*.py"))

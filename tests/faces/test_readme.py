@@ -13,7 +13,7 @@ from tests.core.test_table import TABLE, Expected
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 README, GUIDE = ROOT / "README.md", ROOT / "docs/guide.md"
-MIGRATE = ROOT / "docs/migrate-from-aiflow.md"
+MIGRATE = [ROOT / f"docs/migrate-from-{name}.md" for name in ("aiflow", "cloacina")]
 MARK = "-- the block ends here --"
 
 
@@ -42,7 +42,7 @@ def run_blocks(page: Path, folder: Path) -> list[str]:
 
 
 def test_the_readme_runs_as_it_stands(tmp_path: Path) -> None:
-    awaiting, blocking = run_blocks(README, tmp_path)
+    awaiting, blocking, by_itself = run_blocks(README, tmp_path)
 
     assert awaiting == ("SUCCESS {'announced': True, 'artifact': 'app.whl', 'tag': 'v1'} None\n")
     status, *runs = blocking.splitlines()
@@ -52,10 +52,11 @@ def test_the_readme_runs_as_it_stands(tmp_path: Path) -> None:
         "build SUCCESS 1 None",
         "test SUCCESS 1 app.whl works",
     ]
+    assert by_itself == "new_tag\n"
     assert (tmp_path / "flows.db").exists()
 
 
-@pytest.mark.parametrize("page", [GUIDE, MIGRATE], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [GUIDE, *MIGRATE], ids=lambda page: page.name)
 def test_a_page_runs_as_it_stands_and_prints_what_it_says(page: Path, tmp_path: Path) -> None:
     expected: list[str] = []
     before = ""

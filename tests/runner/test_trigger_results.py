@@ -145,7 +145,7 @@ async def test_a_backlog_starts_in_one_transaction_and_equal_ones_in_it_once() -
     backlogs = iter([[{"n": 1}, {"n": 2}, {"n": 1}, {"n": 3}]])
 
     async def poll() -> TriggerResult:
-        return TriggerResult.fire_many(next(backlogs, []))
+        return TriggerResult.fire_many(next(backlogs, ()))
 
     polled(registry, poll)
     async with Runner(":memory:", registry=registry, clock=clock, grace=0) as runner:
@@ -217,7 +217,7 @@ async def test_after_an_error_of_the_store_the_cursor_is_what_the_store_says(
 
     numbers = [x.final_context["n"] for x in found]
     assert numbers == list(range(len(numbers)))  # none lost, none twice
-    assert len(numbers) > 20
+    assert len(numbers) > 3
 
 
 # ---- failures

@@ -417,3 +417,23 @@ async def test_triggers_go_on_when_the_wall_clock_jumps() -> None:
             clock.jump = jump
             polls.clear()
             await until(lambda: len(polls) >= 3)
+
+
+async def test_one_that_was_loaded_disabled_and_is_enabled_elsewhere_is_polled(path: Path) -> None:
+    clock, registry = VirtualClock(), declare()
+    polls: list[int] = []
+
+    async def poll() -> bool:
+        polls.append(1)
+        return False
+
+    polled(registry, poll)
+    async with Runner(path, registry=registry, clock=clock) as runner:
+        await runner.set_trigger_enabled.aio("t", enabled=False)
+    async with Runner(path, registry=registry, clock=clock) as runner:
+        async with Runner(path, registry=Registry()) as other:
+            await other.set_trigger_enabled.aio("t", enabled=True)
+        await runner._working_engine.ownership.look()
+        await clock.advance(3 * SECOND)
+
+    assert polls

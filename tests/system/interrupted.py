@@ -118,7 +118,7 @@ class Says(logging.Handler):
 
 def main() -> None:
     database, how, kind = sys.argv[1:]
-    log = logging.getLogger("asyncflow._runner.runner")
+    log = logging.getLogger("asyncflow._runner.engine")
     log.setLevel(logging.INFO)
     log.addHandler(Says())
     url = f"sqlite:///{Path(database)}"

@@ -1,0 +1,242 @@
+"""Cloacina's `task`: its options read into those of asyncflow, its functions given its `Context`.
+
+It runs nothing: what it makes is a `PythonOperator`.
+"""
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import update_wrapper
+from typing import Any, Final, Generic, ParamSpec, TypeAlias, TypeVar, Unpack, cast
+
+from asyncflow import Context as _Context
+from asyncflow import DefinitionError, Operator, PythonOperator
+from asyncflow.compat.cloaca.context import Context
+from asyncflow.compat.cloaca.retry import RetryArguments, RetryPolicy, read_policy
+
+P = ParamSpec("P")
+R_co = TypeVar("R_co", covariant=True)
+
+SuccessCallback: TypeAlias = Callable[[str, Context], object]
+"""``on_success(task_id, context)``, sync or async; the context is a copy."""
+
+FailureCallback: TypeAlias = Callable[[str, str, Context], object]
+"""``on_failure(task_id, error, context)``, the same; the error is ``"ValueError: text"``."""
+
+CALLBACKS: Final = {
+    "on_success": "(task_id, context)",
+    "on_failure": "(task_id, error, context)",
+}
+LEFT_OUT: Final = {
+    "invokes": "it has no computation graphs: call the graph's code in the task",
+    "post_invocation": "it has no computation graphs: call the graph's code in the task",
+    "trigger_rules": "a task runs when its dependencies have succeeded; other rules are made by "
+    "action_on_task_status() and action_on_condition() of the decorated task",
+}
+
+
+class Task(PythonOperator[[_Context], object], Generic[P, R_co]):
+    """A task whose function gets Cloacina's `Context` first, whatever that parameter is called.
+
+    Called like the function, it calls it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        function: Callable[P, R_co],
+        *,
+        dependencies: Sequence[str | Operator],
+        policy: RetryPolicy,
+        on_success: SuccessCallback | None,
+        on_failure: FailureCallback | None,
+    ) -> None:
+        self.function = function
+        super().__init__(
+            name,
+            _body(function, takes_context(function, name)),
+            dependencies=dependencies,
+            on_success=on_success and _success_callback(on_success),
+            on_failure=on_failure and _failure_callback(on_failure),
+            **policy.options(),
+        )
+        update_wrapper(self, function, updated=())
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]  the function's own parameters
+        """Call the function itself, outside any workflow execution."""
+        return self.function(*args, **kwargs)
+
+
+class TaskOptions(RetryArguments, total=False):
+    """What `task` takes; the last three are refused by name.
+
+    Attributes:
+        dependencies: names or tasks that must have succeeded.
+        on_success: called with the task's id and a copy of its context.
+        on_failure: called with the id, the error and a copy, after the last attempt.
+    """
+
+    dependencies: Sequence[str | Operator] | None
+    on_success: SuccessCallback | None
+    on_failure: FailureCallback | None
+    trigger_rules: None
+    invokes: None
+    post_invocation: None
+
+
+def task(
+    *,
+    id: str | None = None,  # noqa: A002  Cloacina's
+    **options: Unpack[TaskOptions],
+) -> Callable[[Callable[P, R_co]], Task[P, R_co]]:
+    """Make a function a task of the workflow in whose block it stands.
+
+    The function, ``def`` or ``async def``, gets the `Context`. What it changes counts, whether it
+    returns the context or None; another context that it returns replaces all, a dict is added to
+    it, and any other JSON value is the task's result.
+
+    Args:
+        id: its name; None takes the function's.
+        options: ``dependencies``; ``on_success(task_id, context)``, ``on_failure(task_id, error,
+            context)``; ``retry_attempts``, the first too, which are 3, ``retry_delay_ms`` (1000),
+            ``retry_max_delay_ms`` (60000), ``retry_backoff`` (``"exponential"``, ``"linear"``,
+            ``"fixed"``), ``retry_jitter`` (True), ``retry_condition`` (``"all"``, ``"never"``), or
+            ``retry``, a `RetryPolicy`, instead of these.
+
+    Raises:
+        DefinitionError: outside a block, or an option makes no sense; names the task.
+        DuplicateTaskError: the workflow has a task of that id.
+    """
+
+    def declare(function: Callable[P, R_co]) -> Task[P, R_co]:
+        name = id if id is not None else getattr(function, "__name__", None)
+        if name is None:
+            text = f"@task above {function!r}, which has no name: write @task(id=...)"
+            raise DefinitionError(text)
+        try:
+            _check(options)
+            policy = read_policy(options)
+            policy.options()
+        except DefinitionError as error:
+            text = f"task {name!r}: {error}"
+            raise DefinitionError(text) from error
+        dependencies = options.get("dependencies")
+        return Task(
+            name,
+            function,
+            dependencies=() if dependencies is None else dependencies,
+            policy=policy,
+            on_success=options.get("on_success"),
+            on_failure=options.get("on_failure"),
+        )
+
+    return declare
+
+
+def takes_context(function: Callable[..., object], name: str) -> bool:
+    """Say whether a task's function takes the context; it is called with nothing else.
+
+    Raises:
+        DefinitionError: it cannot be called so.
+    """
+    label = f"task {name!r}"
+    if not callable(function):
+        text = f"{label}: @task() is written above a function, not {function!r}"
+        raise DefinitionError(text)
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        text = f"{label}: its function has a yield, and nothing would run: return a value"
+        raise DefinitionError(text)
+    try:
+        signature = inspect.signature(function)
+    except ValueError:  # a function in C that does not tell
+        return True
+    if {"handle", "task_handle"} & set(list(signature.parameters)[1:]):
+        text = (
+            f"{label}: asyncflow has no TaskHandle; instead of defer_until(), make the task "
+            "`async def` and await what it waits for: a task that waits takes up no thread"
+        )
+        raise DefinitionError(text)
+    if not signature.parameters:
+        return False
+    try:
+        signature.bind(None)
+    except TypeError as error:
+        text = f"{label}: its function is called with its context only, but {error}"
+        raise DefinitionError(text) from error
+    return True
+
+
+def _body(function: Callable[..., Any], takes: bool) -> Callable[[_Context], object]:
+    """Return what the runner calls: ``async def`` runs on its loop, ``def`` in a thread."""
+
+    def begun(view: Context) -> Any:  # noqa: ANN401  what users return
+        return function(view) if takes else function()
+
+    async def awaited(view: Context, found: Awaitable[object]) -> object:
+        return _left(view, await found)
+
+    async def coroutine(context: _Context) -> object:
+        view = Context.over(context)
+        return _left(view, await begun(view))
+
+    def plain(context: _Context) -> object:
+        view = Context.over(context)
+        found = begun(view)
+        return awaited(view, found) if inspect.isawaitable(found) else _left(view, found)
+
+    return coroutine if _is_async(function) else plain
+
+
+def _left(view: Context, found: object) -> object:
+    """Take into the context what a function returned; return the task's result."""
+    if found is None or found is view:
+        return None
+    if isinstance(found, Context | _Context):
+        view.replace(found)
+        return None
+    if isinstance(found, dict):
+        view.update_from_dict(cast("dict[str, object]", found))
+        return None
+    return found
+
+
+def _success_callback(function: SuccessCallback) -> Callable[[str, _Context], object]:
+    def call(task_id: str, context: _Context) -> object:
+        return function(task_id, Context.over(context.copy()))
+
+    return _as_async(function, call)
+
+
+def _failure_callback(function: FailureCallback) -> Callable[[str, str, _Context], object]:
+    def call(task_id: str, error: str, context: _Context) -> object:
+        return function(task_id, error, Context.over(context.copy()))
+
+    return _as_async(function, call)
+
+
+def _as_async(function: Callable[..., object], call: Callable[P, Any]) -> Callable[P, Any]:
+    """Return ``call`` as it is, or as ``async def`` if it only makes a coroutine."""
+
+    async def awaited(*args: P.args, **kwargs: P.kwargs) -> object:
+        return await call(*args, **kwargs)
+
+    return awaited if _is_async(function) else call
+
+
+def _is_async(function: Callable[..., object]) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        type(function).__call__
+    )
+
+
+def _check(options: Mapping[str, object]) -> None:
+    """Refuse what makes no sense, beside what is said of retries."""
+    for name, value in options.items():
+        if name not in TaskOptions.__annotations__:
+            text = f"there is no option {name!r}"
+            raise DefinitionError(text)
+        if name in LEFT_OUT and value is not None:
+            text = f"asyncflow has no {name}: {LEFT_OUT[name]}"
+            raise DefinitionError(text)
+        if name in CALLBACKS and value is not None and not callable(value):
+            text = f"{name} is a function that is called with {CALLBACKS[name]}, not {value!r}"
+            raise DefinitionError(text)
