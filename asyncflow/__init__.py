@@ -7,6 +7,7 @@ imports its own layer or lower ones; nothing below imports this one.
 from asyncflow._client.client import Client
 from asyncflow._client.notification import NotificationClient
 from asyncflow._client.schedule_views import ScheduleStatistics, ScheduleTick, WorkflowSchedule
+from asyncflow._client.triggers import TriggerExecution, TriggerSchedule
 from asyncflow._clock import Clock, SystemClock, VirtualClock
 from asyncflow._model.condition import (
     Condition,
@@ -131,8 +132,10 @@ __all__ = [
     "TaskStopped",
     "TooLargeError",
     "Trigger",
+    "TriggerExecution",
     "TriggerNotFoundError",
     "TriggerResult",
+    "TriggerSchedule",
     "UsageError",
     "ValueState",
     "ValueStateDescriptor",

@@ -113,13 +113,8 @@ class ScheduleCalls(ExecutionCalls):
             created=now,
             updated=now,
         )
-        if name is None:
-            self._check_only(record)
-        while True:
-            old = await self._schedule(label, wanted.namespace)
-            kept = await self._keep(old, record)
-            if kept is not None:
-                return kept
+        self._check_only(record, name)
+        return await self._register(record)
 
     @dual_method
     async def list_schedules(
@@ -142,7 +137,9 @@ class ScheduleCalls(ExecutionCalls):
         """
         most, left_out = page(limit, offset)
         enabled = True if enabled_only else None
-        query = Schedules(namespace, None, workflow, enabled, most, left_out)
+        place = _named_or_any(namespace, "a namespace")
+        wanted = _named_or_any(workflow, "the name of a workflow")
+        query = Schedules(place, None, wanted, enabled, most, left_out)
         return [shown(record) for record in await self._store.read(query)]
 
     @dual_method
@@ -252,7 +249,9 @@ class ScheduleCalls(ExecutionCalls):
         if since is not None and since.tzinfo is None:
             text = f"since is {since}, which has no time zone: say which one, as in tzinfo=UTC"
             raise ValueError(text)
-        counts = await self._store.read(TickCounts(namespace, name, since))
+        place = _named_or_any(namespace, "a namespace")
+        label = _named_or_any(name, "the name of a schedule")
+        counts = await self._store.read(TickCounts(place, label, since))
         ended = {each: counts.get(each, 0) for each in WorkflowStatus}
         dropped = counts.get("DROPPED", 0)
         started = sum(ended.values())
@@ -283,8 +282,18 @@ class ScheduleCalls(ExecutionCalls):
         await self._schedule_changed(record.namespace, record.name)
         return shown(await self._known_schedule(record.name, record.namespace))
 
-    def _check_only(self, record: ScheduleRecord) -> None:
+    async def _register(self, record: ScheduleRecord) -> WorkflowSchedule:
+        """Keep a schedule in the place of whatever has its name."""
+        while True:
+            old = await self._schedule(record.name, record.namespace)
+            kept = await self._keep(old, record)
+            if kept is not None:
+                return kept
+
+    def _check_only(self, record: ScheduleRecord, name: str | None) -> None:
         """Refuse a second schedule without a name: it would silently replace the first."""
+        if name is not None:
+            return
         place, given = (record.namespace, record.name), (record.expression, record.timezone)
         if self._unnamed_schedules.setdefault(place, given) != given:
             text = (
@@ -367,6 +376,10 @@ def _written(
     schedule: str | float | timedelta | Schedule, timezone: str | None, name: str
 ) -> tuple[str, str | None]:
     return written(parse_schedule(schedule, f"the schedule of {name!r}", timezone))
+
+
+def _named_or_any(name: str | None, what: str) -> str | None:
+    return None if name is None else storable_name(name, what)
 
 
 def _over(old: ScheduleRecord, new: ScheduleRecord) -> ScheduleRecord:

@@ -93,7 +93,7 @@ class Engine:
             elif self.pollers.polling:
                 text = "triggers are still polled after %s, their answers are lost: %s"
                 logger.warning(text, grace, self.pollers.polling)
-            else:
+            elif self.judge.judging:  # else only sleepers had no time to end
                 text = "conditions are still awaited after %s: their events are not judged"
                 logger.warning(text, grace)
         finally:

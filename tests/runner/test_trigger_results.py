@@ -210,13 +210,13 @@ async def test_after_an_error_of_the_store_the_cursor_is_what_the_store_says(
         with armed(f"{point}:1:raise"):
             await clock.advance(1.5 * SECOND)
             await until(lambda: len(seen) == 1)
-        for _ in range(40):
+        while len(seen) < 6:  # time passes while the store is read in its own thread
             await clock.advance(SECOND)
         found = await executions(runner)
 
     numbers = [x.final_context["n"] for x in found]
     assert numbers == list(range(len(numbers)))  # none lost, none twice
-    assert len(numbers) > 3
+    assert len(numbers) >= 4
 
 
 # ---- the end
