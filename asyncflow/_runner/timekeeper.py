@@ -234,7 +234,7 @@ class Timekeeper:
                     await self._drop(live, (tick,), DISABLED)
                     return
                 case Refused.OUTDATED:  # somebody else has changed it
-                    live.gone, self._version = True, None
+                    live.gone = True
                     await self.changed(live.record.namespace, live.record.name)
                 case Refused.NAME_TAKEN | Refused.CAUSED_ALREADY | Refused.STARTED_ONCE:
                     pass  # of these only the name can be in the way: another one is made

@@ -6,9 +6,10 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
 
-from asyncflow import Context, Registry, Runner, Workflow, WorkflowStatus, task
+from asyncflow import Context, Registry, Runner, VirtualClock, Workflow, WorkflowStatus, task
+from asyncflow._store.queries import Schedules
 from tests.runner.scene import forever, rows, until
-from tests.runner.ticking import SECOND, noting
+from tests.runner.ticking import HOUR, SECOND, START, Held, noting
 
 EVERY = timedelta(milliseconds=40)
 
@@ -64,3 +65,18 @@ async def test_of_two_runners_that_restart_neither_stops_what_the_other_started_
         assert earlier["completed_at"] is not None
         assert earlier["completed_at"] >= later["scheduled_time"]
         assert earlier["completed_at"] <= later["created_at"] + 5 * SECOND
+
+
+async def test_an_execution_of_the_very_tick_is_not_in_its_way() -> None:
+    held, clock = Held(), VirtualClock(START)
+    async with Runner(":memory:", registry=held.registry, clock=clock, grace=0) as runner:
+        await runner.register_schedule.aio("w", "1h", overlap="restart")
+        await clock.advance(HOUR)
+        (record,) = await runner._store.read(Schedules())
+        # As if another runner had started it after this one was told that it had to wait.
+        room = await runner._working_engine.timekeeper._make_room(record, START + HOUR)
+        await clock.settle()
+        log = list(held.log)
+
+    assert room
+    assert log == ["begin 01:00"]

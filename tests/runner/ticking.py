@@ -1,7 +1,8 @@
 """What the tests of schedules share: workflows that note their ticks, and histories in short."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TypedDict
 
@@ -62,6 +63,13 @@ class Held:
                     await turns(3)
                     self.log.append(f"stop {name}")
                     raise
+
+
+@asynccontextmanager
+async def working(log: list[str], *names: str) -> AsyncGenerator[tuple[Runner, VirtualClock]]:
+    clock = VirtualClock(START)
+    async with Runner(":memory:", registry=noting(log, *names), clock=clock) as runner:
+        yield runner, clock
 
 
 def iso(times: Iterable[datetime]) -> list[str]:
