@@ -174,7 +174,7 @@ class ScheduleCalls(ExecutionCalls):
         expression, zone = old.expression, old.timezone
         if schedule is not None or timezone is not None:
             given = expression if schedule is None else schedule
-            place = zone if timezone is None and _is_cron_text(given) else timezone
+            place = zone if timezone is None and _is_cron_text(given, name) else timezone
             expression, zone = _written(given, place, name)
         most = old.max_catchup if max_catchup is None else _checked_most(max_catchup)
         record = replace(
@@ -362,8 +362,9 @@ def _over(old: ScheduleRecord, new: ScheduleRecord) -> ScheduleRecord:
     )
 
 
-def _is_cron_text(given: object) -> bool:
-    return isinstance(given, str) and isinstance(parse_schedule(given, "a schedule"), Cron)
+def _is_cron_text(given: object, name: str) -> bool:
+    what = f"the schedule of {name!r}"
+    return isinstance(given, str) and isinstance(parse_schedule(given, what), Cron)
 
 
 def _checked_most(most: object) -> int:
