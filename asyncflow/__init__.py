@@ -25,6 +25,7 @@ from asyncflow._model.operator import Operator, OperatorConfigItem
 from asyncflow._model.record import RuleRecord
 from asyncflow._model.registry import Registry
 from asyncflow._model.rule import TaskRule, WorkflowRule
+from asyncflow._model.schedule import Cron, Interval
 from asyncflow._model.state import (
     State,
     StateDescriptor,
@@ -81,6 +82,7 @@ __all__ = [
     "Clock",
     "Condition",
     "Context",
+    "Cron",
     "DefinitionError",
     "DuplicateTaskError",
     "Event",
@@ -89,6 +91,7 @@ __all__ = [
     "ExecutionParkedError",
     "ExecutionType",
     "FencedError",
+    "Interval",
     "JsonValue",
     "LargeValueWarning",
     "ListenerNotFoundError",

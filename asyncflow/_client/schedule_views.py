@@ -1,15 +1,14 @@
 """Schedules as callers see them, and as text that a store keeps. Nothing is asked here."""
 
-from datetime import datetime, timedelta
-from typing import Any, Final, TypedDict, cast
+from datetime import datetime
+from typing import Any, TypedDict, cast
 
 from asyncflow._core.timetable import next_after
+from asyncflow._model.duration import duration_text
 from asyncflow._model.record import ScheduleRecord, TickRecord
 from asyncflow._model.schedule import CatchUp, Cron, Overlap, Schedule, parse_schedule
 from asyncflow._model.status import WorkflowStatus
 from asyncflow._model.value import from_json_text
-
-_MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 class WorkflowSchedule(TypedDict):
@@ -75,10 +74,7 @@ def written(schedule: Schedule) -> tuple[str, str | None]:
     """
     if isinstance(schedule, Cron):
         return schedule.expression, schedule.timezone
-    if schedule.every % _MILLISECOND:
-        text = f"an interval is a whole number of milliseconds, not {schedule.every!r}"
-        raise ValueError(text)
-    return f"{schedule.every // _MILLISECOND}ms", None
+    return duration_text(schedule.every), None
 
 
 def read(record: ScheduleRecord) -> Schedule:

@@ -5,7 +5,7 @@ workflow.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -114,7 +114,7 @@ class ScheduleCalls(ExecutionCalls):
             updated=now,
         )
         self._check_only(record, name)
-        return await self._keep(record)
+        return await self._register(record)
 
     @dual_method
     async def list_schedules(
@@ -169,27 +169,20 @@ class ScheduleCalls(ExecutionCalls):
             ScheduleNotFoundError: there is none of that name.
             TypeError, ValueError, TooLargeError: as `register_schedule`.
         """
-        old = await self._known_schedule(name, namespace)
-        now = self._clock.now()
-        expression, zone = old.expression, old.timezone
-        if schedule is not None or timezone is not None:
-            given = expression if schedule is None else schedule
-            place = zone if timezone is None and _is_cron_text(given, name) else timezone
-            expression, zone = _written(given, place, name)
-        most = old.max_catchup if max_catchup is None else _checked_most(max_catchup)
-        record = replace(
-            old,
-            expression=expression,
-            timezone=zone,
-            context=old.context if context is None else self._schedule_context(context),
-            catchup=old.catchup if catchup is None else check_catchup(catchup, "catchup"),
-            max_catchup=most,
-            overlap=old.overlap if overlap is None else check_overlap(overlap, "overlap"),
-            anchor=now,
-            answered=now,
-            updated=now,
+        new = _Changes(
+            schedule,
+            timezone,
+            None if context is None else self._schedule_context(context),
+            None if catchup is None else check_catchup(catchup, "catchup"),
+            None if max_catchup is None else _checked_most(max_catchup),
+            None if overlap is None else check_overlap(overlap, "overlap"),
         )
-        return await self._keep(record)
+        while True:
+            old = await self._known_schedule(name, namespace)
+            kept = await self._keep(old, new.of(old, self._clock.now()))
+            if kept is not None:
+                self._unnamed_schedules.pop((namespace, name), None)
+                return kept
 
     @dual_method
     async def enable_schedule(self, name: str, *, namespace: str = "default") -> None:
@@ -274,23 +267,34 @@ class ScheduleCalls(ExecutionCalls):
 
     # --- inside ---
 
-    async def _keep(self, record: ScheduleRecord) -> WorkflowSchedule:
-        """Store a schedule in place of the one of its name, if it differs; return it as stored."""
+    async def _keep(
+        self, old: ScheduleRecord | None, record: ScheduleRecord
+    ) -> WorkflowSchedule | None:
+        """Store a schedule in place of an old one, if it differs; return it as stored.
+
+        None if somebody else has changed the old one meanwhile.
+        """
+        new = record if old is None else _over(old, record)
+        if old is not None and new == replace(old, updated=new.updated):
+            return shown(old)
+        if await self._store.change(PutSchedule(new, None if old is None else old.version)):
+            return None
+        await self._schedules_changed()
+        return shown(await self._known_schedule(record.name, record.namespace))
+
+    async def _register(self, record: ScheduleRecord) -> WorkflowSchedule:
+        """Keep a schedule in the place of whatever has its name."""
         while True:
             old = await self._schedule(record.name, record.namespace)
-            new = record if old is None else _over(old, record)
-            if old is not None and new == replace(old, updated=new.updated):
-                return shown(old)
-            put = PutSchedule(new, None if old is None else old.version)
-            if not await self._store.change(put):  # else somebody else was faster
-                await self._schedules_changed()
-                return shown(await self._known_schedule(record.name, record.namespace))
+            kept = await self._keep(old, record)
+            if kept is not None:
+                return kept
 
     def _check_only(self, record: ScheduleRecord, name: str | None) -> None:
         """Refuse a second schedule without a name: it would silently replace the first."""
         if name is not None:
             return
-        place, given = (record.namespace, record.workflow), (record.expression, record.timezone)
+        place, given = (record.namespace, record.name), (record.expression, record.timezone)
         if self._unnamed_schedules.setdefault(place, given) != given:
             text = (
                 f"workflow {record.workflow!r} has a schedule of its own name already: give each "
@@ -334,6 +338,40 @@ class ScheduleCalls(ExecutionCalls):
 
     async def _schedules_changed(self) -> None:
         """Do what follows from changed schedules; a bare client runs none."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Changes:
+    """What is to be changed of a schedule; None leaves it."""
+
+    schedule: str | float | timedelta | Schedule | None
+    timezone: str | None
+    context: str | None
+    catchup: CatchUp | None
+    max_catchup: int | None
+    overlap: Overlap | None
+
+    def of(self, old: ScheduleRecord, now: datetime) -> ScheduleRecord:
+        """Return a schedule as it is with them; it begins now if its ticks are others."""
+        expression, zone = old.expression, old.timezone
+        if self.schedule is not None or self.timezone is not None:
+            given = expression if self.schedule is None else self.schedule
+            place = (
+                zone if self.timezone is None and _is_cron_text(given, old.name) else self.timezone
+            )
+            expression, zone = _written(given, place, old.name)
+        return replace(
+            old,
+            expression=expression,
+            timezone=zone,
+            context=old.context if self.context is None else self.context,
+            catchup=self.catchup or old.catchup,
+            max_catchup=self.max_catchup or old.max_catchup,
+            overlap=self.overlap or old.overlap,
+            anchor=now,
+            answered=now,
+            updated=now,
+        )
 
 
 def _written(

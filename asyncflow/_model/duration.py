@@ -43,6 +43,23 @@ def parse_duration(value: Duration, what: str, *, zero: bool = False) -> timedel
     return found
 
 
+def duration_text(duration: timedelta) -> str:
+    """Return a duration as `parse_duration` takes it: ``"1h30m"``.
+
+    Raises:
+        ValueError: it is not positive, or no whole number of milliseconds.
+    """
+    rest, parts = duration, list[str]()
+    for unit, sign in zip(_UNITS, ("d", "h", "m", "s", "ms"), strict=True):
+        number, rest = divmod(rest, timedelta(**{unit: 1}))
+        if number:
+            parts.append(f"{number}{sign}")
+    if rest or duration <= timedelta(0):
+        text = f"a duration of whole milliseconds, more than zero, is wanted, not {duration!r}"
+        raise ValueError(text)
+    return "".join(parts)
+
+
 def _read(value: object) -> timedelta | None:
     if isinstance(value, timedelta):
         return value

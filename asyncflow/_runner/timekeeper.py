@@ -55,6 +55,7 @@ class LiveSchedule:
         record: as it was read; its ``answered`` is kept up to date.
         timer: waits for the next tick; None while ticks are being answered.
         task: answers ticks.
+        warned: whether it was said that its workflow is not declared here.
     """
 
     record: ScheduleRecord
@@ -62,6 +63,7 @@ class LiveSchedule:
     timer: Timer | None = None
     task: asyncio.Task[None] | None = None
     gone: bool = False
+    warned: bool = False
 
 
 class Timekeeper:
@@ -143,15 +145,24 @@ class Timekeeper:
         Not while its workflow is not declared here: another runner may know it.
         """
         record = live.record
-        if self._closed or live.gone:
+        if not self._can_start(live):
+            if not (live.warned or self._over or live.gone):
+                live.warned = True
+                text = "schedule %r does not tick here: workflow %r is not declared in namespace %r"
+                logger.warning(text, record.name, record.workflow, record.namespace)
             return
-        if self._shared.registry.find(record.workflow, record.namespace) is None:
-            text = "schedule %r does not tick here: workflow %r is not declared in namespace %r"
-            logger.warning(text, record.name, record.workflow, record.namespace)
-            return
-        tick = next_after(live.schedule, live.record.anchor, live.record.answered)
+        tick = next_after(live.schedule, record.anchor, record.answered)
         if tick is not None:
             live.timer = self._shared.clock.call_at_time(tick, partial(self._begin, live))
+
+    @property
+    def _over(self) -> bool:
+        return self._closed or self._shared.driver.over
+
+    def _can_start(self, live: LiveSchedule) -> bool:
+        record = live.record
+        declared = self._shared.registry.find(record.workflow, record.namespace) is not None
+        return declared and not (live.gone or self._over)
 
     def _begin(self, live: LiveSchedule) -> None:
         hit("timer.fire.before")
@@ -171,12 +182,14 @@ class Timekeeper:
             await self._shared.clock.pause(AFTER_ERROR)
             await self._read_answered(live)
         except AsyncflowError:
-            if not (self._closed or self._shared.driver.over):
+            if not self._over:
                 raise
         self._wait(live)
 
     async def _answer_due(self, live: LiveSchedule) -> None:
         record = live.record
+        if not self._can_start(live):
+            return
         found: Due = due(
             live.schedule,
             record.anchor,
@@ -192,14 +205,14 @@ class Timekeeper:
 
     async def _start(self, live: LiveSchedule, tick: datetime) -> None:
         """Start the execution of a tick, or drop that, as the policy says."""
-        while not (live.gone or self._closed):
+        while self._can_start(live):
             refused = await self._put(live, tick)
             match refused:
                 case None | Refused.TICKED_ALREADY:
                     live.record = replace(live.record, answered=tick)
                     return
                 case Refused.RUNS_ALREADY:
-                    if not await self._make_room(live.record):
+                    if not await self._make_room(live.record, tick):
                         await self._drop(live, (tick,), OVERLAPS)
                         return
                 case Refused.DISABLED:
@@ -223,31 +236,41 @@ class Timekeeper:
             shared.clock.now(),
             kind=ExecutionType.PERIODIC,
             origin=Tick(record.namespace, record.name, record.version, tick),
-            alone=None if record.overlap == "allow" else json.dumps(["schedule", record.name]),
+            alone=None if record.overlap == "allow" else json.dumps(["schedule", record.id]),
         )
         wanted = Wanted.of(plan, workflow, row, _texts(record, tick))
         (refused,) = await self._impulse((wanted,), None)
         return refused
 
-    async def _make_room(self, record: ScheduleRecord) -> bool:
+    async def _make_room(self, record: ScheduleRecord, tick: datetime) -> bool:
         """Wait for the end of the execution that runs, if the policies say so; say if it ended."""
         if record.overlap == "skip" and record.catchup != "all":
             return False
-        name = await self._running(record)
-        if name is not None:
+        name = await self._running(record, tick)
+        if name is None:
+            return True
+        try:
             if record.overlap == "restart":
                 await self._port.request_stop(name)
-            try:
-                await self._port.await_end(name, None)
-            except ExecutionParkedError:
-                return False
-            except ExecutionNotFoundError:
-                return True
+            await self._port.await_end(name, None)
+        except ExecutionParkedError:
+            return False
+        except ExecutionNotFoundError:
+            return True
         return True
 
-    async def _running(self, record: ScheduleRecord) -> str | None:
-        lines = await self._shared.store.read(Ticks(record.namespace, record.name))
-        return next((x.execution for x in lines if x.execution and x.ended is None), None)
+    async def _running(self, record: ScheduleRecord, tick: datetime) -> str | None:
+        """Return the newest execution of an earlier tick that has not ended.
+
+        Another runner may have started one for this very tick: it is not in the way.
+        """
+        query = Ticks(record.namespace, record.name)
+        while lines := await self._shared.store.read(query):
+            for line in lines:
+                if line.execution is not None and line.ended is None and line.at < tick:
+                    return line.execution
+            query = replace(query, offset=query.offset + len(lines))
+        return None
 
     async def _drop(
         self,

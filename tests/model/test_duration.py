@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from asyncflow._model.duration import MAX_DURATION, parse_duration
+from asyncflow._model.duration import MAX_DURATION, duration_text, parse_duration
 from asyncflow._model.policy import Backoff, Retry
 from asyncflow.errors import DefinitionError
 
@@ -181,3 +181,21 @@ def test_a_policy_that_makes_no_sense_is_refused_by_its_option(
 def test_a_limit_below_the_delay_is_refused() -> None:
     with pytest.raises(DefinitionError, match="retry_max_delay 0:00:01 is shorter"):
         Retry(1, 2 * SECOND, max_delay=SECOND)
+
+
+@given(st.timedeltas(timedelta(milliseconds=1), MAX_DURATION))
+def test_a_duration_is_written_as_it_is_read(duration: timedelta) -> None:
+    duration -= duration % timedelta(milliseconds=1)
+
+    assert parse_duration(duration_text(duration), "it") == duration
+
+
+def test_a_duration_is_written_with_its_largest_units_first() -> None:
+    assert duration_text(timedelta(hours=6)) == "6h"
+    assert duration_text(timedelta(days=2, minutes=90, milliseconds=5)) == "2d1h30m5ms"
+
+
+@pytest.mark.parametrize("duration", [timedelta(0), timedelta(microseconds=1), -timedelta(days=1)])
+def test_a_duration_that_has_no_text_is_refused(duration: timedelta) -> None:
+    with pytest.raises(ValueError, match="whole milliseconds, more than zero"):
+        duration_text(duration)
