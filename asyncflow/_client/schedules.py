@@ -356,7 +356,9 @@ class _Changes:
         expression, zone = old.expression, old.timezone
         if self.schedule is not None or self.timezone is not None:
             given = expression if self.schedule is None else self.schedule
-            place = zone if self.timezone is None and _is_cron_text(given) else self.timezone
+            place = (
+                zone if self.timezone is None and _is_cron_text(given, old.name) else self.timezone
+            )
             expression, zone = _written(given, place, old.name)
         return replace(
             old,
@@ -398,8 +400,9 @@ def _over(old: ScheduleRecord, new: ScheduleRecord) -> ScheduleRecord:
     )
 
 
-def _is_cron_text(given: object) -> bool:
-    return isinstance(given, str) and isinstance(parse_schedule(given, "a schedule"), Cron)
+def _is_cron_text(given: object, name: str) -> bool:
+    what = f"the schedule of {name!r}"
+    return isinstance(given, str) and isinstance(parse_schedule(given, what), Cron)
 
 
 def _checked_most(most: object) -> int:
