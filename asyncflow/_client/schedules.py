@@ -212,7 +212,7 @@ class ScheduleCalls(ExecutionCalls):
         await self._known_schedule(name, namespace)
         await self._store.change(DropSchedule(namespace, name))
         self._unnamed_schedules.pop((namespace, name), None)
-        await self._schedules_changed()
+        await self._schedule_changed(namespace, name)
 
     @dual_method
     async def get_schedule_history(
@@ -279,7 +279,7 @@ class ScheduleCalls(ExecutionCalls):
             return shown(old)
         if await self._store.change(PutSchedule(new, None if old is None else old.version)):
             return None
-        await self._schedules_changed()
+        await self._schedule_changed(record.namespace, record.name)
         return shown(await self._known_schedule(record.name, record.namespace))
 
     async def _register(self, record: ScheduleRecord) -> WorkflowSchedule:
@@ -312,7 +312,7 @@ class ScheduleCalls(ExecutionCalls):
             if enabled:
                 new = replace(new, answered=max(now, old.answered))
             if not await self._store.change(PutSchedule(new, old.version)):
-                await self._schedules_changed()
+                await self._schedule_changed(namespace, name)
                 return
 
     async def _schedule(self, name: str, namespace: str) -> ScheduleRecord | None:
@@ -336,8 +336,8 @@ class ScheduleCalls(ExecutionCalls):
             raise ValueError(text)
         return to_json_text({key: from_json_text(text) for key, text in texts.items()}, "context")
 
-    async def _schedules_changed(self) -> None:
-        """Do what follows from changed schedules; a bare client runs none."""
+    async def _schedule_changed(self, namespace: str, name: str) -> None:
+        """Do what follows from a changed schedule; a bare client runs none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ An operator belongs to the workflow in whose block it is made; it knows of workf
 `OpenWorkflow` says, so that imports do not go round.
 """
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
@@ -26,11 +27,13 @@ SuccessCallback: TypeAlias = Callable[[str, Context], object]
 FailureCallback: TypeAlias = Callable[[str, str, Context], object]
 """``on_failure(task_id, error, context)``, sync or async; the error as ``"ValueError: text"``."""
 
+RetryCheck: TypeAlias = Callable[[BaseException], bool]
+"""``retry_if(error)``: whether another attempt may follow one that failed so."""
 
 OperatorT = TypeVar("OperatorT", bound="Operator")
 """A mapping's key is invariant: tasks of one kind only are as good as tasks of all kinds."""
 
-CallbackT = TypeVar("CallbackT", SuccessCallback | None, FailureCallback | None)
+CallbackT = TypeVar("CallbackT", SuccessCallback | None, FailureCallback | None, RetryCheck | None)
 
 
 class OperatorConfigItem:
@@ -75,6 +78,7 @@ class TaskOptions(TypedDict, total=False):
     retry_backoff: Backoff
     retry_max_delay: Duration | None
     retry_jitter: float
+    retry_if: RetryCheck | None
     timeout: Duration | None
     on_success: SuccessCallback | None
     on_failure: FailureCallback | None
@@ -98,6 +102,9 @@ class Operator(ABC):
         retry_backoff: ``"fixed"``, ``"linear"`` or ``"exponential"`` growth of the delay.
         retry_max_delay: where the delay stops growing; None: five minutes, or ``retry_delay``.
         retry_jitter: how much later an attempt may come, as a part of the delay.
+        retry_if: a plain function of the error: False if no attempt is to follow. Called on the
+            runner's loop after a failure that another attempt may follow, and must not wait; a
+            timeout is a `TimeoutError`. If it raises, that is logged, and the next attempt follows.
         timeout: of one attempt; None: no limit.
         on_success: called with the task's name and its context, once it has succeeded.
         on_failure: called with the task's name, the error and the context, after the last attempt.
@@ -123,6 +130,7 @@ class Operator(ABC):
         retry_backoff: Backoff = "exponential",
         retry_max_delay: Duration | None = None,
         retry_jitter: float = DEFAULT_JITTER,
+        retry_if: RetryCheck | None = None,
         timeout: Duration | None = None,
         on_success: SuccessCallback | None = None,
         on_failure: FailureCallback | None = None,
@@ -144,6 +152,7 @@ class Operator(ABC):
                 _optional(retry_max_delay, "retry_max_delay", zero=True),
                 retry_jitter,
             )
+            self.retry_if = _retry_check(retry_if)
             self.timeout = _optional(timeout, "timeout")
             self.dependencies = _dependencies(dependencies)
             self.on_success = _callback(on_success, "on_success")
@@ -318,6 +327,14 @@ def _callback(function: CallbackT, what: str) -> CallbackT:
         text = f"{what} is a function, not {function!r}"
         raise DefinitionError(text)
     return function
+
+
+def _retry_check(function: RetryCheck | None) -> RetryCheck | None:
+    checked = _callback(function, "retry_if")
+    if any(map(inspect.iscoroutinefunction, (checked, type(checked).__call__))):
+        text = f"retry_if is a plain def, which answers at once, not {function!r}"
+        raise DefinitionError(text)
+    return checked
 
 
 def _flag(value: object) -> bool:

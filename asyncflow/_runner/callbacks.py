@@ -1,6 +1,7 @@
-"""Calls users' ``on_success`` and ``on_failure``: isolated, limited, logged. They change nothing.
+"""Calls users' ``on_success``, ``on_failure`` and ``retry_if``: isolated, logged.
 
-They are called after the body and before its end is on disk, so at least once.
+They are called after the body and before its end is on disk, so at least once. What they raise
+changes nothing.
 """
 
 import asyncio
@@ -39,6 +40,19 @@ async def call_back(clock: Clock, attempt: Attempt, ended: TaskEnded) -> None:
         if attempt.ending and isinstance(error, asyncio.CancelledError):
             raise
         logger.exception("a callback of task %r of %r raised", name, execution)
+
+
+def allows_retry(attempt: Attempt, error: BaseException) -> bool:
+    """Ask the task whether another attempt may follow this failure, if it has one left."""
+    asked = attempt.operator.retry_if
+    if asked is None or attempt.command.last:
+        return True
+    try:
+        return bool(asked(error))
+    except BaseException:  # user code: what it would have said is not known
+        name, execution = attempt.command.task, attempt.live.name
+        logger.exception("retry_if of task %r of %r raised", name, execution)
+        return True
 
 
 def _final_failure(attempt: Attempt, ended: TaskEnded) -> bool:

@@ -29,7 +29,7 @@ from asyncflow._operators.hooks import call
 from asyncflow._operators.process import CLOCK
 from asyncflow._operators.threads import DEADLINE, SLOTS
 from asyncflow._runner.attempt import Attempt
-from asyncflow._runner.callbacks import call_back
+from asyncflow._runner.callbacks import allows_retry, call_back
 from asyncflow._runner.cells import TaskCells
 from asyncflow._runner.driver import Driver
 from asyncflow._runner.live import LiveExecution, Told
@@ -259,7 +259,8 @@ class TaskRunner:
         return ended
 
     def _fail(self, attempt: Attempt, error: BaseException) -> TaskEnded:
-        ended = attempt.failed(self._clock.now(), error)
+        again = allows_retry(attempt, error)
+        ended = attempt.failed(self._clock.now(), error, retryable=again)
         _log_failure(attempt, ended)
         return ended
 

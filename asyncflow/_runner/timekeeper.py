@@ -8,7 +8,6 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -39,6 +38,9 @@ from asyncflow.errors import (
 )
 
 logger = logging.getLogger(__name__)
+
+Place = tuple[str, str]
+"""Namespace and name of a schedule."""
 
 AFTER_ERROR: Final = timedelta(seconds=1)
 
@@ -79,7 +81,7 @@ class Timekeeper:
         self._shared = shared
         self._port = port
         self._spawn = spawn
-        self._schedules: dict[int, LiveSchedule] = {}
+        self._schedules: dict[Place, LiveSchedule] = {}
         self._version: int | None = None
         self._refreshing = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -101,7 +103,17 @@ class Timekeeper:
                 return
             records = await self._shared.store.read(Schedules(enabled=True))
             self._version = version
-            self._take({each.version: each for each in records})
+            stored = {(each.namespace, each.name): each for each in records}
+            for place in self._schedules.keys() | stored.keys():
+                self._take(place, stored.get(place))
+
+    async def changed(self, namespace: str, name: str) -> None:
+        """Wait for what the store says of one schedule; of the others a look will tell."""
+        if not self._opened:
+            return
+        async with self._refreshing:
+            found = await self._shared.store.read(Schedules(namespace, name, enabled=True))
+            self._take((namespace, name), next(iter(found), None))
 
     def declared(self) -> None:
         """Wait for the ticks of what may have been declared just now."""
@@ -122,22 +134,25 @@ class Timekeeper:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    def _take(self, records: dict[int, ScheduleRecord]) -> None:
-        """Hold these schedules, by their versions, and no others."""
-        for version in self._schedules.keys() - records.keys():
-            live = self._schedules.pop(version)
-            live.gone = True
-            _stop_waiting(live)
-        for version in records.keys() - self._schedules.keys():
-            record = records[version]
-            try:
-                live = LiveSchedule(record, read(record))
-            except ValueError as error:  # a zone that this machine does not have
-                text = "schedule %r in namespace %r does not tick here: %s"
-                logger.error(text, record.name, record.namespace, error)  # noqa: TRY400  the traceback would say nothing more
-                continue
-            self._schedules[version] = live
-            self._wait(live)
+    def _take(self, place: Place, record: ScheduleRecord | None) -> None:
+        """Hold a schedule in this version, and no other; None: not at all."""
+        old = self._schedules.get(place)
+        if old is not None:
+            if record is not None and old.record.version == record.version:
+                return
+            old.gone = True
+            _stop_waiting(old)
+            del self._schedules[place]
+        if record is None:
+            return
+        try:
+            live = LiveSchedule(record, read(record))
+        except ValueError as error:  # a zone that this machine does not have
+            text = "schedule %r in namespace %r does not tick here: %s"
+            logger.error(text, record.name, record.namespace, error)  # noqa: TRY400  the traceback would say nothing more
+            return
+        self._schedules[place] = live
+        self._wait(live)
 
     def _wait(self, live: LiveSchedule) -> None:
         """Wait for the next tick; one that is missed is due at once.
@@ -179,8 +194,8 @@ class Timekeeper:
         except StoreError as error:
             text = "ticks of schedule %r wait for the store: %s"
             logger.warning(text, live.record.name, error)
+            # What reached the disk all the same is refused when it is put again.
             await self._shared.clock.pause(AFTER_ERROR)
-            await self._read_answered(live)
         except AsyncflowError:
             if not self._over:
                 raise
@@ -220,7 +235,7 @@ class Timekeeper:
                     return
                 case Refused.OUTDATED:  # somebody else has changed it
                     live.gone, self._version = True, None
-                    await self.refresh()
+                    await self.changed(live.record.namespace, live.record.name)
                 case Refused.NAME_TAKEN | Refused.CAUSED_ALREADY | Refused.STARTED_ONCE:
                     pass  # of these only the name can be in the way: another one is made
                 case _:
@@ -291,13 +306,6 @@ class Timekeeper:
         done = asyncio.get_running_loop().create_future()
         self._shared.driver.put(Impulse(done, wanted, dropped=dropped))
         return await done
-
-    async def _read_answered(self, live: LiveSchedule) -> None:
-        """Learn which ticks were answered, after an error that leaves it open."""
-        record = live.record
-        with suppress(StoreError):  # then they are put again, and refused
-            found = await self._shared.store.read(Schedules(record.namespace, record.name))
-            live.record = next((each for each in found if each.version == record.version), record)
 
 
 def _texts(record: ScheduleRecord, tick: datetime) -> dict[str, str]:

@@ -17,6 +17,15 @@ from asyncflow.errors import DefinitionError, DuplicateTaskError
 from tests.core.samples import Asked, Nothing, declared
 
 
+async def in_a_while(error: BaseException) -> bool:
+    return True
+
+
+class InAWhile:
+    async def __call__(self, error: BaseException) -> bool:
+        return True
+
+
 def test_an_operator_adds_itself_to_the_open_workflow() -> None:
     with declared() as workflow:
         build = Nothing("build")
@@ -114,6 +123,7 @@ def test_by_default_a_task_is_tried_once_without_a_limit() -> None:
         ("retry_jitter", 2),
         *(("timeout", value) for value in (0, "0s", "later", -5)),
         *((hook, "a name") for hook in ("on_success", "on_failure")),
+        *(("retry_if", value) for value in ("never", 0, in_a_while, InAWhile())),
         ("idempotent", "yes"),
         *(("dependencies", value) for value in ("build", 1, [None], {"build"})),
     ],

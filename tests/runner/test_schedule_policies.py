@@ -375,3 +375,46 @@ async def test_a_store_that_cannot_note_a_dropped_tick_notes_it_later(url: str) 
         lines = await became(runner, "w", timedelta(seconds=10))
 
     assert lines == [(1, "RUNNING"), (2, OVERLAPS), (3, OVERLAPS)]
+
+
+async def test_a_runner_closes_at_once_while_a_tick_waits_for_the_store() -> None:
+    log: list[str] = []
+    clock = VirtualClock(START)
+    async with Runner(":memory:", registry=noting(log), clock=clock) as runner:
+        await runner.register_schedule.aio("w", "10s")
+        with armed("store.commit.before:1:raise"):
+            await clock.advance(10.2 * SECOND)
+        before = clock.next_deadline()
+
+    assert log == []
+    assert before == START + 11 * SECOND
+    assert clock.next_deadline() is None
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        ({}, [(1, "RUNNING"), (2, OVERLAPS)]),
+        (ALL, [(1, "RUNNING"), (2, OVERLAPS)]),
+        ({"overlap": "restart"}, [(1, "STOPPED"), (2, "SUCCESS")]),
+    ],
+)
+async def test_a_parked_execution_is_in_the_way_but_for_a_restart(
+    url: str, policy: Policy, expected: list[tuple[float, str]]
+) -> None:
+    held, log = Held(), list[str]()
+    clock = VirtualClock(START)
+    async with Runner(url, registry=held.registry, clock=clock, grace=0) as runner:
+        await runner.register_schedule.aio("w", "10s", **policy)
+        await clock.advance(10.5 * SECOND)
+        await until(lambda: len(held.log) == 1)
+    # The task that it still needs is not there any more.
+    async with Runner(url, registry=noting(log), clock=clock) as runner:
+        await clock.advance_to(START + 20 * SECOND)
+        while len(await ticks(runner)) < 2:
+            await clock.advance(BREATH)
+        if policy.get("overlap"):
+            await answered(runner, clock, "w", 2)
+        lines = await became(runner, "w", 10 * SECOND)
+
+    assert lines == expected

@@ -27,6 +27,7 @@ from asyncflow import (
     task,
     trigger,
 )
+from asyncflow._failpoint import armed
 from tests.runner.scene import until
 from tests.runner.ticking import HOUR, MINUTE, SECOND, START, after, became, iso, noting
 
@@ -337,6 +338,24 @@ async def test_a_schedule_waits_until_its_workflow_is_declared_then_its_policy_d
     assert log == iso(after(5, HOUR)[2:])
     warned = [each for each in caplog.messages if "does not tick here" in each]
     assert len(warned) == 1
+
+
+async def test_a_declaration_makes_no_second_timer_of_a_schedule_that_waits() -> None:
+    log: list[str] = []
+    registry, clock = noting(log), VirtualClock(START)
+    async with Runner(":memory:", registry=registry, clock=clock) as runner:
+        await runner.register_schedule.aio("w", "1h")
+        with registry, Workflow("other"):
+
+            @task()
+            async def nothing() -> None:
+                """Is declared in between."""
+
+        with armed() as passes:
+            await clock.advance(HOUR)
+
+    assert log == iso(after(1, HOUR))
+    assert passes["timer.fire.before"] == 1
 
 
 async def test_a_runner_opens_with_schedules_of_workflows_that_it_does_not_know(url: str) -> None:

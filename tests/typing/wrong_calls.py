@@ -201,6 +201,7 @@ def options_of_tasks() -> None:
     task(name="one")  # wrong: it is called id
     task(retries="3")  # wrong: a number
     task(timeout=[1])  # wrong: no duration
+    task(retry_if=ValueError("x"))  # wrong: a function of the error
     task(retry_backoff="cubic")  # wrong: no such growth
     task(isolation="fork")  # wrong: no such isolation
     task(dependencies=[1])  # wrong: tasks or names
