@@ -2,9 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeAlias, cast
@@ -13,89 +11,25 @@ import pytest
 
 from asyncflow import (
     Client,
-    Context,
     DefinitionError,
-    ExecutionType,
-    LargeValueWarning,
+    RedeclaredWarning,
     Registry,
     Runner,
-    TaskAction,
     TooLargeError,
     TriggerNotFoundError,
-    TriggerResult,
-    Workflow,
-    WorkflowDisabledError,
-    WorkflowExecution,
     WorkflowNotFoundError,
     WorkflowStatus,
-    task,
     trigger,
 )
 from asyncflow._runner import ownership
 from tests.bell import ROOT
-from tests.client.forms import REFUSED, WARNED, Form, dump, quoted
+from tests.client.forms import REFUSED, Form, dump, quoted
+from tests.client.polled import Asked, asking, declared, never
 
 KEYS = {
     *("id", "trigger_name", "workflow_name", "namespace", "poll_interval_ms", "allow_concurrent"),
     *("enabled", "last_poll_at", "created_at", "updated_at"),
 }
-EXECUTION_KEYS = {
-    *("id", "schedule_id", "trigger_name", "context_hash", "key", "workflow_execution_id"),
-    *("started_at", "completed_at", "created_at", "error"),
-}
-
-
-def never() -> bool:
-    """Skip: what starts here is fired by hand."""
-    return False
-
-
-def declared() -> Registry:
-    """Declare a workflow that ends and one that waits, in two namespaces, and their triggers."""
-    with Registry() as registry:
-        for namespace in ("default", "team"):
-            with Workflow("ends", namespace):
-
-                @task()
-                async def end(context: Context) -> None:
-                    context["seen"] = sorted(context)
-
-            with Workflow("waits", namespace):
-
-                @task()
-                async def waiter() -> None: ...
-
-                waiter.action_on_event_received(TaskAction.START, "go")
-
-            trigger("waits", name="b", namespace=namespace, poll_interval="1h")(never)
-        trigger("ends", name="a", poll_interval="1500ms")(never)
-        trigger("waits", name="c", allow_concurrent=True, poll_interval="1h")(never)
-        trigger("ends", name="d", dedup="forever", poll_interval=timedelta(hours=1))(never)
-    return registry
-
-
-@dataclass
-class Asked:
-    """Who is asked, and the runner that works; often they are one."""
-
-    form: Form
-    client: Client
-    runner: Runner
-
-    def fire(
-        self, name: str, context: Mapping[str, object] | None = None, key: str | None = None
-    ) -> WorkflowExecution | None:
-        return self.form.call(self.client.fire_trigger, name, context, key=key)
-
-    def fired(
-        self, name: str, context: Mapping[str, object] | None = None, key: str | None = None
-    ) -> WorkflowExecution:
-        found = self.fire(name, context, key)
-        assert found is not None
-        return found
-
-    def end(self, execution: WorkflowExecution) -> WorkflowExecution:
-        return self.form.call(self.client.wait, execution.name, timeout=5)
 
 
 @pytest.fixture(params=["runner", "client"])
@@ -103,13 +37,8 @@ def asked(
     request: pytest.FixtureRequest, form: Form, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Asked]:
     monkeypatch.setattr(ownership, "LOOK", timedelta(milliseconds=5))
-    registry, path = declared(), tmp_path / "flows.db"
-    with ExitStack() as stack:
-        runner = stack.enter_context(form.open(Runner(path, registry=registry)))
-        client: Client = runner
-        if request.param == "client":
-            client = stack.enter_context(form.open(Client(path, registry=registry)))
-        yield Asked(form, client, runner)
+    with asking(str(request.param), form, tmp_path / "flows.db") as asked:
+        yield asked
 
 
 # --- look-ups ---
@@ -292,127 +221,6 @@ def without_clocks(tables: object) -> dict[str, object]:
     }
 
 
-# --- by hand ---
-
-
-def test_a_fire_by_hand_is_manual_and_ends_like_any_other(asked: Asked) -> None:
-    fired = asked.fired("a", {"n": 1})
-    done = asked.end(fired)
-
-    assert fired.execution_type is ExecutionType.MANUAL
-    assert (fired.workflow_name, fired.namespace) == ("ends", "default")
-    assert done.status is WorkflowStatus.SUCCESS
-    assert done.final_context == {"n": 1, "seen": ["n"]}
-
-
-def test_while_one_runs_an_equal_one_is_none_and_then_starts_again(asked: Asked) -> None:
-    first = asked.fired("b", {"a": {"x": 1, "y": 2}})
-
-    equal = asked.fire("b", {"a": {"y": 2, "x": 1}})
-    other = asked.fire("b", {"a": {"x": 1}})
-    keyed = asked.fire("b", {"a": {"x": 1, "y": 2}}, "k")
-    same_key = asked.fire("b", {"another": "context"}, "k")
-    asked.form.call(asked.client.stop, first.name, wait=True)
-    again = asked.fire("b", {"a": {"x": 1, "y": 2}})
-
-    assert (equal, same_key) == (None, None)
-    assert len({each.name for each in (first, other, keyed, again) if each is not None}) == 4
-
-
-def test_triggers_of_one_name_in_two_namespaces_do_not_hold_up_each_other(asked: Asked) -> None:
-    first = asked.form.call(asked.client.fire_trigger, "b")
-    other = asked.form.call(asked.client.fire_trigger, "b", namespace="team")
-
-    assert first is not None
-    assert other is not None
-    assert (first.namespace, other.namespace) == ("default", "team")
-
-
-def test_where_it_is_allowed_equal_ones_run_side_by_side(asked: Asked) -> None:
-    assert asked.fired("c", {"a": 1}).name != asked.fired("c", {"a": 1}).name
-
-
-def test_with_dedup_an_equal_one_never_starts_again(asked: Asked) -> None:
-    done = asked.end(asked.fired("d", {"a": 1}))
-    keyed = asked.end(asked.fired("d", {"a": 2}, "k"))
-
-    assert (done.status, keyed.status) == (WorkflowStatus.SUCCESS, WorkflowStatus.SUCCESS)
-    assert asked.fire("d", {"a": 1}) is None
-    assert asked.fire("d", {"a": 3}, "k") is None
-    assert asked.fire("d", {"a": 2}) is not None
-
-
-def test_the_history_has_what_was_fired_newest_first(asked: Asked) -> None:
-    first = asked.end(asked.fired("a", {"n": 1}))
-    second = asked.end(asked.fired("a", {"n": 2}, "k"))
-    asked.fired("b")
-
-    history = asked.form.call(asked.client.get_trigger_execution_history, "a")
-    schedule = asked.form.call(asked.client.get_trigger_schedule, "a")
-
-    assert schedule is not None
-    assert all(set(each) == EXECUTION_KEYS for each in history)
-    assert [(each["workflow_execution_id"], each["key"]) for each in history] == [
-        (second.name, "k"),
-        (first.name, None),
-    ]
-    assert {each["schedule_id"] for each in history} == {schedule["id"]}
-    assert {each["trigger_name"] for each in history} == {"a"}
-    (fire,) = TriggerResult.fire({"n": 1}).fires
-    assert history[1]["context_hash"] == fire.context_hash
-    for each, execution in zip(history, (second, first), strict=True):
-        assert each["error"] is None
-        assert each["completed_at"] == execution.end_date
-        assert each["started_at"] == each["created_at"]
-        assert each["started_at"].tzinfo is UTC
-
-
-@pytest.mark.parametrize(
-    ("page", "numbers"),
-    [
-        ((), "43210"),
-        ((2,), "43"),
-        ((2, 1), "32"),
-        ((None, None), "43210"),
-        ((None, 3), "10"),
-        ((0,), ""),
-        ((9, 9), ""),
-        ((1 << 70, 1), "3210"),
-    ],
-)
-def test_a_page_of_the_history(asked: Asked, page: tuple[Any, ...], numbers: str) -> None:
-    for number in range(5):
-        asked.fired("a", key=str(number))
-
-    history = asked.form.call(asked.client.get_trigger_execution_history, "a", *page)
-
-    assert [each["key"] for each in history] == list(numbers)
-
-
-def test_a_disabled_trigger_is_fired_by_hand_all_the_same(asked: Asked) -> None:
-    asked.form.call(asked.client.set_trigger_enabled, "a", False)
-
-    assert asked.end(asked.fired("a")).status is WorkflowStatus.SUCCESS
-
-
-def test_the_trigger_of_a_disabled_workflow_is_refused_until_it_is_enabled(asked: Asked) -> None:
-    asked.form.call(asked.client.disable_workflow, "ends")
-
-    with pytest.raises(WorkflowDisabledError, match=r"workflow 'ends' .* is disabled"):
-        asked.fire("a")
-    assert asked.form.call(asked.client.get_trigger_execution_history, "a") == []
-    asked.form.call(asked.client.enable_workflow, "ends")
-
-    assert asked.fire("a") is not None
-
-
-def test_a_large_context_is_warned_of(asked: Asked) -> None:
-    with pytest.warns(LargeValueWarning, match="the context has 524,289 bytes of JSON"):
-        fired = asked.fired("b", {"k": quoted(WARNED)})
-
-    assert fired.final_context == {"k": quoted(WARNED)}
-
-
 # --- who is asked ---
 
 
@@ -444,7 +252,7 @@ def test_a_trigger_of_an_unknown_workflow_is_refused_when_it_is_fired(form: Form
 def test_a_trigger_that_is_declared_twice_is_fired_as_the_newest_one(form: Form) -> None:
     registry = declared()
     with form.open(Client(":memory:", registry=registry)) as client:
-        with registry:
+        with registry, pytest.warns(RedeclaredWarning):
             trigger("waits", name="a")(never)
         fired = form.call(client.fire_trigger, "a")
 

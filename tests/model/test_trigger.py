@@ -119,14 +119,30 @@ async def test_a_cursor_is_a_parameter_like_any_other() -> None:
     assert (plain(1), plain(cursor=2), await later()) == (2, 3, 6)
 
 
+def by_any_name(**others: int) -> bool:
+    return bool(others)
+
+
+def by_any_place(*others: int) -> bool:
+    return bool(others)
+
+
+def with_default(limit: int = 3) -> bool:
+    return bool(limit)
+
+
+def with_both(limit: int = 3, cursor: int | None = None) -> bool:
+    return bool(limit and cursor)
+
+
 @pytest.mark.parametrize(
     ("function", "takes"),
     [
-        (lambda **others: others, False),
-        (lambda *others: others, False),
-        (lambda limit=3: limit, False),
-        (lambda limit=3, cursor=None: (limit, cursor), True),
-        (partial(lambda limit, cursor: (limit, cursor), 3), True),
+        (by_any_name, False),
+        (by_any_place, False),
+        (with_default, False),
+        (with_both, True),
+        (partial(with_both, 3), True),
         (dict, False),
     ],
 )

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from enum import StrEnum
+from functools import partial
 from typing import Any, Final, TypeAlias, cast
 
 import pytest
@@ -98,9 +99,9 @@ def test_many_of_none_are_a_skip_and_a_skip_in_many_starts_nothing() -> None:
 # --- cursors ---
 
 WAYS: Final[dict[str, Callable[..., TriggerResult]]] = {
-    "fire": lambda **options: TriggerResult.fire({"a": 1}, **options),
+    "fire": partial(TriggerResult.fire, {"a": 1}),
     "skip": TriggerResult.skip,
-    "fire_many": lambda **options: TriggerResult.fire_many([{"a": 1}], **options),
+    "fire_many": partial(TriggerResult.fire_many, [{"a": 1}]),
 }
 
 
