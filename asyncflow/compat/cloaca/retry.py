@@ -1,9 +1,9 @@
 """Cloacina's retry policies, read into asyncflow's options of a task. Nothing here waits."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any, Final, Literal, NoReturn, TypeAlias, TypedDict, get_args
+from typing import Any, Final, Literal, TypeAlias, TypedDict, get_args
 
 from asyncflow import DefinitionError
 
@@ -20,10 +20,17 @@ FIELDS: Final = {
 }
 """Fields of a `RetryPolicy`, by the names of the options."""
 
-_NO_TRANSIENT = (
-    "asyncflow retries after every error, or never: catch in the task what is not worth a retry, "
-    "or say retry_condition='never'"
+_TRANSIENT: Final = (
+    *("timeout", "timed out", "connection", "network", "temporary", "unavailable"),
+    *("busy", "overloaded", "rate limit"),
 )
+"""Of errors that pass: what their type or their text contains."""
+
+_CONDITIONS: Final[dict[str, tuple[str, ...] | None]] = {
+    "all": None,
+    "never": (),
+    "transient": _TRANSIENT,
+}
 
 
 class RetryOptions(TypedDict):
@@ -34,6 +41,7 @@ class RetryOptions(TypedDict):
     retry_backoff: Strategy
     retry_max_delay: timedelta
     retry_jitter: float
+    retry_if: Callable[[BaseException], bool] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,33 +74,54 @@ class BackoffStrategy:
         return cls("exponential", 1.0 if multiplier is None else _factor(multiplier))
 
 
+@dataclass(frozen=True, slots=True)
 class RetryCondition:
-    """After which errors a task is tried again: all or none; make it with its class methods."""
+    """After which errors a task is tried again; make it with its class methods.
 
-    __slots__ = ("never_at_all",)
+    Attributes:
+        patterns: one of these is in the error, as ``"ValueError: text"``, in capitals or not; None:
+            after every error.
+    """
 
-    def __init__(self, *, never: bool) -> None:
-        self.never_at_all = never
+    patterns: tuple[str, ...] | None
 
     @classmethod
     def never(cls) -> "RetryCondition":
         """After none."""
-        return cls(never=True)
+        return cls(())
 
     @classmethod
     def all_errors(cls) -> "RetryCondition":
         """After each."""
-        return cls(never=False)
+        return cls(None)
 
     @classmethod
-    def transient_only(cls) -> NoReturn:
-        """Raise `DefinitionError`: asyncflow does not tell errors apart."""
-        raise DefinitionError(_NO_TRANSIENT)
+    def transient_only(cls) -> "RetryCondition":
+        """After a timeout, or one that speaks of a connection, a network, a rate limit, ...."""
+        return cls(_TRANSIENT)
 
     @classmethod
-    def error_pattern(cls, patterns: Sequence[str]) -> NoReturn:
-        """Raise `DefinitionError`: asyncflow does not tell errors apart."""
-        raise DefinitionError(_NO_TRANSIENT)
+    def error_pattern(cls, patterns: Sequence[str]) -> "RetryCondition":
+        """After one whose type or text contains one of these texts, in capitals or not.
+
+        Raises:
+            DefinitionError: there is none, or one is no text.
+        """
+        found: object = patterns
+        if not isinstance(found, list | tuple) or not found or not all(map(_is_text, found)):
+            text = f"error_pattern takes a list of texts, at least one, not {patterns!r}"
+            raise DefinitionError(text)
+        return cls(tuple(patterns))
+
+    def allows(self, error: BaseException | str) -> bool:
+        """Say whether an attempt may follow an error, or one of that type or text."""
+        if self.patterns is None:
+            return True
+        if isinstance(error, str):
+            told = error.lower()
+        else:
+            told = f"{type(error).__name__}: {error}".lower()
+        return any(each.lower() in told for each in self.patterns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +152,16 @@ class RetryPolicy:
         """Three attempts, after one second and two, up to a quarter longer."""
         return cls()
 
-    def should_retry(self, attempt: int, error_type: object = None) -> bool:
-        """Say whether another attempt follows a failed one, counted from 1."""
-        return not self.condition.never_at_all and attempt < self.attempts
+    def should_retry(self, attempt: int, error_type: BaseException | str | None = None) -> bool:
+        """Say whether another attempt follows a failed one, counted from 1.
+
+        Args:
+            attempt: which one has failed.
+            error_type: the error, or its type or text; None: one that may be followed.
+        """
+        if attempt >= self.attempts or self.condition.patterns == ():
+            return False
+        return error_type is None or self.condition.allows(error_type)
 
     def calculate_delay(self, attempt: int) -> float:
         """Return how many seconds after a failed attempt the next one is due, without jitter."""
@@ -144,11 +180,12 @@ class RetryPolicy:
             text = f"retry_attempts is the number of all attempts, not {self.attempts!r}"
             raise DefinitionError(text)
         return RetryOptions(
-            retries=0 if self.condition.never_at_all else max(self.attempts - 1, 0),
+            retries=0 if self.condition.patterns == () else max(self.attempts - 1, 0),
             retry_delay=min(self._first(), self.longest),
             retry_backoff=self.strategy.name,
             retry_max_delay=self.longest,
             retry_jitter=_JITTER if self.jitter else 0.0,
+            retry_if=self.condition.allows if self.condition.patterns else None,
         )
 
     def _first(self) -> timedelta:
@@ -258,12 +295,14 @@ def _strategy(name: str) -> BackoffStrategy:
 
 
 def _condition(name: str) -> RetryCondition:
-    if name == "transient":
-        raise DefinitionError(_NO_TRANSIENT)
-    if name not in {"all", "never"}:
-        text = f"retry_condition is 'all' or 'never', not {name!r}"
+    if name not in _CONDITIONS:
+        text = f"retry_condition is 'all', 'never' or 'transient', not {name!r}"
         raise DefinitionError(text)
-    return RetryCondition(never=name == "never")
+    return RetryCondition(_CONDITIONS[name])
+
+
+def _is_text(pattern: object) -> bool:
+    return isinstance(pattern, str) and bool(pattern)
 
 
 def _factor(multiplier: float) -> float:

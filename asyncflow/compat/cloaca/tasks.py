@@ -99,8 +99,8 @@ def task(
         options: ``dependencies``; ``on_success(task_id, context)``, ``on_failure(task_id, error,
             context)``; ``retry_attempts``, the first too, which are 3, ``retry_delay_ms`` (1000),
             ``retry_max_delay_ms`` (60000), ``retry_backoff`` (``"exponential"``, ``"linear"``,
-            ``"fixed"``), ``retry_jitter`` (True), ``retry_condition`` (``"all"``, ``"never"``), or
-            ``retry``, a `RetryPolicy`, instead of these.
+            ``"fixed"``), ``retry_jitter`` (True), ``retry_condition`` (``"all"``, ``"transient"``,
+            ``"never"``), or ``retry``, a `RetryPolicy`, instead of these.
 
     Raises:
         DefinitionError: outside a block, or an option makes no sense; names the task.
