@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from asyncflow import (
     DefinitionError,
@@ -163,6 +165,59 @@ def test_tasks_with_rules_depend_on_each_other() -> None:
         )
 
     assert play() == {"fetch": FAILED, "mend": SUCCESS, "use": SKIPPED, "report": SUCCESS}
+
+
+def test_tasks_with_rules_may_be_declared_before_those_that_they_wait_for() -> None:
+    with cloaca.WorkflowBuilder("w"):
+        add("last", needs=["middle"], rules=cloaca.task_success("middle"))
+        add("middle", needs=["first"], rules=cloaca.task_failed("first"))
+        add("first", "fails")
+
+    assert play() == {"first": FAILED, "middle": SUCCESS, "last": SUCCESS}
+
+
+def test_a_dependency_that_an_event_starts_is_waited_for() -> None:
+    with cloaca.WorkflowBuilder("w"):
+        add("a", "fails")
+        b = cloaca.task(id="b", dependencies=["a"])(ends("works"))
+        b.action_on_event_received(TaskAction.START, "go")
+        add("c", needs=["b"], rules=cloaca.task_success("b"))
+
+        @cloaca.task(dependencies=["a"], trigger_rules=cloaca.always())
+        def go(context: cloaca.Context) -> None:
+            NotificationClient().send_event("go")
+
+    assert play() == {"a": FAILED, "go": SUCCESS, "b": SUCCESS, "c": SUCCESS}
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> list[tuple[str, list[int], bool]]:
+    """Return how each task ends, which earlier ones it needs, and whether it has rules."""
+    found: list[tuple[str, list[int], bool]] = []
+    for number in range(draw(st.integers(1, 6))):
+        needs = st.lists(st.integers(0, number - 1), unique=True) if number else st.just([])
+        found.append((draw(st.sampled_from(HOWS)), draw(needs), draw(st.booleans())))
+    return found
+
+
+@given(graphs())
+@settings(max_examples=150, deadline=None)
+def test_whatever_the_graph_each_task_runs_once_or_never_as_its_dependencies_ended(
+    graph: list[tuple[str, list[int], bool]],
+) -> None:
+    words = {"works": SUCCESS, "fails": FAILED, "stops": ["STOPPED"], "is skipped": SKIPPED}
+    expected: dict[str, list[str]] = {}
+    for number, (how, needs, ruled) in enumerate(graph):
+        succeeded = all(expected.get(str(each)) in (SUCCESS, SKIPPED) for each in needs)
+        if succeeded or ruled or how == "is skipped":
+            expected[str(number)] = words[how]
+
+    with Registry():
+        with cloaca.WorkflowBuilder("w"):
+            for number, (how, needs, ruled) in enumerate(graph):
+                rules = cloaca.always() if ruled else None
+                add(str(number), how, map(str, needs), rules)
+        assert play() == expected
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])
