@@ -133,7 +133,6 @@ def test_parallel_tasks_merge_and_dependents_of_a_failed_task_do_not_run() -> No
         ({"on_success": "log"}, r"on_success is a function .* \(task_id, context\), not 'log'"),
         ({"on_failure": 1}, r"on_failure is a function .* \(task_id, error, context\), not 1"),
         ({"dependencies": "a"}, "dependencies is a list"),
-        ({"trigger_rules": {"type": "Always"}}, "no trigger_rules: a task runs when"),
         ({"invokes": object()}, "no invokes: it has no computation graphs"),
         ({"post_invocation": print}, "no post_invocation"),
         ({"retries": 3}, "there is no option 'retries'"),

@@ -16,6 +16,16 @@ from asyncflow.compat.cloaca.retry import (
     RetryPolicy,
     RetryPolicyBuilder,
 )
+from asyncflow.compat.cloaca.rules import (
+    all_of,
+    always,
+    any_of,
+    context_value,
+    none_of,
+    task_failed,
+    task_skipped,
+    task_success,
+)
 from asyncflow.compat.cloaca.runner import DefaultRunner, WorkflowResult
 from asyncflow.compat.cloaca.tasks import task
 from asyncflow.compat.cloaca.triggers import trigger
@@ -37,8 +47,16 @@ __all__ = [
     "Workflow",
     "WorkflowBuilder",
     "WorkflowResult",
+    "all_of",
+    "always",
+    "any_of",
+    "context_value",
+    "none_of",
     "register_workflow_constructor",
     "task",
+    "task_failed",
+    "task_skipped",
+    "task_success",
     "trigger",
 ]
 

@@ -9,10 +9,6 @@ _GRAPH = (
     "it has no computation graphs and no reactors: call plain functions in a task, and start "
     "workflows by events: Runner.add_workflow_rule()"
 )
-_RULE = (
-    "a task runs when its dependencies have succeeded; other rules are made by "
-    "action_on_task_status() and action_on_condition() of the decorated task"
-)
 _TENANT = "it has no tenants: give each a DefaultRunner with a file of its own"
 _PACKAGE = "it has no packages: leave it out, a workflow is what is imported"
 _NAME = "tasks are named by their ids alone"
@@ -26,13 +22,6 @@ LEFT_OUT: Final = {
             *("polling_accumulator", "reactor", "state_accumulator", "stream_accumulator"),
         ),
         _GRAPH,
-    ),
-    **dict.fromkeys(
-        (
-            *("all_of", "always", "any_of", "context_value", "none_of", "task_failed"),
-            *("task_skipped", "task_success"),
-        ),
-        _RULE,
     ),
     **dict.fromkeys(("DatabaseAdmin", "TenantConfig", "TenantCredentials"), _TENANT),
     **dict.fromkeys(

@@ -9,9 +9,11 @@ from functools import update_wrapper
 from typing import Any, Final, Generic, ParamSpec, TypeAlias, TypeVar, Unpack, cast
 
 from asyncflow import Context as _Context
-from asyncflow import DefinitionError, Operator, PythonOperator
+from asyncflow import DefinitionError, Operator, PythonOperator, WorkflowContextManager
 from asyncflow.compat.cloaca.context import Context
+from asyncflow.compat.cloaca.gates import Gate, GatedWorkflow
 from asyncflow.compat.cloaca.retry import RetryArguments, RetryPolicy, read_policy
+from asyncflow.compat.cloaca.rules import RuleDict, read_rule
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
@@ -26,11 +28,12 @@ CALLBACKS: Final = {
     "on_success": "(task_id, context)",
     "on_failure": "(task_id, error, context)",
 }
+SKIPPED: Final = "skipped"
+"""The result of a task whose rules said no."""
+
 LEFT_OUT: Final = {
     "invokes": "it has no computation graphs: call the graph's code in the task",
     "post_invocation": "it has no computation graphs: call the graph's code in the task",
-    "trigger_rules": "a task runs when its dependencies have succeeded; other rules are made by "
-    "action_on_task_status() and action_on_condition() of the decorated task",
 }
 
 
@@ -47,19 +50,23 @@ class Task(PythonOperator[[_Context], object], Generic[P, R_co]):
         *,
         dependencies: Sequence[str | Operator],
         policy: RetryPolicy,
+        rules: RuleDict | None,
         on_success: SuccessCallback | None,
         on_failure: FailureCallback | None,
     ) -> None:
         self.function = function
+        gate = None if rules is None else _gate(name, rules, called_back=on_success is not None)
         super().__init__(
             name,
-            _body(function, takes_context(function, name)),
+            _body(function, takes_context(function, name), gate),
             dependencies=dependencies,
-            on_success=on_success and _success_callback(on_success),
+            on_success=on_success and _success_callback(on_success, gate),
             on_failure=on_failure and _failure_callback(on_failure),
             **policy.options(),
         )
         update_wrapper(self, function, updated=())
+        if gate is not None and isinstance(self.workflow, GatedWorkflow):
+            self.workflow.gates[name] = gate
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]  the function's own parameters
         """Call the function itself, outside any workflow execution."""
@@ -67,10 +74,10 @@ class Task(PythonOperator[[_Context], object], Generic[P, R_co]):
 
 
 class TaskOptions(RetryArguments, total=False):
-    """What `task` takes; the last three are refused by name.
+    """What `task` takes; the last two are refused by name.
 
     Attributes:
-        dependencies: names or tasks that must have succeeded.
+        dependencies: names or tasks that must have succeeded; with ``trigger_rules``: ended.
         on_success: called with the task's id and a copy of its context.
         on_failure: called with the id, the error and a copy, after the last attempt.
     """
@@ -78,7 +85,7 @@ class TaskOptions(RetryArguments, total=False):
     dependencies: Sequence[str | Operator] | None
     on_success: SuccessCallback | None
     on_failure: FailureCallback | None
-    trigger_rules: None
+    trigger_rules: RuleDict | None
     invokes: None
     post_invocation: None
 
@@ -100,7 +107,9 @@ def task(
             context)``; ``retry_attempts``, the first too, which are 3, ``retry_delay_ms`` (1000),
             ``retry_max_delay_ms`` (60000), ``retry_backoff`` (``"exponential"``, ``"linear"``,
             ``"fixed"``), ``retry_jitter`` (True), ``retry_condition`` (``"all"``, ``"transient"``,
-            ``"never"``), or ``retry``, a `RetryPolicy`, instead of these.
+            ``"never"``), or ``retry``, a `RetryPolicy`, instead of these; ``trigger_rules``, which
+            are asked once all dependencies have ended in whatever way: if they say no, the task
+            succeeds without a call of its function, and its result is ``"skipped"``.
 
     Raises:
         DefinitionError: outside a block, or an option makes no sense; names the task.
@@ -125,6 +134,7 @@ def task(
             function,
             dependencies=() if dependencies is None else dependencies,
             policy=policy,
+            rules=options.get("trigger_rules"),
             on_success=options.get("on_success"),
             on_failure=options.get("on_failure"),
         )
@@ -165,7 +175,27 @@ def takes_context(function: Callable[..., object], name: str) -> bool:
     return True
 
 
-def _body(function: Callable[..., Any], takes: bool) -> Callable[[_Context], object]:
+def _gate(name: str, rules: RuleDict, *, called_back: bool) -> Gate:
+    """Return what asks the rules of a task.
+
+    Raises:
+        DefinitionError: they are none, or the block is asyncflow's own.
+    """
+    workflow = WorkflowContextManager.get_current_workflow()
+    if workflow is not None and not isinstance(workflow, GatedWorkflow):
+        text = f"task {name!r}: trigger_rules work inside `with cloaca.WorkflowBuilder(...):`"
+        raise DefinitionError(text)
+    try:
+        rule = read_rule(rules, "" if workflow is None else workflow.name)
+    except DefinitionError as error:
+        text = f"task {name!r}: {error}"
+        raise DefinitionError(text) from error
+    return Gate(name, rule, called_back)
+
+
+def _body(
+    function: Callable[..., Any], takes: bool, gate: Gate | None
+) -> Callable[[_Context], object]:
     """Return what the runner calls: ``async def`` runs on its loop, ``def`` in a thread."""
 
     def begun(view: Context) -> Any:  # noqa: ANN401  what users return
@@ -175,10 +205,14 @@ def _body(function: Callable[..., Any], takes: bool) -> Callable[[_Context], obj
         return _left(view, await found)
 
     async def coroutine(context: _Context) -> object:
+        if gate is not None and not gate.opens(context):
+            return SKIPPED
         view = Context.over(context)
         return _left(view, await begun(view))
 
     def plain(context: _Context) -> object:
+        if gate is not None and not gate.opens(context):
+            return SKIPPED
         view = Context.over(context)
         found = begun(view)
         return awaited(view, found) if inspect.isawaitable(found) else _left(view, found)
@@ -199,8 +233,12 @@ def _left(view: Context, found: object) -> object:
     return found
 
 
-def _success_callback(function: SuccessCallback) -> Callable[[str, _Context], object]:
+def _success_callback(
+    function: SuccessCallback, gate: Gate | None
+) -> Callable[[str, _Context], object]:
     def call(task_id: str, context: _Context) -> object:
+        if gate is not None and gate.was_shut(context):
+            return _nothing() if _is_async(function) else None
         return function(task_id, Context.over(context.copy()))
 
     return _as_async(function, call)
@@ -220,6 +258,9 @@ def _as_async(function: Callable[..., object], call: Callable[P, Any]) -> Callab
         return await call(*args, **kwargs)
 
     return awaited if _is_async(function) else call
+
+
+async def _nothing() -> None: ...
 
 
 def _is_async(function: Callable[..., object]) -> bool:

@@ -9,6 +9,7 @@ from typing import Self
 
 from asyncflow import DefinitionError, Operator
 from asyncflow import Workflow as _Workflow
+from asyncflow.compat.cloaca.gates import GatedWorkflow
 
 
 class Workflow:
@@ -103,7 +104,7 @@ class WorkflowBuilder:
                 "DefaultRunner with a file of its own"
             )
             raise DefinitionError(text)
-        self._workflow = _Workflow(name if workflow is None else workflow)
+        self._workflow = GatedWorkflow(name if workflow is None else workflow)
         self._named: list[str] = []
 
     def __enter__(self) -> Self:
