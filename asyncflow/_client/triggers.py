@@ -17,7 +17,7 @@ from asyncflow._model.record import FiringRecord, TriggerRecord
 from asyncflow._model.status import ExecutionType
 from asyncflow._model.trigger import AnyTrigger, Fire, TriggerResult
 from asyncflow._model.value import byte_size
-from asyncflow._store.batch import Firing, NewExecution, Refused, SetTriggerEnabled
+from asyncflow._store.batch import CursorWrite, Firing, NewExecution, Refused, SetTriggerEnabled
 from asyncflow._store.queries import Firings, Triggers
 from asyncflow.errors import TriggerNotFoundError
 
@@ -229,17 +229,19 @@ def firing(
     *,
     created: datetime,
     kind: ExecutionType = ExecutionType.EVENT,
+    cursor: CursorWrite | None = None,
 ) -> NewExecution:
     """Return the execution that a fire starts, with what keeps an equal one from starting."""
     # As JSON, so that no name can be told for another name and a key.
     identity = json.dumps(["trigger", trigger.name, fire.identity])
     forever = trigger.dedup == "forever"
+    place = (trigger.namespace, trigger.name)
     return new_execution(
         plan,
         None,
         created,
         kind=kind,
-        origin=Firing(trigger.namespace, trigger.name, started, fire.context_hash, fire.key),
+        origin=Firing(*place, started, fire.context_hash, fire.key, cursor),
         alone=None if forever or trigger.allow_concurrent else identity,
         once=identity if forever else None,
     )

@@ -246,17 +246,24 @@ class Poller:
         write = None
         if cursor != self._cursor:
             shared.limits.check(f"the cursor of {trigger.label}", byte_size(cursor or ""))
-            write = CursorWrite(trigger.namespace, trigger.name, trigger.workflow, cursor)
+            place = (trigger.namespace, trigger.name, trigger.workflow)
+            write = CursorWrite(*place, cursor, instead_of=self._cursor)
         workflow = shared.registry.workflow(trigger.workflow, trigger.namespace)
         plan, now = shared.plans.of(workflow), shared.clock.now()
+        rows = [
+            firing(plan, trigger, fire, started, created=now, cursor=write) for fire in result.fires
+        ]
         wanted = tuple(
-            Wanted.of(plan, workflow, firing(plan, trigger, fire, started, created=now), fire.texts)
-            for fire in result.fires
+            Wanted.of(plan, workflow, row, fire.texts)
+            for row, fire in zip(rows, result.fires, strict=True)
         )
         refused = await self._put(wanted, write)
         if Refused.DISABLED in refused:
             raise WorkflowDisabledError(trigger.workflow, trigger.namespace)
         self._cursor = cursor
+        # Another runner may have been faster; a cursor alone does not tell whether it was kept.
+        alone = write is not None and not wanted
+        self._in_doubt = Refused.OUTDATED in refused or (alone and shared.store.shared)
 
     async def _put(
         self, wanted: tuple[Wanted, ...], cursor: CursorWrite | None

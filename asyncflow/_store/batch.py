@@ -66,14 +66,35 @@ class Cause:
 
 
 @dataclass(frozen=True, slots=True)
+class CursorWrite:
+    """What a trigger wants to find at its next poll, as JSON text; None clears.
+
+    Not written while ``workflow``, in the trigger's namespace, refuses to be started, nor if the
+    stored cursor is not ``instead_of``, the one that the poll was given: another runner was faster.
+    """
+
+    namespace: str
+    trigger: str
+    workflow: str
+    cursor: str | None
+    instead_of: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Firing:
-    """A poll of a trigger that starts an execution: a line of its history, stored with that."""
+    """A poll of a trigger that starts an execution: a line of its history, stored with that.
+
+    Attributes:
+        cursor: what is written with it; refused with `Refused.OUTDATED` if that is not
+            ``instead_of`` the stored one.
+    """
 
     namespace: str
     trigger: str
     started: datetime
     context_hash: str
     key: str | None = None
+    cursor: CursorWrite | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,19 +182,6 @@ class ExecutionWrite:
 
 WorkflowCell: TypeAlias = tuple[str, str, str]
 """The namespace, the workflow and the name of a user's state that belongs to a workflow."""
-
-
-@dataclass(frozen=True, slots=True)
-class CursorWrite:
-    """What a trigger wants to find at its next poll, as JSON text; None clears.
-
-    Not written while ``workflow``, in the trigger's namespace, refuses to be started.
-    """
-
-    namespace: str
-    trigger: str
-    workflow: str
-    cursor: str | None
 
 
 @dataclass(frozen=True, slots=True)

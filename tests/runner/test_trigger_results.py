@@ -219,6 +219,36 @@ async def test_after_an_error_of_the_store_the_cursor_is_what_the_store_says(
     assert len(numbers) >= 4
 
 
+async def test_two_runners_on_one_file_start_once_what_a_cursor_tells_of(path: Path) -> None:
+    clocks = VirtualClock(), VirtualClock()
+    registries: list[Registry] = []
+    polls = 0
+
+    async def poll(cursor: int | None) -> TriggerResult:
+        nonlocal polls
+        polls += 1
+        number = 0 if cursor is None else cursor
+        if number % 3 == 2:
+            return TriggerResult.skip(cursor=number + 1)
+        return TriggerResult.fire({"n": number}, cursor=number + 1)
+
+    for _ in clocks:
+        registries.append(declare())
+        polled(registries[-1], poll)
+    async with (
+        Runner(path, registry=registries[0], clock=clocks[0]) as runner,
+        Runner(path, registry=registries[1], clock=clocks[1]),
+    ):
+        while polls < 60:
+            for clock in clocks:
+                await clock.advance(SECOND)
+        found = await executions(runner)
+
+    numbers = [x.final_context["n"] for x in found]
+    assert numbers == [n for n in range(len(numbers) * 2) if n % 3 != 2][: len(numbers)]
+    assert len(numbers) >= 10
+
+
 # ---- the end
 
 

@@ -35,8 +35,10 @@ from tests.store.samples import (
 HISTORY = Firings("default", "poll")
 
 
-def cursor(text: str | None, name: str = "poll", workflow: str = "release") -> CursorWrite:
-    return CursorWrite("default", name, workflow, text)
+def cursor(
+    text: str | None, name: str = "poll", workflow: str = "release", instead_of: str | None = None
+) -> CursorWrite:
+    return CursorWrite("default", name, workflow, text, instead_of)
 
 
 def failed(error: str, name: str = "poll") -> FailedPoll:
@@ -159,9 +161,39 @@ async def test_a_cursor_is_kept_and_cleared(store: Store) -> None:
         '{"a": 1}',
         "2",
     ]
-    assert await cursors(cursor("3"), cursor(None), cursor("4")) == ['{"a": 1}', "4"]
-    assert await cursors(cursor(None, "b")) == [None, "4"]
+    assert await cursors(cursor("3", instead_of="2"), cursor("4", instead_of="2")) == [
+        '{"a": 1}',
+        "3",
+    ]
+    assert await cursors(cursor(None, "b", instead_of='{"a": 1}')) == [None, "3"]
     assert [found.updated for found in await store.read(Triggers())] == [NOON, NOON]
+
+
+async def test_a_cursor_that_was_made_of_another_than_the_stored_one_is_not_written(
+    store: Store,
+) -> None:
+    await store.change(AddTriggers((trigger(),)))
+    await store.commit(Batch(cursors=(cursor("1"),)))
+
+    await store.commit(Batch(cursors=(cursor("2"),)))
+    await store.commit(Batch(cursors=(cursor("2", instead_of="0"),)))
+
+    assert [found.cursor for found in await store.read(Triggers())] == ["1"]
+
+
+async def test_what_a_poll_with_an_old_cursor_wants_started_is_refused(store: Store) -> None:
+    await store.change(AddTriggers((trigger(),)))
+
+    def started(name: str, write: CursorWrite) -> Batch:
+        origin = Firing("default", "poll", NOON, "hash", None, write)
+        return Batch(None, (ExecutionWrite(replace(new(name), origin=origin)),), cursors=(write,))
+
+    first = await store.commit(started("a", cursor("1")))
+    late = await store.commit(started("b", cursor("1")))
+    second = await store.commit(started("c", cursor("2", instead_of="1")))
+
+    assert (first.ids, late.ids, second.ids) == ((1,), (Refused.OUTDATED,), (2,))
+    assert [x.execution for x in await store.read(HISTORY)] == ["c", "a"]
 
 
 async def test_a_cursor_is_not_written_while_its_workflow_is_disabled(store: Store) -> None:

@@ -61,12 +61,19 @@ def _refusal(
         return Refused.NAME_TAKEN
     if caused in tables.causes:
         return Refused.CAUSED_ALREADY
-    if isinstance(new.origin, Tick):
-        refused = schedule_writes.refusal(tables, new.origin)
-        if refused is not None:
-            return refused
+    refused = _refusal_of(tables, new.origin)
+    if refused is not None:
+        return refused
     if new.once is not None and (*workflow, new.once) in tables.once:
         return Refused.STARTED_ONCE
     if new.alone is not None and (*workflow, new.alone) in tables.alone:
         return Refused.RUNS_ALREADY
     return None
+
+
+def _refusal_of(tables: Tables, origin: Firing | Tick | None) -> Refused | None:
+    """Say why what wants an execution may start nothing."""
+    if isinstance(origin, Tick):
+        return schedule_writes.refusal(tables, origin)
+    write = None if origin is None else origin.cursor
+    return None if write is None or trigger_writes.fits(tables, write) else Refused.OUTDATED

@@ -35,11 +35,18 @@ def set_enabled(tables: Tables, change: SetTriggerEnabled) -> None:
 
 
 def write_cursor(tables: Tables, write: CursorWrite) -> None:
-    """Keep a cursor, unless the trigger's workflow is disabled."""
+    """Keep a cursor, unless the trigger's workflow is disabled, or it does not fit."""
     key = (write.namespace, write.trigger)
     found = tables.triggers.get(key)
-    if found is not None and (write.namespace, write.workflow) not in tables.disabled:
+    disabled = (write.namespace, write.workflow) in tables.disabled
+    if found is not None and not disabled and fits(tables, write):
         tables.triggers[key] = replace(found, cursor=write.cursor)
+
+
+def fits(tables: Tables, write: CursorWrite) -> bool:
+    """Say whether the stored cursor is the one that is to be replaced."""
+    found = tables.triggers.get((write.namespace, write.trigger))
+    return (None if found is None else found.cursor) == write.instead_of
 
 
 def note_firing(tables: Tables, firing: Firing, execution: str) -> None:

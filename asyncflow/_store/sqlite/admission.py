@@ -4,7 +4,7 @@ import json
 import sqlite3
 from collections.abc import Sequence
 
-from asyncflow._store.batch import NewExecution, Refused, Tick
+from asyncflow._store.batch import Firing, NewExecution, Refused, Tick
 from asyncflow._store.sqlite.bulk import Bulk
 from asyncflow._store.sqlite.terms import AMONG, UNFINISHED
 from asyncflow._store.sqlite.ticks import TickLines
@@ -21,6 +21,11 @@ _SELECT_ONCE = Bulk(
     3,
     ") AS v CROSS JOIN started_once ON key = v.column1 AND namespace = v.column2 "
     "AND workflow = v.column3",
+)
+_SELECT_CURSORS = Bulk(
+    "SELECT namespace, name, cursor FROM (VALUES",
+    2,
+    ") AS v CROSS JOIN trigger_schedule ON namespace = v.column1 AND name = v.column2",
 )
 
 _OfWorkflow = tuple[str, str, str]
@@ -47,6 +52,7 @@ class Admission:
         self._caused = _caused(db, causes) if causes else set[tuple[str, str, int]]()
         alone = {key for each in new if (key := _of_workflow(each, each.alone)) is not None}
         self._alone: set[_OfWorkflow] = set(_SELECT_ALONE.select(db, alone))
+        self._cursors = _cursors(db, new)
         once = {key for each in new if (key := _of_workflow(each, each.once)) is not None}
         self._once: set[_OfWorkflow] = set(_SELECT_ONCE.select(db, once))
 
@@ -84,19 +90,38 @@ class Admission:
             return Refused.NAME_TAKEN
         if (new.namespace, new.workflow, self.cause_of(new)) in self._caused:
             return Refused.CAUSED_ALREADY
-        if isinstance(new.origin, Tick):
-            refused = self._ticks.refusal(new.origin)
-            if refused is not None:
-                return refused
+        refused = self._refusal_of(new.origin)
+        if refused is not None:
+            return refused
         if _of_workflow(new, new.once) in self._once:
             return Refused.STARTED_ONCE
         if _of_workflow(new, new.alone) in self._alone:
             return Refused.RUNS_ALREADY
         return None
 
+    def _refusal_of(self, origin: Firing | Tick | None) -> Refused | None:
+        """Say why what wants an execution may start nothing."""
+        if isinstance(origin, Tick):
+            return self._ticks.refusal(origin)
+        write = None if origin is None else origin.cursor
+        if write is None:
+            return None
+        stored = self._cursors.get((write.namespace, write.trigger))
+        return None if stored == write.instead_of else Refused.OUTDATED
+
 
 def _of_workflow(new: NewExecution, text: str | None) -> _OfWorkflow | None:
     return None if text is None else (text, new.namespace, new.workflow)
+
+
+def _cursors(
+    db: sqlite3.Connection, new: Sequence[NewExecution]
+) -> dict[tuple[str, str], str | None]:
+    """Return the stored cursors of the triggers that want to write others."""
+    firings = [each.origin for each in new if isinstance(each.origin, Firing)]
+    places = {(each.namespace, each.trigger) for each in firings if each.cursor is not None}
+    found = _SELECT_CURSORS.select(db, places)
+    return {(namespace, name): cursor for namespace, name, cursor in found}
 
 
 def _names(db: sqlite3.Connection, new: Sequence[NewExecution]) -> set[str]:

@@ -28,8 +28,9 @@ _UPSERT_TRIGGERS = Bulk(
 )
 _UPDATE_CURSORS = Bulk(
     "UPDATE trigger_schedule SET cursor = v.column3 FROM (VALUES",
-    4,
+    5,
     ") AS v WHERE trigger_schedule.namespace = v.column1 AND trigger_schedule.name = v.column2 "
+    "AND cursor IS v.column5 "
     "AND (v.column1, v.column4) NOT IN (SELECT namespace, name FROM disabled_workflow)",
 )
 _INSERT_FIRINGS = Bulk(
@@ -68,10 +69,11 @@ def set_enabled(db: sqlite3.Connection, change: SetTriggerEnabled) -> None:
 
 
 def write_cursors(db: sqlite3.Connection, writes: Iterable[CursorWrite]) -> None:
-    """Keep cursors, except those of triggers of disabled workflows."""
-    # Of two for one trigger the last one counts: UPDATE ... FROM takes any.
-    last = {(write.namespace, write.trigger): write for write in writes}
-    _UPDATE_CURSORS.run(db, [(*key, write.cursor, write.workflow) for key, write in last.items()])
+    """Keep cursors, except those of triggers of disabled workflows, and those that do not fit."""
+    # Of two for one trigger the first one counts, whose cursor the second one was not given.
+    first = {(write.namespace, write.trigger): write for write in reversed(tuple(writes))}
+    rows = [(*key, x.cursor, x.workflow, x.instead_of) for key, x in first.items()]
+    _UPDATE_CURSORS.run(db, rows)
 
 
 def note_firings(db: sqlite3.Connection, started: Iterable[tuple[int, NewExecution]]) -> None:
