@@ -14,6 +14,7 @@ from asyncflow._store.batch import (
     ExecutionWrite,
     FailedPoll,
     Firing,
+    Refused,
     SetEnabled,
     SetTriggerEnabled,
 )
