@@ -12,16 +12,19 @@ PIP := $(PY) -m pip --disable-pip-version-check --quiet install
 BENCHMARKS = $(filter-out yardstick,$(basename $(notdir $(wildcard benchmarks/*.py))))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench mutants clean
+.PHONY: help demo test test-crash check format bench mutants clean
 
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s  %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s  %s\n", $$1, $$2}' Makefile
 
 demo: $(VENV)/.demo ## watch DATA=folder for SECONDS=15 (0: until Ctrl-C), and work on its files
 	$(PY) examples/watch_folder.py "$(DATA)" --seconds "$(SECONDS)"
 
 test: $(VENV)/.test ## run the tests
 	$(PY) -m pytest -q
+
+test-crash: $(VENV)/.test ## kill processes again and again; longer than `make test`
+	$(PY) -m pytest -q -m crash
 
 check: $(VENV)/.dev ## everything that must pass before a change is in
 	@echo "== format"

@@ -6,6 +6,8 @@ imports its own layer or lower ones; nothing below imports this one.
 
 from asyncflow._client.client import Client
 from asyncflow._client.notification import NotificationClient
+from asyncflow._client.schedule_views import ScheduleStatistics, ScheduleTick, WorkflowSchedule
+from asyncflow._client.triggers import TriggerExecution, TriggerSchedule
 from asyncflow._clock import Clock, SystemClock, VirtualClock
 from asyncflow._model.condition import (
     Condition,
@@ -23,6 +25,7 @@ from asyncflow._model.operator import Operator, OperatorConfigItem
 from asyncflow._model.record import RuleRecord
 from asyncflow._model.registry import Registry
 from asyncflow._model.rule import TaskRule, WorkflowRule
+from asyncflow._model.schedule import Cron, Interval
 from asyncflow._model.state import (
     State,
     StateDescriptor,
@@ -79,6 +82,7 @@ __all__ = [
     "Clock",
     "Condition",
     "Context",
+    "Cron",
     "DefinitionError",
     "DuplicateTaskError",
     "Event",
@@ -87,6 +91,7 @@ __all__ = [
     "ExecutionParkedError",
     "ExecutionType",
     "FencedError",
+    "Interval",
     "JsonValue",
     "LargeValueWarning",
     "ListenerNotFoundError",
@@ -105,6 +110,8 @@ __all__ = [
     "RuleRecord",
     "Runner",
     "ScheduleNotFoundError",
+    "ScheduleStatistics",
+    "ScheduleTick",
     "SingleEventCondition",
     "SizeLimits",
     "State",
@@ -125,8 +132,10 @@ __all__ = [
     "TaskStopped",
     "TooLargeError",
     "Trigger",
+    "TriggerExecution",
     "TriggerNotFoundError",
     "TriggerResult",
+    "TriggerSchedule",
     "UsageError",
     "ValueState",
     "ValueStateDescriptor",
@@ -140,6 +149,7 @@ __all__ = [
     "WorkflowInUseError",
     "WorkflowNotFoundError",
     "WorkflowRule",
+    "WorkflowSchedule",
     "WorkflowStatus",
     "parse_duration",
     "task",

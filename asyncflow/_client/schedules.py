@@ -5,7 +5,7 @@ workflow.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -98,7 +98,6 @@ class ScheduleCalls(ExecutionCalls):
         wanted, now = self._wanted(workflow, namespace), self._clock.now()
         label = wanted.name if name is None else storable_name(name, "the name of a schedule")
         expression, zone = _written(schedule, timezone, label)
-        self._check_only(wanted, expression, zone, name)
         record = ScheduleRecord(
             namespace=wanted.namespace,
             name=label,
@@ -114,7 +113,8 @@ class ScheduleCalls(ExecutionCalls):
             created=now,
             updated=now,
         )
-        return await self._keep(record)
+        self._check_only(record, name)
+        return await self._register(record)
 
     @dual_method
     async def list_schedules(
@@ -137,7 +137,9 @@ class ScheduleCalls(ExecutionCalls):
         """
         most, left_out = page(limit, offset)
         enabled = True if enabled_only else None
-        query = Schedules(namespace, None, workflow, enabled, most, left_out)
+        place = _named_or_any(namespace, "a namespace")
+        wanted = _named_or_any(workflow, "the name of a workflow")
+        query = Schedules(place, None, wanted, enabled, most, left_out)
         return [shown(record) for record in await self._store.read(query)]
 
     @dual_method
@@ -167,27 +169,20 @@ class ScheduleCalls(ExecutionCalls):
             ScheduleNotFoundError: there is none of that name.
             TypeError, ValueError, TooLargeError: as `register_schedule`.
         """
-        old = await self._known_schedule(name, namespace)
-        now = self._clock.now()
-        expression, zone = old.expression, old.timezone
-        if schedule is not None or timezone is not None:
-            given = expression if schedule is None else schedule
-            place = zone if timezone is None and _is_cron_text(given) else timezone
-            expression, zone = _written(given, place, name)
-        most = old.max_catchup if max_catchup is None else _checked_most(max_catchup)
-        record = replace(
-            old,
-            expression=expression,
-            timezone=zone,
-            context=old.context if context is None else self._schedule_context(context),
-            catchup=old.catchup if catchup is None else check_catchup(catchup, "catchup"),
-            max_catchup=most,
-            overlap=old.overlap if overlap is None else check_overlap(overlap, "overlap"),
-            anchor=now,
-            answered=now,
-            updated=now,
+        new = _Changes(
+            schedule,
+            timezone,
+            None if context is None else self._schedule_context(context),
+            None if catchup is None else check_catchup(catchup, "catchup"),
+            None if max_catchup is None else _checked_most(max_catchup),
+            None if overlap is None else check_overlap(overlap, "overlap"),
         )
-        return await self._keep(record)
+        while True:
+            old = await self._known_schedule(name, namespace)
+            kept = await self._keep(old, new.of(old, self._clock.now()))
+            if kept is not None:
+                self._unnamed_schedules.pop((namespace, name), None)
+                return kept
 
     @dual_method
     async def enable_schedule(self, name: str, *, namespace: str = "default") -> None:
@@ -216,7 +211,8 @@ class ScheduleCalls(ExecutionCalls):
         """
         await self._known_schedule(name, namespace)
         await self._store.change(DropSchedule(namespace, name))
-        await self._schedules_changed()
+        self._unnamed_schedules.pop((namespace, name), None)
+        await self._schedule_changed(namespace, name)
 
     @dual_method
     async def get_schedule_history(
@@ -253,7 +249,9 @@ class ScheduleCalls(ExecutionCalls):
         if since is not None and since.tzinfo is None:
             text = f"since is {since}, which has no time zone: say which one, as in tzinfo=UTC"
             raise ValueError(text)
-        counts = await self._store.read(TickCounts(namespace, name, since))
+        place = _named_or_any(namespace, "a namespace")
+        label = _named_or_any(name, "the name of a schedule")
+        counts = await self._store.read(TickCounts(place, label, since))
         ended = {each: counts.get(each, 0) for each in WorkflowStatus}
         dropped = counts.get("DROPPED", 0)
         started = sum(ended.values())
@@ -269,29 +267,38 @@ class ScheduleCalls(ExecutionCalls):
 
     # --- inside ---
 
-    async def _keep(self, record: ScheduleRecord) -> WorkflowSchedule:
-        """Store a schedule in place of the one of its name, if it differs; return it as stored."""
+    async def _keep(
+        self, old: ScheduleRecord | None, record: ScheduleRecord
+    ) -> WorkflowSchedule | None:
+        """Store a schedule in place of an old one, if it differs; return it as stored.
+
+        None if somebody else has changed the old one meanwhile.
+        """
+        new = record if old is None else _over(old, record)
+        if old is not None and new == replace(old, updated=new.updated):
+            return shown(old)
+        if await self._store.change(PutSchedule(new, None if old is None else old.version)):
+            return None
+        await self._schedule_changed(record.namespace, record.name)
+        return shown(await self._known_schedule(record.name, record.namespace))
+
+    async def _register(self, record: ScheduleRecord) -> WorkflowSchedule:
+        """Keep a schedule in the place of whatever has its name."""
         while True:
             old = await self._schedule(record.name, record.namespace)
-            new = record if old is None else _over(old, record)
-            if old is not None and new == replace(old, updated=new.updated):
-                return shown(old)
-            put = PutSchedule(new, None if old is None else old.version)
-            if not await self._store.change(put):  # else somebody else was faster
-                await self._schedules_changed()
-                return shown(await self._known_schedule(record.name, record.namespace))
+            kept = await self._keep(old, record)
+            if kept is not None:
+                return kept
 
-    def _check_only(
-        self, workflow: Workflow, expression: str, zone: str | None, name: str | None
-    ) -> None:
+    def _check_only(self, record: ScheduleRecord, name: str | None) -> None:
         """Refuse a second schedule without a name: it would silently replace the first."""
         if name is not None:
             return
-        place, given = (workflow.namespace, workflow.name), (expression, zone)
+        place, given = (record.namespace, record.name), (record.expression, record.timezone)
         if self._unnamed_schedules.setdefault(place, given) != given:
             text = (
-                f"workflow {workflow.name!r} has a schedule of its own name already: give each of "
-                "several a name=, or change that one with update_schedule()"
+                f"workflow {record.workflow!r} has a schedule of its own name already: give each "
+                "of several a name=, or change that one with update_schedule()"
             )
             raise UsageError(text)
 
@@ -305,7 +312,7 @@ class ScheduleCalls(ExecutionCalls):
             if enabled:
                 new = replace(new, answered=max(now, old.answered))
             if not await self._store.change(PutSchedule(new, old.version)):
-                await self._schedules_changed()
+                await self._schedule_changed(namespace, name)
                 return
 
     async def _schedule(self, name: str, namespace: str) -> ScheduleRecord | None:
@@ -329,14 +336,52 @@ class ScheduleCalls(ExecutionCalls):
             raise ValueError(text)
         return to_json_text({key: from_json_text(text) for key, text in texts.items()}, "context")
 
-    async def _schedules_changed(self) -> None:
-        """Do what follows from changed schedules; a bare client runs none."""
+    async def _schedule_changed(self, namespace: str, name: str) -> None:
+        """Do what follows from a changed schedule; a bare client runs none."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Changes:
+    """What is to be changed of a schedule; None leaves it."""
+
+    schedule: str | float | timedelta | Schedule | None
+    timezone: str | None
+    context: str | None
+    catchup: CatchUp | None
+    max_catchup: int | None
+    overlap: Overlap | None
+
+    def of(self, old: ScheduleRecord, now: datetime) -> ScheduleRecord:
+        """Return a schedule as it is with them; it begins now if its ticks are others."""
+        expression, zone = old.expression, old.timezone
+        if self.schedule is not None or self.timezone is not None:
+            given = expression if self.schedule is None else self.schedule
+            place = (
+                zone if self.timezone is None and _is_cron_text(given, old.name) else self.timezone
+            )
+            expression, zone = _written(given, place, old.name)
+        return replace(
+            old,
+            expression=expression,
+            timezone=zone,
+            context=old.context if self.context is None else self.context,
+            catchup=self.catchup or old.catchup,
+            max_catchup=self.max_catchup or old.max_catchup,
+            overlap=self.overlap or old.overlap,
+            anchor=now,
+            answered=now,
+            updated=now,
+        )
 
 
 def _written(
     schedule: str | float | timedelta | Schedule, timezone: str | None, name: str
 ) -> tuple[str, str | None]:
     return written(parse_schedule(schedule, f"the schedule of {name!r}", timezone))
+
+
+def _named_or_any(name: str | None, what: str) -> str | None:
+    return None if name is None else storable_name(name, what)
 
 
 def _over(old: ScheduleRecord, new: ScheduleRecord) -> ScheduleRecord:
@@ -355,8 +400,9 @@ def _over(old: ScheduleRecord, new: ScheduleRecord) -> ScheduleRecord:
     )
 
 
-def _is_cron_text(given: object) -> bool:
-    return isinstance(given, str) and isinstance(parse_schedule(given, "a schedule"), Cron)
+def _is_cron_text(given: object, name: str) -> bool:
+    what = f"the schedule of {name!r}"
+    return isinstance(given, str) and isinstance(parse_schedule(given, what), Cron)
 
 
 def _checked_most(most: object) -> int:

@@ -175,7 +175,8 @@ class TriggerCalls(ExecutionCalls):
         namespace = storable_name(namespace, "a namespace")
         found = self._registry.find_trigger(storable_name(name, "a trigger"), namespace)
         if found is None:
-            there = [each.name for each in self._registry.triggers() if each.namespace == namespace]
+            declared = self._registry.triggers()
+            there = sorted(each.name for each in declared if each.namespace == namespace)
             raise TriggerNotFoundError(name, namespace, tuple(there[:SHOWN]))
         workflow = self._registry.workflow(found.workflow, namespace)
         (fire,) = TriggerResult.fire(context, key).fires

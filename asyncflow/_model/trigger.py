@@ -264,14 +264,25 @@ def trigger(
 
 
 def _flat(fires: "Iterable[Mapping[str, object] | TriggerResult]") -> Iterable[Fire]:
+    if isinstance(fires, Mapping | TriggerResult) or not isinstance(fires, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]  users without a type checker
+        text = f"fire_many() takes an iterable of contexts or results of fire(), not {fires!r}"
+        raise TypeError(text)
     for each in fires:
         if not isinstance(each, TriggerResult):
-            yield _fire(each, None)
+            yield _fire(_given(each), None)
         elif each.cursor_text is not KEEP:
             text = "in fire_many() the cursor is given once: fire_many([...], cursor=...)"
             raise ValueError(text)
         else:
             yield from each.fires
+
+
+def _given(context: Mapping[str, object] | None) -> Mapping[str, object]:
+    """Refuse None: in a backlog it is rather something that was forgotten than no context."""
+    if context is None:
+        text = "a context is made of a mapping of names to JSON values, not None; in fire_many() {}"
+        raise TypeError(text)
+    return context
 
 
 def _fire(context: Mapping[str, object] | None, key: str | None) -> Fire:

@@ -52,7 +52,6 @@ class Engine:
         await self.tasks.drained()
         await self.judge.drained()
         await self.pollers.drained()
-        await self.timekeeper.drained()
 
     def declared(self) -> None:
         """Take up what was declared just now."""
@@ -94,7 +93,7 @@ class Engine:
             elif self.pollers.polling:
                 text = "triggers are still polled after %s, their answers are lost: %s"
                 logger.warning(text, grace, self.pollers.polling)
-            else:
+            elif self.judge.judging:  # else only sleepers had no time to end
                 text = "conditions are still awaited after %s: their events are not judged"
                 logger.warning(text, grace)
         finally:
@@ -105,6 +104,7 @@ class Engine:
             async with self.clock.deadline(LAST_WRITES):
                 await asyncio.wait({driving})
                 await self.drained()  # of those that were dropped, which may clean up
+                await self.timekeeper.drained()
         except TimeoutError:
             if not driving.done():
                 logger.error("the store did not take the last facts: tasks run again")  # noqa: TRY400  the traceback would say nothing more

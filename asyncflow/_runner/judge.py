@@ -122,6 +122,11 @@ class Judge:
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(lambda _: _forget(pending.first))  # if it was never begun
 
+    @property
+    def judging(self) -> bool:
+        """Whether verdicts are being awaited."""
+        return bool(self._tasks)
+
     async def drained(self) -> None:
         """Return when nothing is being judged."""
         while self._tasks:

@@ -269,8 +269,8 @@ class Runner(Client):
     async def _triggers_changed(self) -> None:
         await self._working_engine.pollers.refresh()
 
-    async def _schedules_changed(self) -> None:
-        await self._working_engine.timekeeper.refresh()
+    async def _schedule_changed(self, namespace: str, name: str) -> None:
+        await self._working_engine.timekeeper.changed(namespace, name)
 
     def _last_poll(self, record: TriggerRecord) -> datetime | None:
         pollers = None if self._engine is None else self._engine.pollers

@@ -8,7 +8,6 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -40,6 +39,9 @@ from asyncflow.errors import (
 
 logger = logging.getLogger(__name__)
 
+Place = tuple[str, str]
+"""Namespace and name of a schedule."""
+
 AFTER_ERROR: Final = timedelta(seconds=1)
 
 MISSED: Final = "missed"
@@ -55,6 +57,7 @@ class LiveSchedule:
         record: as it was read; its ``answered`` is kept up to date.
         timer: waits for the next tick; None while ticks are being answered.
         task: answers ticks.
+        warned: whether it was said that its workflow is not declared here.
     """
 
     record: ScheduleRecord
@@ -62,6 +65,7 @@ class LiveSchedule:
     timer: Timer | None = None
     task: asyncio.Task[None] | None = None
     gone: bool = False
+    warned: bool = False
 
 
 class Timekeeper:
@@ -77,7 +81,7 @@ class Timekeeper:
         self._shared = shared
         self._port = port
         self._spawn = spawn
-        self._schedules: dict[int, LiveSchedule] = {}
+        self._schedules: dict[Place, LiveSchedule] = {}
         self._version: int | None = None
         self._refreshing = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -99,7 +103,17 @@ class Timekeeper:
                 return
             records = await self._shared.store.read(Schedules(enabled=True))
             self._version = version
-            self._take({each.version: each for each in records})
+            stored = {(each.namespace, each.name): each for each in records}
+            for place in self._schedules.keys() | stored.keys():
+                self._take(place, stored.get(place))
+
+    async def changed(self, namespace: str, name: str) -> None:
+        """Wait for what the store says of one schedule; of the others a look will tell."""
+        if not self._opened:
+            return
+        async with self._refreshing:
+            found = await self._shared.store.read(Schedules(namespace, name, enabled=True))
+            self._take((namespace, name), next(iter(found), None))
 
     def declared(self) -> None:
         """Wait for the ticks of what may have been declared just now."""
@@ -120,22 +134,25 @@ class Timekeeper:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    def _take(self, records: dict[int, ScheduleRecord]) -> None:
-        """Hold these schedules, by their versions, and no others."""
-        for version in self._schedules.keys() - records.keys():
-            live = self._schedules.pop(version)
-            live.gone = True
-            _stop_waiting(live)
-        for version in records.keys() - self._schedules.keys():
-            record = records[version]
-            try:
-                live = LiveSchedule(record, read(record))
-            except ValueError as error:  # a zone that this machine does not have
-                text = "schedule %r in namespace %r does not tick here: %s"
-                logger.error(text, record.name, record.namespace, error)  # noqa: TRY400  the traceback would say nothing more
-                continue
-            self._schedules[version] = live
-            self._wait(live)
+    def _take(self, place: Place, record: ScheduleRecord | None) -> None:
+        """Hold a schedule in this version, and no other; None: not at all."""
+        old = self._schedules.get(place)
+        if old is not None:
+            if record is not None and old.record.version == record.version:
+                return
+            old.gone = True
+            _stop_waiting(old)
+            del self._schedules[place]
+        if record is None:
+            return
+        try:
+            live = LiveSchedule(record, read(record))
+        except ValueError as error:  # a zone that this machine does not have
+            text = "schedule %r in namespace %r does not tick here: %s"
+            logger.error(text, record.name, record.namespace, error)  # noqa: TRY400  the traceback would say nothing more
+            return
+        self._schedules[place] = live
+        self._wait(live)
 
     def _wait(self, live: LiveSchedule) -> None:
         """Wait for the next tick; one that is missed is due at once.
@@ -143,15 +160,24 @@ class Timekeeper:
         Not while its workflow is not declared here: another runner may know it.
         """
         record = live.record
-        if self._closed or live.gone:
+        if not self._can_start(live):
+            if not (live.warned or self._over or live.gone):
+                live.warned = True
+                text = "schedule %r does not tick here: workflow %r is not declared in namespace %r"
+                logger.warning(text, record.name, record.workflow, record.namespace)
             return
-        if self._shared.registry.find(record.workflow, record.namespace) is None:
-            text = "schedule %r does not tick here: workflow %r is not declared in namespace %r"
-            logger.warning(text, record.name, record.workflow, record.namespace)
-            return
-        tick = next_after(live.schedule, live.record.anchor, live.record.answered)
+        tick = next_after(live.schedule, record.anchor, record.answered)
         if tick is not None:
             live.timer = self._shared.clock.call_at_time(tick, partial(self._begin, live))
+
+    @property
+    def _over(self) -> bool:
+        return self._closed or self._shared.driver.over
+
+    def _can_start(self, live: LiveSchedule) -> bool:
+        record = live.record
+        declared = self._shared.registry.find(record.workflow, record.namespace) is not None
+        return declared and not (live.gone or self._over)
 
     def _begin(self, live: LiveSchedule) -> None:
         hit("timer.fire.before")
@@ -168,15 +194,17 @@ class Timekeeper:
         except StoreError as error:
             text = "ticks of schedule %r wait for the store: %s"
             logger.warning(text, live.record.name, error)
+            # What reached the disk all the same is refused when it is put again.
             await self._shared.clock.pause(AFTER_ERROR)
-            await self._read_answered(live)
         except AsyncflowError:
-            if not (self._closed or self._shared.driver.over):
+            if not self._over:
                 raise
         self._wait(live)
 
     async def _answer_due(self, live: LiveSchedule) -> None:
         record = live.record
+        if not self._can_start(live):
+            return
         found: Due = due(
             live.schedule,
             record.anchor,
@@ -192,22 +220,22 @@ class Timekeeper:
 
     async def _start(self, live: LiveSchedule, tick: datetime) -> None:
         """Start the execution of a tick, or drop that, as the policy says."""
-        while not (live.gone or self._closed):
+        while self._can_start(live):
             refused = await self._put(live, tick)
             match refused:
                 case None | Refused.TICKED_ALREADY:
                     live.record = replace(live.record, answered=tick)
                     return
                 case Refused.RUNS_ALREADY:
-                    if not await self._make_room(live.record):
+                    if not await self._make_room(live.record, tick):
                         await self._drop(live, (tick,), OVERLAPS)
                         return
                 case Refused.DISABLED:
                     await self._drop(live, (tick,), DISABLED)
                     return
                 case Refused.OUTDATED:  # somebody else has changed it
-                    live.gone, self._version = True, None
-                    await self.refresh()
+                    live.gone = True
+                    await self.changed(live.record.namespace, live.record.name)
                 case Refused.NAME_TAKEN | Refused.CAUSED_ALREADY | Refused.STARTED_ONCE:
                     pass  # of these only the name can be in the way: another one is made
                 case _:
@@ -223,31 +251,41 @@ class Timekeeper:
             shared.clock.now(),
             kind=ExecutionType.PERIODIC,
             origin=Tick(record.namespace, record.name, record.version, tick),
-            alone=None if record.overlap == "allow" else json.dumps(["schedule", record.name]),
+            alone=None if record.overlap == "allow" else json.dumps(["schedule", record.id]),
         )
         wanted = Wanted.of(plan, workflow, row, _texts(record, tick))
         (refused,) = await self._impulse((wanted,), None)
         return refused
 
-    async def _make_room(self, record: ScheduleRecord) -> bool:
+    async def _make_room(self, record: ScheduleRecord, tick: datetime) -> bool:
         """Wait for the end of the execution that runs, if the policies say so; say if it ended."""
         if record.overlap == "skip" and record.catchup != "all":
             return False
-        name = await self._running(record)
-        if name is not None:
+        name = await self._running(record, tick)
+        if name is None:
+            return True
+        try:
             if record.overlap == "restart":
                 await self._port.request_stop(name)
-            try:
-                await self._port.await_end(name, None)
-            except ExecutionParkedError:
-                return False
-            except ExecutionNotFoundError:
-                return True
+            await self._port.await_end(name, None)
+        except ExecutionParkedError:
+            return False
+        except ExecutionNotFoundError:
+            return True
         return True
 
-    async def _running(self, record: ScheduleRecord) -> str | None:
-        lines = await self._shared.store.read(Ticks(record.namespace, record.name))
-        return next((x.execution for x in lines if x.execution and x.ended is None), None)
+    async def _running(self, record: ScheduleRecord, tick: datetime) -> str | None:
+        """Return the newest execution of an earlier tick that has not ended.
+
+        Another runner may have started one for this very tick: it is not in the way.
+        """
+        query = Ticks(record.namespace, record.name)
+        while lines := await self._shared.store.read(query):
+            for line in lines:
+                if line.execution is not None and line.ended is None and line.at < tick:
+                    return line.execution
+            query = replace(query, offset=query.offset + len(lines))
+        return None
 
     async def _drop(
         self,
@@ -268,13 +306,6 @@ class Timekeeper:
         done = asyncio.get_running_loop().create_future()
         self._shared.driver.put(Impulse(done, wanted, dropped=dropped))
         return await done
-
-    async def _read_answered(self, live: LiveSchedule) -> None:
-        """Learn which ticks were answered, after an error that leaves it open."""
-        record = live.record
-        with suppress(StoreError):  # then they are put again, and refused
-            found = await self._shared.store.read(Schedules(record.namespace, record.name))
-            live.record = next((each for each in found if each.version == record.version), record)
 
 
 def _texts(record: ScheduleRecord, tick: datetime) -> dict[str, str]:

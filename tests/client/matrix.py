@@ -1,4 +1,4 @@
-"""One row for each call that has both forms, and the places that it is made from.
+"""The places that each call with both forms is made from; the calls are in tests/client/rows.py.
 
 A place makes a runner, calls one row there, and returns what came of it.
 """
@@ -15,142 +15,26 @@ from typing import Any, TypeAlias, TypeVar
 
 from asyncflow import (
     Context,
-    Event,
     NotificationClient,
     Registry,
-    RuleRecord,
     Runner,
     SingleEventCondition,
     TaskAction,
-    TaskExecution,
+    TriggerResult,
     Workflow,
-    WorkflowExecution,
     WorkflowRule,
-    WorkflowStatus,
     task,
+    trigger,
 )
-from asyncflow._dual import Dual, DualIterator, Shutdown
+from asyncflow._dual import DualIterator
 from asyncflow._model.port import CURRENT_TASK, TaskScope
 from tests.client.ears import Heard
+from tests.client.rows import ROWS, Row, World
 
 T = TypeVar("T")
-Bound: TypeAlias = Dual[..., object] | DualIterator[..., object] | Shutdown
 
 PATIENCE = 5.0
 """Seconds after which a call is said to hang."""
-
-
-@dataclass(frozen=True)
-class World:
-    """A runner, and one of each thing that can be asked."""
-
-    runner: Runner
-    done: WorkflowExecution
-    open: WorkflowExecution
-    run: TaskExecution
-    notifier: NotificationClient
-    heard: str
-    """Two listeners: of the runner, and of a task."""
-    heard_by_task: str
-
-
-@dataclass(frozen=True)
-class Row:
-    """A call, its arguments, and whether an answer is right."""
-
-    call: Callable[[World], Bound]
-    right: Callable[[Any], bool]
-    arguments: Callable[[World], tuple[object, ...]] = lambda world: ()
-
-
-def is_none(found: object) -> bool:
-    return found is None
-
-
-def named(*names: str) -> Callable[[list[WorkflowExecution]], bool]:
-    return lambda found: [each.name for each in found] == list(names)
-
-
-def is_execution(name: str) -> Callable[[WorkflowExecution | None], bool]:
-    return lambda found: found is not None and found.name == name
-
-
-def succeeded(found: WorkflowExecution) -> bool:
-    return found.status is WorkflowStatus.SUCCESS
-
-
-def is_sent(found: Event) -> bool:
-    return found.key == "said" and found.offset is not None
-
-
-def one_event(found: list[Event]) -> bool:
-    return [each.key for each in found] == ["first"]
-
-
-def of(*arguments: object) -> Callable[[World], tuple[object, ...]]:
-    return lambda world: arguments
-
-
-ROWS: dict[str, Row] = {
-    "Client.start": Row(lambda w: w.runner.start, lambda found: bool(found.name), of("quick")),
-    "Client.execute": Row(lambda w: w.runner.execute, succeeded, of("quick")),
-    "Client.execution": Row(lambda w: w.runner.execution, is_execution("done"), of("done")),
-    "Client.executions": Row(lambda w: w.runner.executions, named("done"), of("quick")),
-    "Client.wait": Row(lambda w: w.runner.wait, succeeded, of("done")),
-    "Client.stop": Row(lambda w: w.runner.stop, is_none, of("open")),
-    "Client.send_event": Row(lambda w: w.runner.send_event, is_sent, of("said")),
-    "Client.list_events": Row(lambda w: w.runner.list_events, one_event, of("first")),
-    "Client.register_listener": Row(lambda w: w.runner.register_listener, bool, of(Heard())),
-    "Client.unregister_listener": Row(
-        lambda w: w.runner.unregister_listener, is_none, lambda w: (w.heard,)
-    ),
-    "Client.disable_workflow": Row(lambda w: w.runner.disable_workflow, is_none, of("quick")),
-    "Client.enable_workflow": Row(lambda w: w.runner.enable_workflow, is_none, of("quick")),
-    "Client.delete_workflow": Row(lambda w: w.runner.delete_workflow, is_none, of("quick")),
-    "Client.list_workflow_rules": Row(
-        lambda w: w.runner.list_workflow_rules,
-        lambda found: [type(each) for each in found] == [RuleRecord],
-        of("quick"),
-    ),
-    "Client.pause_workflow_rule": Row(
-        lambda w: w.runner.pause_workflow_rule, is_none, of("quick", "rule")
-    ),
-    "Client.resume_workflow_rule": Row(
-        lambda w: w.runner.resume_workflow_rule, is_none, of("quick", "rule")
-    ),
-    "Client.delete_workflow_rule": Row(
-        lambda w: w.runner.delete_workflow_rule, is_none, of("quick", "rule")
-    ),
-    "Runner.add_workflow_rule": Row(
-        lambda w: w.runner.add_workflow_rule,
-        lambda found: found == "rule-2",
-        of("quick", WorkflowRule(SingleEventCondition("never"))),
-    ),
-    "Runner.shutdown": Row(lambda w: w.runner.shutdown, is_none),
-    "NotificationClient.send_event": Row(lambda w: w.notifier.send_event, is_sent, of("said")),
-    "NotificationClient.list_events": Row(lambda w: w.notifier.list_events, one_event, of("first")),
-    "NotificationClient.register_listener": Row(
-        lambda w: w.notifier.register_listener, bool, of(Heard())
-    ),
-    "NotificationClient.unregister_listener": Row(
-        lambda w: w.notifier.unregister_listener, is_none, lambda w: (w.heard_by_task,)
-    ),
-    "WorkflowExecution.get": Row(lambda w: WorkflowExecution.get, is_execution("done"), of("done")),
-    "WorkflowExecution.listall": Row(
-        lambda w: WorkflowExecution.listall, named("done"), of("quick")
-    ),
-    "WorkflowExecution.refresh": Row(lambda w: w.done.refresh, is_execution("done")),
-    "WorkflowExecution.task_executions": Row(
-        lambda w: w.done.task_executions,
-        lambda found: [each.task_name for each in found] == ["ends"],
-    ),
-    "WorkflowExecution.wait": Row(lambda w: w.done.wait, succeeded),
-    "WorkflowExecution.stop": Row(lambda w: w.open.stop, is_none),
-    "WorkflowExecution.start_task": Row(lambda w: w.open.start_task, is_none, of("waits")),
-    "WorkflowExecution.stop_task": Row(lambda w: w.open.stop_task, is_none, of("waits")),
-    "WorkflowExecution.restart_task": Row(lambda w: w.open.restart_task, is_none, of("waits")),
-    "TaskExecution.logs": Row(lambda w: w.run.logs, lambda found: found == []),
-}
 
 
 @dataclass(frozen=True)
@@ -210,6 +94,17 @@ def declared(inside: Inside = lambda context: None) -> Registry:
             waits.action_on_event_received(TaskAction.START, "never")
         with Workflow("calls"):
             task(id="call")(inside)
+
+        with Workflow("polled"):
+
+            @task()
+            async def ends_too() -> None:
+                """End at once."""
+
+        @trigger("polled", poll_interval="1h")
+        async def looks() -> TriggerResult:
+            return TriggerResult.skip()
+
     return registry
 
 
@@ -224,6 +119,10 @@ async def furnish(runner: Runner) -> World:
     token = CURRENT_TASK.set(TaskScope(runner, opened.id, "open", "default", "waits", 1, 1))
     notifier = NotificationClient()
     CURRENT_TASK.reset(token)
+    fired = await runner.fire_trigger.aio("looks", key="first")
+    assert fired is not None
+    await fired.wait.aio()
+    await runner.register_schedule.aio("polled", "@daily", name="daily")
     heard = await runner.register_listener.aio(Heard())
     by_task = await notifier.register_listener.aio(Heard())
     return World(runner, done, opened, run, notifier, heard, by_task)

@@ -37,7 +37,19 @@ WORKFLOW_CALLS = (
     *("pause_workflow_rule", "resume_workflow_rule", "delete_workflow_rule"),
 )
 
+TRIGGER_CALLS = (
+    *("list_trigger_schedules", "get_trigger_schedule", "set_trigger_enabled"),
+    *("get_trigger_execution_history", "fire_trigger"),
+)
+
+SCHEDULE_CALLS = (
+    *("register_schedule", "list_schedules", "get_schedule", "update_schedule"),
+    *("enable_schedule", "disable_schedule", "delete_schedule"),
+    *("get_schedule_history", "get_schedule_statistics"),
+)
+
 DUAL = {
+    *(f"Client.{name}" for name in (*TRIGGER_CALLS, *SCHEDULE_CALLS)),
     *(f"Client.{name}" for name in WORKFLOW_CALLS),
     "Runner.add_workflow_rule",
     *(f"Client.{name}" for name in ("start", "execute", "execution", "executions", "wait", "stop")),
@@ -85,6 +97,9 @@ PLAIN = {
     *(f"Operator.{name}" for name in HOOKS | RULES | {"start_after"}),
     *("BashOperator.start", "PythonOperator.start", "parse_duration", "task"),
     *(f"Registry.{name}" for name in ("find", "register", "workflow", "workflows")),
+    *(f"Registry.{name}" for name in ("find_trigger", "register_trigger", "triggers", "watch")),
+    *(f"TriggerResult.{name}" for name in ("fire", "fire_many", "skip")),
+    *("TriggerResult.is_fire_result", "TriggerResult.is_skip_result", "trigger"),
     *(f"Workflow.{name}" for name in RULES | {"add", "check_open"}),
     *(f"WorkflowBuilder.{name}" for name in ("build", "description", "tag")),
     "WorkflowContextManager.get_current_workflow",

@@ -1,6 +1,7 @@
 """Every call that has both forms, made from every place: the answer or the error, never a hang.
 
-The rows and the places are in tests/client/matrix.py. A call that has no row fails here.
+The calls are in tests/client/rows.py, the places in tests/client/matrix.py. One without a row fails
+here.
 """
 
 import re
@@ -11,7 +12,8 @@ import pytest
 
 from tests.bell import ROOT
 from tests.client import matrix
-from tests.client.matrix import FORKED, PATIENCE, ROWS, Place, told, watched
+from tests.client.matrix import FORKED, PATIENCE, Place, told, watched
+from tests.client.rows import ROWS
 from tests.client.test_dual_surface import DUAL
 
 RIGHT = "right"

@@ -389,8 +389,7 @@ def test_without_an_open_runner_a_call_says_so() -> None:
 
 REFUSED = """add_namespace get_namespace update_namespace list_namespace delete_namespace
 get_workflow list_workflows delete_workflow_execution
-get_task_execution add_workflow_schedule get_workflow_schedule list_workflow_schedules
-delete_workflow_schedule delete_workflow_schedules pause_workflow_schedule resume_workflow_schedule
+get_task_execution
 get_workflow_snapshot list_workflow_snapshots delete_workflow_snapshot delete_workflow_snapshots"""
 
 

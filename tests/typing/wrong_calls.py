@@ -24,12 +24,14 @@ from asyncflow import (
     TaskExecution,
     TaskRule,
     TaskStatus,
+    TriggerResult,
     ValueState,
     ValueStateDescriptor,
     Workflow,
     WorkflowExecution,
     WorkflowRule,
     task,
+    trigger,
 )
 
 with Workflow("typed") as typed:
@@ -41,6 +43,11 @@ with Workflow("typed") as typed:
     @task(dependencies=[add])
     async def fetch(context: Context) -> list[int]:
         return [len(context)]
+
+
+@trigger("typed")
+def looks(cursor: int | None) -> TriggerResult:
+    return TriggerResult.skip(cursor=cursor)
 
 
 def blocking_calls(client: Client, ear: ListenerProcessor) -> None:
@@ -82,6 +89,55 @@ def calls_about_workflows(client: Client, runner: Runner, rule: WorkflowRule) ->
     client.add_workflow_rule("typed", rule)  # wrong: a bare client has no rules
     runner.add_workflow_rule("typed", rule.condition)  # wrong: a rule, not its condition
     runner.add_workflow_rule("typed", rule, "mine")  # wrong: the name is given by name
+
+
+def triggers(client: Client) -> None:
+    trigger()  # wrong: what does it start?
+    trigger(looks)  # wrong: its brackets
+    trigger("typed", "looks")  # wrong: the name is given by name
+    trigger("typed", poll_interval=[5])  # wrong: no duration
+    trigger("typed", dedup="1h")  # wrong: for ever, or not
+    trigger("typed", allow_concurrent="no")  # wrong: a flag
+    trigger("typed", interval="5s")  # wrong: no such option
+    looks()  # wrong: as of its function
+    looks("1")  # wrong: as of its function
+    looks(1).aio()  # wrong: a trigger has one form
+    TriggerResult.fire([1])  # wrong: a context is a mapping
+    TriggerResult.fire({1: 2})  # wrong: of names
+    TriggerResult.fire({}, 5)  # wrong: a key is text
+    TriggerResult.fire({}, "key", 1)  # wrong: the cursor is given by name
+    TriggerResult.skip({})  # wrong: a skip has no context
+    TriggerResult.fire_many({"a": 1})  # wrong: many of them
+    TriggerResult.fire_many([None])  # wrong: contexts
+    client.list_trigger_schedules("typed")  # wrong: a flag
+    print(client.get_trigger_schedule("looks")["enabled"])  # wrong: it may be None
+    client.set_trigger_enabled("looks")  # wrong: on or off?
+    client.set_trigger_enabled(looks, True)  # wrong: its name
+    client.get_trigger_execution_history("looks", limit="all")  # wrong: a number
+    client.fire_trigger(looks)  # wrong: its name
+    client.fire_trigger("looks", {}, "key")  # wrong: the key is given by name
+    print(client.fire_trigger("looks").name)  # wrong: it may be None
+
+
+async def schedules(client: Client) -> None:
+    client.register_schedule("typed")  # wrong: when?
+    client.register_schedule("typed", ["@daily"])  # wrong: one schedule
+    client.register_schedule("typed", "1h", "hourly")  # wrong: the name is given by name
+    client.register_schedule("typed", "1h", catchup="some")  # wrong: no such policy
+    client.register_schedule("typed", "1h", overlap=True)  # wrong: no such policy
+    client.register_schedule("typed", "1h", context=[1])  # wrong: a mapping
+    client.list_schedules(typed)  # wrong: its name
+    print(client.get_schedule("hourly")["nam"])  # wrong: it may be None, and there is no such key
+    client.update_schedule("hourly", "2h")  # wrong: the schedule is given by name
+    client.enable_schedule("hourly", "team")  # wrong: the namespace is given by name
+    client.delete_schedule()  # wrong: which?
+    client.get_schedule_history("hourly", "all")  # wrong: a number
+    client.get_schedule_statistics(since="2026-01-01")  # wrong: a datetime
+    await client.fire_trigger("looks")  # wrong: the blocking form
+    await client.fire_trigger.aio()  # wrong: which?
+    await client.register_schedule.aio("typed", b"1h")  # wrong: no schedule
+    await client.disable_schedule.aio(1)  # wrong: its name
+    (await client.get_schedule_history.aio("hourly"))[0]["until"].year  # wrong: it may be None
 
 
 def calls_of_handles(execution: WorkflowExecution, run: TaskExecution) -> None:

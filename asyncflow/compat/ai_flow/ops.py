@@ -7,6 +7,7 @@ refused with `UsageError`. All of them block; in a coroutine use the calls that 
 import runpy
 import sys
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, NoReturn, TypeAlias, TypeVar
@@ -14,6 +15,7 @@ from typing import NamedTuple, NoReturn, TypeAlias, TypeVar
 from asyncflow import (
     Client,
     ExecutionNotFoundError,
+    NotFoundError,
     Runner,
     TaskExecution,
     UsageError,
@@ -21,6 +23,8 @@ from asyncflow import (
     WorkflowExecution,
     WorkflowRule,
 )
+from asyncflow import WorkflowSchedule as Stored
+from asyncflow.compat.ai_flow.cron import translated
 
 T = TypeVar("T")
 
@@ -40,6 +44,23 @@ class WorkflowTrigger(NamedTuple):
     def id(self) -> TriggerId:
         """What the calls on one trigger take."""
         return self[:3]
+
+
+class WorkflowSchedule(NamedTuple):
+    """A schedule of a workflow, as AIFlow calls it.
+
+    Attributes:
+        id: what the calls on one schedule take.
+        name: what `Client.get_schedule` and its like take.
+    """
+
+    id: int
+    namespace: str
+    workflow_name: str
+    name: str
+    expression: str
+    is_paused: bool
+    create_time: datetime
 
 
 # --- workflows ---
@@ -187,7 +208,81 @@ def delete_workflow_triggers(workflow_name: str, namespace: str = "default") -> 
         delete_workflow_trigger(each.id)
 
 
-# --- what only a server could do, or what is not there yet ---
+# --- schedules ---
+
+
+def add_workflow_schedule(
+    expression: str, workflow_name: str, namespace: str = "default", *, timezone: str | None = None
+) -> WorkflowSchedule:
+    """Start a workflow by a schedule from now on; see `Client.register_schedule`.
+
+    The same expression again is the same schedule: a program may add it each time it starts.
+
+    Args:
+        expression: ``"cron@minute hour day month day_of_week"``, with weekday 0 for Monday, or
+            ``"interval@days hours minutes seconds"``.
+        workflow_name: what it starts.
+        namespace: of the workflow.
+        timezone: of a cron expression; None: UTC. AIFlow takes that of its machine.
+
+    Raises:
+        WorkflowNotFoundError: no workflow of that name is declared.
+        ValueError: the expression makes no sense, or restricts both the day and the weekday.
+    """
+    made = Client.current().register_schedule(
+        workflow_name,
+        translated(expression),
+        name=f"{workflow_name} {expression}",
+        timezone=timezone,
+        namespace=namespace,
+    )
+    return _schedule(made)
+
+
+def get_workflow_schedule(schedule_id: int) -> WorkflowSchedule | None:
+    """Return the schedule of that id, None if there is none."""
+    found = map(_schedule, Client.current().list_schedules())
+    return next((each for each in found if each.id == schedule_id), None)
+
+
+def list_workflow_schedules(
+    workflow_name: str,
+    namespace: str = "default",
+    limit: int | None = None,
+    offset: int | None = None,
+) -> list[WorkflowSchedule]:
+    """Return the schedules of a workflow."""
+    found = Client.current().list_schedules(
+        workflow_name, limit=limit, offset=offset, namespace=namespace
+    )
+    return [_schedule(each) for each in found]
+
+
+def delete_workflow_schedule(schedule_id: int) -> None:
+    """See `Client.delete_schedule`."""
+    found = _known_schedule(schedule_id)
+    Client.current().delete_schedule(found.name, namespace=found.namespace)
+
+
+def delete_workflow_schedules(workflow_name: str, namespace: str = "default") -> None:
+    """Delete all schedules of a workflow."""
+    for each in list_workflow_schedules(workflow_name, namespace):
+        Client.current().delete_schedule(each.name, namespace=namespace)
+
+
+def pause_workflow_schedule(schedule_id: int) -> None:
+    """See `Client.disable_schedule`."""
+    found = _known_schedule(schedule_id)
+    Client.current().disable_schedule(found.name, namespace=found.namespace)
+
+
+def resume_workflow_schedule(schedule_id: int) -> None:
+    """See `Client.enable_schedule`."""
+    found = _known_schedule(schedule_id)
+    Client.current().enable_schedule(found.name, namespace=found.namespace)
+
+
+# --- what only a server could do ---
 
 
 def _refused(name: str, instead: str) -> Callable[..., NoReturn]:
@@ -217,15 +312,6 @@ delete_workflow_execution = _refused("delete_workflow_execution", _DELETE)
 get_task_execution = _refused(
     "get_task_execution", "list_task_executions() has those of a workflow execution"
 )
-
-_SCHEDULE = "give a task of the workflow a periodic_expression, or start it from your own timer"
-add_workflow_schedule = _refused("add_workflow_schedule", _SCHEDULE)
-get_workflow_schedule = _refused("get_workflow_schedule", _SCHEDULE)
-list_workflow_schedules = _refused("list_workflow_schedules", _SCHEDULE)
-delete_workflow_schedule = _refused("delete_workflow_schedule", _SCHEDULE)
-delete_workflow_schedules = _refused("delete_workflow_schedules", _SCHEDULE)
-pause_workflow_schedule = _refused("pause_workflow_schedule", _SCHEDULE)
-resume_workflow_schedule = _refused("resume_workflow_schedule", _SCHEDULE)
 
 _SNAPSHOT = "the newest definition of a workflow is what is imported"
 get_workflow_snapshot = _refused("get_workflow_snapshot", _SNAPSHOT)
@@ -259,6 +345,26 @@ def _execution(execution: int) -> WorkflowExecution:
     if found is None:
         raise ExecutionNotFoundError(str(execution))
     return found
+
+
+def _known_schedule(schedule: int) -> WorkflowSchedule:
+    found = get_workflow_schedule(schedule)
+    if found is None:
+        text = f"no schedule has the id {schedule!r}: list_workflow_schedules() has them"
+        raise NotFoundError(text)
+    return found
+
+
+def _schedule(schedule: Stored) -> WorkflowSchedule:
+    return WorkflowSchedule(
+        schedule["id"],
+        schedule["namespace"],
+        schedule["workflow_name"],
+        schedule["name"],
+        schedule["expression"],
+        not schedule["enabled"],
+        schedule["created_at"],
+    )
 
 
 def _slice(items: Iterable[T], limit: int | None, offset: int | None) -> list[T]:
