@@ -12,7 +12,7 @@ PIP := $(PY) -m pip --disable-pip-version-check --quiet install
 BENCHMARKS = $(filter-out yardstick,$(basename $(notdir $(wildcard benchmarks/*.py))))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-crash check format bench mutants clean
+.PHONY: help demo test test-long check format bench mutants clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s  %s\n", $$1, $$2}' Makefile
@@ -23,8 +23,8 @@ demo: $(VENV)/.demo ## watch DATA=folder for SECONDS=15 (0: until Ctrl-C), and w
 test: $(VENV)/.test ## run the tests
 	$(PY) -m pytest -q
 
-test-crash: $(VENV)/.test ## kill processes again and again; longer than `make test`
-	$(PY) -m pytest -q -m crash
+test-long: $(VENV)/.test ## run the tests that take longer
+	$(PY) -m pytest -q -m long
 
 check: $(VENV)/.dev ## everything that must pass before a change is in
 	@echo "== format"

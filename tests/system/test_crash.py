@@ -58,10 +58,11 @@ def test_a_workflow_of_50_tasks_goes_on_after_kill_9_and_runs_no_recorded_task_a
 
 
 @pytest.mark.timeout(90)
-def test_it_goes_on_through_many_kills(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", [3, pytest.param(12, marks=pytest.mark.long)])
+def test_it_goes_on_through_many_kills(kills: int, tmp_path: Path) -> None:
     database, log = tmp_path / "flows.db", tmp_path / "log"
 
-    ends = [run(database, log, "store.commit.after:4:kill") for _ in range(12)]
+    ends = [run(database, log, "store.commit.after:4:kill") for _ in range(kills)]
 
     assert ends[0] == -signal.SIGKILL
     assert run(database, log) == 0

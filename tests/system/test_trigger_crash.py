@@ -41,7 +41,7 @@ def worked_on(database: Path) -> list[str]:
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("kills", [len(PLACES), pytest.param(50, marks=pytest.mark.crash)])
+@pytest.mark.parametrize("kills", [len(PLACES), pytest.param(50, marks=pytest.mark.long)])
 def test_each_file_starts_one_execution_through_kills(kills: int, tmp_path: Path) -> None:
     database, folder = tmp_path / "flows.db", tmp_path / "inbox"
     folder.mkdir()
