@@ -10,7 +10,7 @@ import pytest
 
 from asyncflow import Registry, Runner, TaskExecution, TaskStatus, UsageError, VirtualClock
 from asyncflow.compat import cloaca
-from tests.runner.scene import until
+from tests.runner.scene import turns, until
 
 
 @pytest.fixture(autouse=True)
@@ -98,7 +98,8 @@ async def test_the_condition_is_asked_at_each_interval_of_the_runners_clock() ->
     assert all(later - earlier > 1.19 for earlier, later in pairwise(asked))
 
 
-def test_a_task_that_waits_is_stopped() -> None:
+async def test_a_task_that_waits_long_is_stopped_before_its_thread_is_given_up() -> None:
+    clock = VirtualClock()
     waiting = threading.Event()
 
     def condition() -> bool:
@@ -106,14 +107,18 @@ def test_a_task_that_waits_is_stopped() -> None:
         return False
 
     declare(lambda handle: handle.defer_until(condition, poll_interval_ms=3_600_000))
-    with Runner(":memory:") as runner:
-        execution = runner.start("w")
-        waiting.wait()
-        execution.stop()
-        done = execution.wait("5s")
-        (found,) = done.task_executions()
+    async with Runner(":memory:", clock=clock) as runner:
+        execution = await runner.start.aio("w")
+        await until(waiting.is_set)
+        for _ in range(100):  # its wait has begun by then
+            await clock.advance(timedelta(milliseconds=10))
+        await execution.stop.aio()
+        while not (await execution.refresh.aio()).status.final:
+            await clock.advance(timedelta(milliseconds=100))
+            await turns(500)  # the thread needs its turns, too
+        (found,) = await execution.task_executions.aio()
 
-    assert (done.status, found.status) == ("STOPPED", TaskStatus.STOPPED)
+    assert (found.status, found.abandoned) == (TaskStatus.STOPPED, False)
 
 
 @pytest.mark.parametrize("interval", [0, -1, float("nan"), "1s"])
