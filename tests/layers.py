@@ -99,6 +99,7 @@ ALLOWED: Mapping[tuple[str, str], str] = {
     ("asyncflow/_model/port.py", "asyncflow._home"): "handles say where their coroutines run",
     ("asyncflow/_model/value.py", "pydantic"): "users' models are stored as JSON",
     ("asyncflow/_model/workflow.py", "inspect.currentframe"): "a warning names both declarations",
+    ("asyncflow/compat/cloaca/handle.py", "wait(...)"): "of an execution: it is on the timer heap",
     ("asyncflow/_root.py", "wait(...)"): "a thread outside any loop waits, which no clock wakes",
     ("asyncflow/_root.py", "acquire(timeout=...)"): "the same: signal handlers must get a turn",
 }

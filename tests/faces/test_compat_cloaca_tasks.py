@@ -149,13 +149,15 @@ def test_an_option_that_makes_no_sense_is_refused_and_names_the_task(
 
 
 def test_a_function_that_cannot_be_called_with_the_context_is_refused() -> None:
-    def handled(context: cloaca.Context, handle: object) -> None: ...
+    async def handled(context: cloaca.Context, handle: object) -> None: ...
+    def third(context: cloaca.Context, handle: object, other: object) -> None: ...
     def two(context: cloaca.Context, other: object) -> None: ...
     def generator(context: cloaca.Context) -> Generator[None]:
         yield
 
-    refused: tuple[tuple[Callable[..., Generator[None] | None], str], ...] = (
-        (handled, "no TaskHandle"),
+    refused: tuple[tuple[Callable[..., object], str], ...] = (
+        (handled, "a handle is for `def` tasks"),
+        (third, "missing a required argument: 'other'"),
         (two, "missing a required argument: 'other'"),
         (generator, "has a yield"),
     )

@@ -9,6 +9,7 @@ from typing import NoReturn
 from asyncflow import TriggerResult
 from asyncflow.compat.cloaca.config import DefaultRunnerConfig
 from asyncflow.compat.cloaca.context import Context
+from asyncflow.compat.cloaca.handle import TaskHandle
 from asyncflow.compat.cloaca.left_out import refused
 from asyncflow.compat.cloaca.retry import (
     BackoffStrategy,
@@ -43,6 +44,7 @@ __all__ = [
     "RetryCondition",
     "RetryPolicy",
     "RetryPolicyBuilder",
+    "TaskHandle",
     "TriggerResult",
     "Workflow",
     "WorkflowBuilder",

@@ -12,7 +12,6 @@ _GRAPH = (
 _TENANT = "it has no tenants: give each a DefaultRunner with a file of its own"
 _PACKAGE = "it has no packages: leave it out, a workflow is what is imported"
 _NAME = "tasks are named by their ids alone"
-_HANDLE = "make the task `async def` and await what it waits for"
 _VARIABLE = "read os.environ['CLOACINA_VAR_...']"
 
 LEFT_OUT: Final = {
@@ -28,7 +27,6 @@ LEFT_OUT: Final = {
         ("boundary_schema", "constructor", "workflow_params", "workflow_secrets"), _PACKAGE
     ),
     **dict.fromkeys(("TaskNamespace", "WorkflowContext"), _NAME),
-    "TaskHandle": _HANDLE,
     **dict.fromkeys(("var", "var_or"), _VARIABLE),
 }
 

@@ -278,10 +278,12 @@ def _read(name: str, value: Any) -> Any:  # noqa: ANN401  one type for each name
             return value
 
 
-def duration(milliseconds: float, what: str) -> timedelta:
-    """Return a duration of milliseconds; zero may be."""
-    if type(milliseconds) not in {int, float} or not 0 <= milliseconds < float("inf"):
-        text = f"{what} is a number, 0 or more, not {milliseconds!r}"
+def duration(milliseconds: float, what: str, *, zero: bool = True) -> timedelta:
+    """Return a duration of milliseconds; zero may be, unless it is refused."""
+    number = type(milliseconds) in {int, float} and 0 <= milliseconds < float("inf")
+    if not number or (milliseconds == 0 and not zero):
+        least = "0 or more" if zero else "over 0"
+        text = f"{what} is a number, {least}, not {milliseconds!r}"
         raise DefinitionError(text)
     return timedelta(milliseconds=milliseconds)
 

@@ -12,6 +12,7 @@ from asyncflow import Context as _Context
 from asyncflow import DefinitionError, Operator, PythonOperator, WorkflowContextManager
 from asyncflow.compat.cloaca.context import Context
 from asyncflow.compat.cloaca.gates import Gate, GatedWorkflow
+from asyncflow.compat.cloaca.handle import TaskHandle
 from asyncflow.compat.cloaca.retry import RetryArguments, RetryPolicy, read_policy
 from asyncflow.compat.cloaca.rules import RuleDict, read_rule
 
@@ -31,6 +32,10 @@ CALLBACKS: Final = {
 SKIPPED: Final = "skipped"
 """The result of a task whose rules said no."""
 
+HANDLES: Final = (["handle"], ["task_handle"])
+WITH_HANDLE: Final = 2
+"""Parameters of a function that takes a `TaskHandle`."""
+
 LEFT_OUT: Final = {
     "invokes": "it has no computation graphs: call the graph's code in the task",
     "post_invocation": "it has no computation graphs: call the graph's code in the task",
@@ -39,6 +44,8 @@ LEFT_OUT: Final = {
 
 class Task(PythonOperator[[_Context], object], Generic[P, R_co]):
     """A task whose function gets Cloacina's `Context` first, whatever that parameter is called.
+
+    If a second one is called ``handle`` or ``task_handle``, it gets a `TaskHandle`.
 
     Called like the function, it calls it.
     """
@@ -58,7 +65,7 @@ class Task(PythonOperator[[_Context], object], Generic[P, R_co]):
         gate = None if rules is None else _gate(name, rules, called_back=on_success is not None)
         super().__init__(
             name,
-            _body(function, takes_context(function, name), gate),
+            _body(function, parameters(function, name), gate),
             dependencies=dependencies,
             on_success=on_success and _success_callback(on_success, gate),
             on_failure=on_failure and _failure_callback(on_failure),
@@ -97,7 +104,8 @@ def task(
 ) -> Callable[[Callable[P, R_co]], Task[P, R_co]]:
     """Make a function a task of the workflow in whose block it stands.
 
-    The function, ``def`` or ``async def``, gets the `Context`. What it changes counts, whether it
+    The function, ``def`` or ``async def``, gets the `Context`, and as a ``def`` a `TaskHandle`, if
+    its second parameter is called ``handle`` or ``task_handle``. What it changes counts, whether it
     returns the context or None; another context that it returns replaces all, a dict is added to
     it, and any other JSON value is the task's result.
 
@@ -142,8 +150,8 @@ def task(
     return declare
 
 
-def takes_context(function: Callable[..., object], name: str) -> bool:
-    """Say whether a task's function takes the context; it is called with nothing else.
+def parameters(function: Callable[..., object], name: str) -> int:
+    """Return how much a task's function takes: nothing, the context, or a `TaskHandle` beside it.
 
     Raises:
         DefinitionError: it cannot be called so.
@@ -158,21 +166,24 @@ def takes_context(function: Callable[..., object], name: str) -> bool:
     try:
         signature = inspect.signature(function)
     except ValueError:  # a function in C that does not tell
-        return True
-    if {"handle", "task_handle"} & set(list(signature.parameters)[1:]):
+        return 1
+    names = list(signature.parameters)
+    count = WITH_HANDLE if names[1:2] in HANDLES else min(len(names), 1)
+    if count == WITH_HANDLE and _is_async(function):
         text = (
-            f"{label}: asyncflow has no TaskHandle; instead of defer_until(), make the task "
-            "`async def` and await what it waits for: a task that waits takes up no thread"
+            f"{label}: a handle is for `def` tasks; instead of defer_until(), an `async def` task "
+            "awaits what it waits for, and takes up no thread"
         )
         raise DefinitionError(text)
-    if not signature.parameters:
-        return False
     try:
-        signature.bind(None)
+        signature.bind(*range(count))
     except TypeError as error:
-        text = f"{label}: its function is called with its context only, but {error}"
+        text = (
+            f"{label}: its function is called with its context, and a second parameter named "
+            f"handle or task_handle, only, but {error}"
+        )
         raise DefinitionError(text) from error
-    return True
+    return count
 
 
 def _gate(name: str, rules: RuleDict, *, called_back: bool) -> Gate:
@@ -194,12 +205,13 @@ def _gate(name: str, rules: RuleDict, *, called_back: bool) -> Gate:
 
 
 def _body(
-    function: Callable[..., Any], takes: bool, gate: Gate | None
+    function: Callable[..., Any], takes: int, gate: Gate | None
 ) -> Callable[[_Context], object]:
     """Return what the runner calls: ``async def`` runs on its loop, ``def`` in a thread."""
 
-    def begun(view: Context) -> Any:  # noqa: ANN401  what users return
-        return function(view) if takes else function()
+    def begun(context: _Context, view: Context) -> Any:  # noqa: ANN401  what users return
+        given = (view, TaskHandle(context) if takes == WITH_HANDLE else None)
+        return function(*given[:takes])
 
     async def awaited(view: Context, found: Awaitable[object]) -> object:
         return _left(view, await found)
@@ -208,13 +220,13 @@ def _body(
         if gate is not None and not gate.opens(context):
             return SKIPPED
         view = Context.over(context)
-        return _left(view, await begun(view))
+        return _left(view, await begun(context, view))
 
     def plain(context: _Context) -> object:
         if gate is not None and not gate.opens(context):
             return SKIPPED
         view = Context.over(context)
-        found = begun(view)
+        found = begun(context, view)
         return awaited(view, found) if inspect.isawaitable(found) else _left(view, found)
 
     return coroutine if _is_async(function) else plain
