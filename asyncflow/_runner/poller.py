@@ -5,7 +5,7 @@ What a poll asks for goes to the driver as one impulse; the next poll waits unti
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Generator, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,6 +23,7 @@ from asyncflow._model.value import SizeLimits, byte_size, from_json_text
 from asyncflow._operators.hooks import is_async
 from asyncflow._operators.workers import work_in_thread
 from asyncflow._runner.attempt import describe
+from asyncflow._runner.begun import Begun
 from asyncflow._runner.driver import Driver
 from asyncflow._runner.live import Impulse, Wanted
 from asyncflow._store.batch import CursorWrite, FailedPoll, Refused
@@ -46,33 +47,6 @@ class Polling:
     registry: Registry
     plans: Plans
     limits: SizeLimits
-
-
-class Begun:
-    """A coroutine that was begun, and waits: awaited by the task that began it, it goes on."""
-
-    __slots__ = ("_coroutine", "_first")
-
-    def __init__(self, coroutine: Coroutine[Any, Any, object], first: object) -> None:
-        """Take what it yielded first, for the task."""
-        self._coroutine = coroutine
-        self._first = first
-
-    def __await__(self) -> Generator[Any, Any, object]:
-        yielded = self._first
-        try:
-            while True:
-                try:
-                    sent: object = yield yielded
-                except GeneratorExit:
-                    self._coroutine.close()
-                    raise
-                except BaseException as error:  # a cancellation: the coroutine's own to handle
-                    yielded = self._coroutine.throw(error)
-                else:
-                    yielded = self._coroutine.send(sent)
-        except StopIteration as answer:
-            return answer.value
 
 
 class Poller:

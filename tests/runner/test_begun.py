@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from asyncflow._runner.poller import Begun
+from asyncflow._runner.begun import Begun
 
 
 def begin(coroutine: Coroutine[Any, Any, object]) -> Begun:
