@@ -14,12 +14,13 @@ from asyncflow._client.schedule_views import (
     ScheduleStatistics,
     ScheduleTick,
     WorkflowSchedule,
+    read,
     shown,
     told,
     written,
 )
 from asyncflow._client.triggers import ALL, page
-from asyncflow._core.catchup import DEFAULT_MAX_CATCHUP
+from asyncflow._core.catchup import DEFAULT_MAX_CATCHUP, due
 from asyncflow._dual import dual_method
 from asyncflow._model.naming import storable_name
 from asyncflow._model.record import ScheduleRecord
@@ -35,7 +36,7 @@ from asyncflow._model.schedule import (
 from asyncflow._model.status import WorkflowStatus
 from asyncflow._model.value import from_json_text, to_json_text
 from asyncflow._model.workflow import Workflow
-from asyncflow._store.batch import DropSchedule, PutSchedule
+from asyncflow._store.batch import Batch, DroppedTicks, DropSchedule, PutSchedule
 from asyncflow._store.queries import Schedules, TickCounts, Ticks
 from asyncflow.errors import ScheduleNotFoundError, UsageError
 
@@ -48,6 +49,9 @@ RESERVED: Final = (
 """What every execution by a schedule finds in its context."""
 
 MOST_CATCHUP: Final = 1000
+
+CHANGED: Final = "the schedule was changed while it waited"
+DISABLED: Final = "the schedule was disabled while it waited"
 SHOWN: Final = 10
 
 
@@ -113,8 +117,7 @@ class ScheduleCalls(ExecutionCalls):
             created=now,
             updated=now,
         )
-        self._check_only(record, name)
-        return await self._register(record)
+        return await self._register(record, unnamed=name is None)
 
     @dual_method
     async def list_schedules(
@@ -277,36 +280,56 @@ class ScheduleCalls(ExecutionCalls):
         new = record if old is None else _over(old, record)
         if old is not None and new == replace(old, updated=new.updated):
             return shown(old)
+        if old is not None and new.answered != old.answered:
+            await self._drop_due(old, CHANGED)
         if await self._store.change(PutSchedule(new, None if old is None else old.version)):
             return None
         await self._schedule_changed(record.namespace, record.name)
         return shown(await self._known_schedule(record.name, record.namespace))
 
-    async def _register(self, record: ScheduleRecord) -> WorkflowSchedule:
-        """Keep a schedule in the place of whatever has its name."""
+    async def _register(self, record: ScheduleRecord, *, unnamed: bool) -> WorkflowSchedule:
+        """Keep a schedule in the place of an older one of its name and workflow."""
+        place, given = (record.namespace, record.name), (record.expression, record.timezone)
         while True:
             old = await self._schedule(record.name, record.namespace)
+            if old is not None and old.workflow != record.workflow:
+                text = (
+                    f"schedule {old.name!r} starts workflow {old.workflow!r}: give this one "
+                    f"another name, or delete_schedule({old.name!r}) before"
+                )
+                raise UsageError(text)
+            if unnamed and old and self._unnamed_schedules.get(place, given) != given:
+                # It would silently replace the first.
+                text = (
+                    f"workflow {record.workflow!r} has a schedule of its own name already: give "
+                    "each of several a name=, or change that one with update_schedule()"
+                )
+                raise UsageError(text)
             kept = await self._keep(old, record)
             if kept is not None:
+                if unnamed:
+                    self._unnamed_schedules[place] = given
                 return kept
 
-    def _check_only(self, record: ScheduleRecord, name: str | None) -> None:
-        """Refuse a second schedule without a name: it would silently replace the first."""
-        if name is not None:
+    async def _drop_due(self, old: ScheduleRecord, reason: str) -> None:
+        """Say in the history of a schedule what becomes of the ticks that are due and wait."""
+        if not old.enabled:
             return
-        place, given = (record.namespace, record.name), (record.expression, record.timezone)
-        if self._unnamed_schedules.setdefault(place, given) != given:
-            text = (
-                f"workflow {record.workflow!r} has a schedule of its own name already: give each "
-                "of several a name=, or change that one with update_schedule()"
-            )
-            raise UsageError(text)
+        now = self._clock.now()
+        found = due(read(old), old.anchor, old.answered, now, catchup="none")
+        ticks = (*found.dropped, *found.run)
+        if ticks:
+            place = (old.namespace, old.name, old.version)
+            dropped = DroppedTicks(*place, ticks, reason, now, found.earlier)
+            await self._store.commit(Batch(dropped=(dropped,)))
 
     async def _set_schedule_enabled(self, name: str, namespace: str, *, enabled: bool) -> None:
         while True:
             old = await self._known_schedule(name, namespace)
             if old.enabled is enabled:
                 return
+            if not enabled:
+                await self._drop_due(old, DISABLED)
             now = self._clock.now()
             new = replace(old, enabled=enabled, updated=now)
             if enabled:

@@ -145,17 +145,21 @@ class Poller:
     async def _poll(self) -> None:
         """Poll once, and store what that asks for."""
         self.last_poll = started = self._shared.clock.now()
+        asked = False
         try:
             if self._in_doubt:
                 await self._read_cursor()
+            asked = True
             result = _checked(self.trigger, await self._ask())
+            asked = False
             hit("trigger.poll.after")
             if self._says_something(result):
                 await self._store_result(result, started)
         except BaseException as error:  # user code: it says no more than that this poll failed
             if self._is_ours(error):
                 raise
-            await self._fail(started, error)
+            # What the store said to the engine cannot be stored either.
+            await self._fail(started, error, stored=asked or not isinstance(error, StoreError))
         else:
             if self._failures:
                 logger.info("%s works again after %d failures", self.trigger.label, self._failures)
@@ -195,15 +199,23 @@ class Poller:
         """Call a function in a thread; remember when that is free if nobody waits any more."""
         loop = asyncio.get_running_loop()
         left: asyncio.Future[None] = loop.create_future()
-        self._thread = left
+        begun = False
 
         def work() -> object:
+            nonlocal begun
+            begun = True
             try:
                 return function()
             finally:
                 _tell(loop, left)
 
-        found = await work_in_thread(work)
+        self._thread = left
+        try:
+            found = await work_in_thread(work)
+        except RuntimeError:
+            if not begun:  # there is no thread to be had
+                self._thread = None
+            raise
         self._thread = None
         return await found if asyncio.iscoroutine(found) else found
 
@@ -256,7 +268,7 @@ class Poller:
         self._cursor = found[0].cursor if found else None
         self._in_doubt = False
 
-    async def _fail(self, started: datetime, error: BaseException) -> None:
+    async def _fail(self, started: datetime, error: BaseException, *, stored: bool) -> None:
         """Log and record a failed poll, and wait for a thread that is still at it."""
         trigger, clock = self.trigger, self._shared.clock
         self._failures += 1
@@ -265,7 +277,7 @@ class Poller:
             text = "a poll of %s failed, %d in a row: %s"
             info = None if expected else error
             logger.error(text, trigger.label, self._failures, describe(error), exc_info=info)
-        if not isinstance(error, StoreError):
+        if stored:
             place = (trigger.namespace, trigger.name)
             failed = FailedPoll(*place, started, clock.now(), describe(error))
             await self._record(failed)

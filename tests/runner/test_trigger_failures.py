@@ -1,4 +1,4 @@
-"""SEMANTICS 26: a poll that fails is logged, recorded and made less often; nothing else ends."""
+"""A poll that fails is logged, recorded and made less often; nothing else ends."""
 
 import threading
 from collections.abc import Callable
@@ -7,7 +7,9 @@ from itertools import pairwise
 
 import pytest
 
-from asyncflow import Runner, TriggerResult, VirtualClock, WorkflowStatus
+from asyncflow import Runner, StoreError, TriggerResult, VirtualClock, WorkflowStatus
+from asyncflow._operators import workers
+from asyncflow._operators.workers import Worker
 from tests.runner.scene import ERRORS, turns, until
 from tests.runner.test_trigger_results import fires, hangs
 from tests.runner.test_triggers import SECOND, declare, executions, polled
@@ -199,3 +201,42 @@ async def test_a_deleted_workflow_takes_the_cursor_and_the_keys_with_it() -> Non
 
         assert seen == [None, "kept"]
         assert len(await executions(runner)) == 1
+
+
+async def test_an_error_of_a_store_that_the_function_itself_raises_is_in_the_history() -> None:
+    clock, registry = VirtualClock(), declare()
+
+    async def poll() -> bool:
+        raise StoreError("another database is full")
+
+    polled(registry, poll)
+    async with Runner(":memory:", registry=registry, clock=clock) as runner:
+        await clock.advance(1.5 * SECOND)
+        (line,) = await runner.get_trigger_execution_history.aio("t")
+
+    assert line["error"] == "StoreError: another database is full"
+
+
+async def test_a_poll_that_gets_no_thread_fails_and_the_next_one_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    registry, polls = declare(), list[int]()
+    refusals = iter([True])
+
+    def poll() -> bool:
+        polls.append(1)
+        return False
+
+    def start(worker: Worker) -> None:
+        if next(refusals, False):
+            raise RuntimeError("can't start new thread")
+        threading.Thread.start(worker)
+
+    workers._idle.clear()
+    monkeypatch.setattr(Worker, "start", start)
+    polled(registry, poll, "10ms")
+    async with Runner(":memory:", registry=registry) as runner:
+        await until(lambda: bool(polls))
+        (line,) = await runner.get_trigger_execution_history.aio("t")
+
+    assert line["error"] == "RuntimeError: can't start new thread"

@@ -1,4 +1,4 @@
-"""SEMANTICS 26 to 28: what becomes of a poll's answer: executions, cursors, failures, history."""
+"""What becomes of a poll's answer: executions, cursors, failures, history."""
 
 import asyncio
 from collections.abc import Callable
