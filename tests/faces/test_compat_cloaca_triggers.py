@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Generator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -304,3 +305,20 @@ def test_a_cron_trigger_that_cannot_be_registered_leaves_no_runner_open() -> Non
         cloaca.DefaultRunner(":memory:")
 
     assert threading.active_count() <= before
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"cron": "nonsense"}, "trigger 'nightly': .*five fields"),
+        ({"cron": "0 3 * * *", "timezone": "Mars/X"}, "trigger 'nightly': .*IANA name"),
+        ({"cron": "0 3 * * *", "allow_concurrent": "maybe"}, "allow_concurrent is True or False"),
+    ],
+)
+def test_a_cron_trigger_that_makes_no_sense_is_refused_where_it_is_declared(
+    options: dict[str, Any], says: str
+) -> None:
+    def nightly() -> None: ...
+
+    with pytest.raises(DefinitionError, match=says):
+        cloaca.trigger("w", **options)(nightly)

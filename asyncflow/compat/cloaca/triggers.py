@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final, NamedTuple, ParamSpec, TypeVar
 
-from asyncflow import DefinitionError, Workflow
+from asyncflow import Cron, DefinitionError, Workflow
 from asyncflow import trigger as _trigger
 
 P = ParamSpec("P")
@@ -66,8 +66,15 @@ def trigger(
         if poll_interval is not None:
             text = f"{label}: give it cron or poll_interval, not both"
             raise DefinitionError(text)
-        zone = "UTC" if timezone is None else timezone
-        CRON_TRIGGERS[found] = CronTrigger(found, wanted, cron, zone)
+        try:
+            schedule = Cron(cron, "UTC" if timezone is None else timezone)
+        except ValueError as error:
+            text = f"{label}: {error}"
+            raise DefinitionError(text) from error
+        if allow_concurrent is not False and allow_concurrent is not True:
+            text = f"{label}: allow_concurrent is True or False, not {allow_concurrent!r}"
+            raise DefinitionError(text)
+        CRON_TRIGGERS[found] = CronTrigger(found, wanted, schedule.expression, schedule.timezone)
         return function
 
     return declare
