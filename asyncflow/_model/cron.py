@@ -1,7 +1,8 @@
 """Cron expressions, read once into the numbers that each field allows. It knows no time zones.
 
-croniter reads the fields; here stands what of it is taken, and what is refused. How it searches
-dates is not used.
+croniter reads single values: numbers, names, the last day, n-th weekdays. Lists, ranges and steps
+are read here: it takes ``9-9`` for every value, and some lists for all days. How it searches dates
+is not used.
 """
 
 import re
@@ -9,7 +10,7 @@ from calendar import monthrange
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, cast
+from typing import Final, TypeAlias, cast
 
 from croniter import croniter
 
@@ -22,8 +23,9 @@ CRON_GRAMMAR: Final = (
 _LONGEST: Final = 256
 _FIELDS: Final = (5, 6)
 _PLAIN: Final = re.compile(r"[ -~\t]+")
-_CHANCE: Final = re.compile(r"[hr](\W.*)?", re.IGNORECASE | re.ASCII)
-_NEAREST: Final = re.compile(r"\d*w\d*", re.IGNORECASE | re.ASCII)
+_ONE: Final = re.compile(r"[0-9]+|[a-z]{3}|l[0-9]*|[0-9]+#[0-9]+")
+_SEVERAL: Final = re.compile(r"(?:\*|([0-9]+|[a-z]{3})(?:-([0-9]+|[a-z]{3}|l))?)(?:/([0-9]+))?")
+_NTHS: Final = re.compile(r"((?:[0-9]+|[a-z]{3})(?:-(?:[0-9]+|[a-z]{3}))?)#([0-9]+)")
 _ALIASES: Final = {
     "@hourly": "0 * * * *",
     "@daily": "0 0 * * *",
@@ -33,23 +35,33 @@ _ALIASES: Final = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
 }
+_BOUNDS: Final = ((0, 59), (0, 59), (0, 23), (1, 31), (1, 12), (0, 6))
+"""Of seconds, minutes, hours, days, months and weekdays: a field is known by its place here."""
+_NAMES: Final = ("second", "minute", "hour", "day of a month", "month", "weekday")
+_DAY: Final = 3
+_WEEKDAY: Final = 5
+_WEEK: Final = 7
 _LONGEST_MONTHS: Final = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _FEBRUARY: Final = 2
 _FIFTH: Final = 5
 _LAST: Final = 0
 """What stands for the last day of a month, and for the last such weekday of it."""
 
+_Numbers: TypeAlias = frozenset[int]
+_Pairs: TypeAlias = frozenset[tuple[int, int]]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CronFields:
     """What a cron expression allows, field by field, each in ascending order.
 
-    If both the day of the month and the weekday are restricted, either is enough, as in cron.
+    If both the day of the month and the weekday are restricted, either is enough, as in cron. One
+    that allows all its values is not restricted, however it is written.
 
     Attributes:
         days: of the month, 0 for the last; None: any.
         weekdays: 0 is Sunday; None: any.
-        nths: pairs of a weekday and which of the month's it is, 0 for the last; instead of
+        nths: pairs of a weekday and which of the month's it is, 0 for the last; they come beside
             ``weekdays``.
         every_hour: the hour field begins with ``*``: it is a pattern, not a time of the day.
     """
@@ -70,9 +82,7 @@ class CronFields:
 
     def come(self) -> bool:
         """Say whether there is a date in any eight years: not so for the 31st of February."""
-        if self.days is None and not self.nths:
-            return True
-        if self.weekdays is not None:
+        if self.weekdays or (self.days is None and self.weekdays is None):
             return True
         # A fifth weekday of February comes once in 28 years.
         by_week = any(self.months != (_FEBRUARY,) or nth != _FIFTH for _, nth in self.nths)
@@ -93,14 +103,11 @@ def _days(fields: CronFields, first: int, length: int) -> tuple[int, ...]:
 def _matches(fields: CronFields, day: int, weekday: int, length: int) -> bool:
     days, weekdays = fields.days, fields.weekdays
     by_day = days is not None and (day in days or (day == length and _LAST in days))
-    if fields.nths:
-        nth = (day + 6) // 7
-        last = day + 7 > length and (weekday, _LAST) in fields.nths
-        by_week = last or (weekday, nth) in fields.nths
-    else:
-        by_week = weekdays is not None and weekday in weekdays
+    last = day + 7 > length and (weekday, _LAST) in fields.nths
+    by_nth = last or (weekday, (day + 6) // 7) in fields.nths
+    by_week = by_nth or (weekdays is not None and weekday in weekdays)
     if days is None:
-        return by_week or (weekdays is None and not fields.nths)
+        return by_week or weekdays is None
     return by_day or by_week
 
 
@@ -127,47 +134,125 @@ def read_cron(expression: str) -> CronFields:
     Raises:
         ValueError: it is none, or there is no date for it in eight years.
     """
-    texts = _ALIASES.get(expression.lower(), expression).split()
-    unread = [text for text in texts if _CHANCE.fullmatch(text) or _NEAREST.fullmatch(text)]
-    if len(texts) not in _FIELDS or unread:
+    texts = _ALIASES.get(expression.lower(), expression).lower().split()
+    if len(texts) not in _FIELDS:
         text = f"{expression!r} is not understood: {CRON_GRAMMAR}"
         raise ValueError(text)
     try:
-        expanded, nths = croniter.expand(" ".join(texts), second_at_beginning=True)
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        fields = _fields(texts)
+    except ValueError as error:
         text = f"{expression!r} is not understood ({error}): {CRON_GRAMMAR}"
         raise ValueError(text) from error
-    fields = _fields(expanded, nths, every_hour=texts[-4].startswith("*"))
     if not fields.come():
         text = f"{expression!r} has no date in eight years"
         raise ValueError(text)
     return fields
 
 
-def _fields(expanded: Iterable[Iterable[object]], nths: object, *, every_hour: bool) -> CronFields:
-    minutes, hours, days, months, weekdays, *seconds = map(_numbers, expanded)
-    pairs = _pairs(nths)
+def _fields(texts: list[str]) -> CronFields:
+    whole = texts if len(texts) == len(_BOUNDS) else ["0", *texts]
+    found = [_field(place, text) for place, text in enumerate(whole)]
+    seconds, minutes, hours, days, months, weekdays = (numbers for numbers, _ in found)
+    any_weekday = _restricted(_WEEKDAY, weekdays) is None
     return CronFields(
-        seconds=tuple(sorted(seconds[0] or range(60))) if seconds else (0,),
-        minutes=tuple(sorted(minutes or range(60))),
-        hours=tuple(sorted(hours or range(24))),
-        days=days,
-        months=tuple(sorted(months or range(1, 13))),
-        weekdays=None if pairs else weekdays,
-        nths=pairs,
-        every_hour=every_hour,
+        seconds=tuple(sorted(seconds)),
+        minutes=tuple(sorted(minutes)),
+        hours=tuple(sorted(hours)),
+        days=_restricted(_DAY, days),
+        months=tuple(sorted(months)),
+        weekdays=_restricted(_WEEKDAY, weekdays),
+        nths=frozenset() if any_weekday else found[_WEEKDAY][1],
+        every_hour=texts[-4].startswith("*"),
     )
 
 
-def _numbers(field: Iterable[object]) -> frozenset[int] | None:
-    """Return the numbers of a field, None for all of them."""
-    found = list(field)
-    if "*" in found:
-        return None
-    return frozenset(each if isinstance(each, int) else _LAST for each in found)
+def _restricted(place: int, numbers: frozenset[int]) -> frozenset[int] | None:
+    return None if numbers >= _all(place) else numbers
 
 
-def _pairs(nths: object) -> frozenset[tuple[int, int]]:
+def _all(place: int) -> frozenset[int]:
+    least, most = _BOUNDS[place]
+    return frozenset(range(least, most + 1))
+
+
+def _field(place: int, text: str) -> tuple[_Numbers, _Pairs]:
+    """Return the numbers of a field, and its n-th weekdays."""
+    if text == "?" and place in (_DAY, _WEEKDAY):
+        return _all(place), frozenset()
+    found = [_item(place, item) for item in text.split(",")]
+    numbers = frozenset[int]().union(*(each for each, _ in found))
+    return numbers, frozenset[tuple[int, int]]().union(*(pairs for _, pairs in found))
+
+
+def _item(place: int, text: str) -> tuple[_Numbers, _Pairs]:
+    if _ONE.fullmatch(text):
+        return _one(place, text)
+    nths, several = _NTHS.fullmatch(text), _SEVERAL.fullmatch(text)
+    if nths is not None and place == _WEEKDAY:
+        which = (f"{weekday}#{nths[2]}" for weekday in _item(place, nths[1])[0])
+        return frozenset(), frozenset[tuple[int, int]]().union(*(_one(place, n)[1] for n in which))
+    if several is None:
+        reason = f"{text!r} is no value, range or step"
+        raise ValueError(reason)
+    return _several(place, text, several), frozenset()
+
+
+def _several(place: int, text: str, match: re.Match[str]) -> _Numbers:
+    low, high = _BOUNDS[place]
+    size = high - low + 1
+    first, last, step = match.groups()
+    if first is not None:
+        low = _number(place, first)
+    if first is not None and last is not None:
+        high = _end(place, first, low, last)
+    if step is not None and (int(step) == 0 or high < low):
+        reason = f"{text!r} has a step of 0, or one past the end of its field: list the values"
+        raise ValueError(reason)
+    reach = high if low <= high else high + size
+    stride = 1 if step is None else int(step)
+    least = _BOUNDS[place][0]
+    return frozenset(least + (each - least) % size for each in range(low, reach + 1, stride))
+
+
+def _end(place: int, first: str, low: int, last: str) -> int:
+    """Return where a range ends. Sunday ends a week too: it is 7 then."""
+    if place == _DAY and last == "l":
+        return _BOUNDS[place][1]
+    high = _number(place, last)
+    if place != _WEEKDAY or high != 0:
+        return high
+    whole_week = _is_7(last) and not _is_7(first)
+    return _WEEK if low or whole_week else high
+
+
+def _is_7(text: str) -> bool:
+    return text.isdecimal() and int(text) == _WEEK
+
+
+def _number(place: int, text: str) -> int:
+    (number,) = _one(place, text)[0]
+    return number
+
+
+@lru_cache(maxsize=1024)
+def _one(place: int, text: str) -> tuple[_Numbers, _Pairs]:
+    """Return what croniter reads in a single value: a number, 0 for the last day, or a pair."""
+    alone = ["*"] * len(_BOUNDS)
+    alone[place] = text
+    try:
+        expanded, nths = croniter.expand(" ".join(alone), second_at_beginning=True)
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        reason = f"{text!r} is no {_NAMES[place]}"
+        raise ValueError(reason) from error
+    pairs = _pairs(nths)
+    if pairs:
+        return frozenset(), pairs
+    # It moves the seconds to the end.
+    found = list[object](expanded[place - 1])
+    return frozenset(each if isinstance(each, int) else _LAST for each in found), pairs
+
+
+def _pairs(nths: object) -> _Pairs:
     found = cast("Mapping[int, Iterable[object]]", nths)  # its stubs call the numbers texts
     return frozenset(
         (weekday, nth if isinstance(nth, int) else _LAST)

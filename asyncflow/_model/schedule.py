@@ -37,7 +37,8 @@ _FORMS: Final = (
 class Cron:
     """Whenever the clock on a wall shows what an expression asks for.
 
-    If both the day of the month and the weekday are restricted, either is enough. Where the
+    If both the day of the month and the weekday are restricted, either is enough; a field that
+    allows all its values, like ``*``, ``*/1`` or ``1-31``, is not restricted. Where the
     wall clock skips an hour, a time in it happens as much later; where it repeats one, a time in it
     happens the first time only, unless the hour field begins with ``*``.
 

@@ -8,7 +8,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -29,10 +29,6 @@ class Field:
     text: str
     numbers: frozenset[int]
 
-    @property
-    def free(self) -> bool:
-        return self.text == "*"
-
 
 @dataclass(frozen=True)
 class Fields:
@@ -50,6 +46,14 @@ class Fields:
         given = (self.second, self.minute, self.hour, self.day, self.month, self.weekday)
         return " ".join(field.text for field in given if field is not None)
 
+    @property
+    def any_day(self) -> bool:
+        return self.day.numbers == frozenset(range(1, 32))
+
+    @property
+    def any_weekday(self) -> bool:
+        return self.weekday.numbers == frozenset(range(7))
+
     def match(self, wall: datetime) -> bool:
         seconds = {0} if self.second is None else self.second.numbers
         if wall.second not in seconds or wall.minute not in self.minute.numbers:
@@ -58,7 +62,7 @@ class Fields:
             return False
         by_day = wall.day in self.day.numbers
         by_weekday = wall.isoweekday() % 7 in self.weekday.numbers
-        if self.day.free or self.weekday.free:
+        if self.any_day or self.any_weekday:
             return by_day and by_weekday
         return by_day or by_weekday
 
@@ -78,7 +82,7 @@ class Window(NamedTuple):
     end: datetime
 
 
-@cache
+@lru_cache(maxsize=500)  # of 600 zones the readings are a gigabyte
 def readings(zone: str, window: Window, step: timedelta = MINUTE) -> tuple[Reading, ...]:
     """Look at the clock of a zone at each step of a window."""
     return tuple(each for each in _look(zone, window, step) if window.begin < each.at <= window.end)
