@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from asyncflow._client.event_listing import checked_time
 from asyncflow._client.executions import ExecutionCalls
 from asyncflow._client.schedule_views import (
     ScheduleStatistics,
@@ -157,8 +158,8 @@ class ScheduleCalls(ExecutionCalls):
     async def update_schedule(
         self,
         name: str,
-        *,
         schedule: str | float | timedelta | Schedule | None = None,
+        *,
         timezone: str | None = None,
         context: Mapping[str, object] | None = None,
         catchup: CatchUp | None = None,
@@ -249,12 +250,10 @@ class ScheduleCalls(ExecutionCalls):
             since: only ticks from then on; aware.
             namespace: None is any.
         """
-        if since is not None and since.tzinfo is None:
-            text = f"since is {since}, which has no time zone: say which one, as in tzinfo=UTC"
-            raise ValueError(text)
+        begin = None if since is None else checked_time(since, "since")
         place = _named_or_any(namespace, "a namespace")
         label = _named_or_any(name, "the name of a schedule")
-        counts = await self._store.read(TickCounts(place, label, since))
+        counts = await self._store.read(TickCounts(place, label, begin))
         ended = {each: counts.get(each, 0) for each in WorkflowStatus}
         dropped = counts.get("DROPPED", 0)
         started = sum(ended.values())

@@ -26,7 +26,13 @@ Dedup: TypeAlias = Literal["forever"]
 
 POLL_INTERVAL: Final = timedelta(seconds=5)
 POLL_TIMEOUT: Final = timedelta(seconds=30)
+LONGEST_KEY: Final = 2_000
+"""In characters: it is part of an index."""
+
 SHORTEST_INTERVAL: Final = timedelta(milliseconds=10)
+
+
+_NOT_POLLED: Final = (inspect.isclass, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
 
 
 class Kept:
@@ -86,6 +92,14 @@ class TriggerResult:
 
     fires: tuple[Fire, ...] = ()
     cursor_text: str | Kept | None = field(default=KEEP)
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.fires, tuple) and all(isinstance(x, Fire) for x in self.fires)):  # pyright: ignore[reportUnnecessaryIsInstance]  users without a type checker
+            text = (
+                "a TriggerResult is made by TriggerResult.fire(), fire_many() or skip(), not of "
+                f"{self.fires!r}"
+            )
+            raise TypeError(text)
 
     @classmethod
     def skip(cls, *, cursor: object = KEEP) -> "TriggerResult":
@@ -199,6 +213,12 @@ class Trigger(Generic[P, R_co]):
         """Call the function."""
         return self.__wrapped__(*args, **kwargs)
 
+    @property
+    def declared_as(self) -> str:
+        """Its function and its workflow: what two triggers of one name should have in common."""
+        function = getattr(self.__wrapped__, "__qualname__", repr(type(self.__wrapped__)))
+        return f"{self.place.module}.{function} of {self.workflow!r}"
+
     def __repr__(self) -> str:
         return f"<Trigger {self.name!r} of workflow {self.workflow!r} in {self.namespace!r}>"
 
@@ -287,7 +307,17 @@ def _given(context: Mapping[str, object] | None) -> Mapping[str, object]:
 
 def _fire(context: Mapping[str, object] | None, key: str | None) -> Fire:
     data = context if isinstance(context, Context) else Context(context)
-    return Fire(data.to_texts(), None if key is None else storable_name(key, "the key of a fire"))
+    return Fire(data.to_texts(), None if key is None else _checked_key(key))
+
+
+def _checked_key(key: str) -> str:
+    text = storable_name(key, "the key of a fire")
+    if len(text) > LONGEST_KEY:
+        raise ValueError(
+            f"the key of a fire has {len(text):,} characters, the limit is {LONGEST_KEY:,}: "
+            "use a digest of it"
+        )
+    return text
 
 
 def _cursor_text(cursor: object) -> str | Kept | None:
@@ -324,6 +354,9 @@ def _checked_bool(value: object, label: str) -> bool:
 
 def _takes_cursor(function: Callable[..., Any], label: str) -> bool:
     """Say whether a function wants the cursor; refuse one that wants anything else."""
+    if any(is_it(function) for is_it in _NOT_POLLED):
+        text = f"{label} is a function that returns what to start, not {function!r}"
+        raise DefinitionError(text)
     try:
         signature = inspect.signature(function)
     except ValueError:  # a function in C that does not tell

@@ -118,6 +118,11 @@ class Workflow:
         """Where its name is looked up."""
         return self._namespace
 
+    @property
+    def declared_as(self) -> str:
+        """Its module: the same one may declare it anew, as in a notebook."""
+        return self.place.module
+
     def add(self, operator: Operator) -> None:
         """Take a task in; operators do it themselves.
 
@@ -269,6 +274,11 @@ class DeclaredTrigger(Protocol):
         """Where it was declared."""
         ...
 
+    @property
+    def declared_as(self) -> str:
+        """What two declarations of the same have in common."""
+        ...
+
 
 class Declarations:
     """Workflows and triggers by namespace and name; a `Registry` looks them up."""
@@ -301,7 +311,7 @@ class Declarations:
         """Put a trigger under its name; it replaces an older one.
 
         Warns:
-            RedeclaredWarning: the older one was declared in another module.
+            RedeclaredWarning: the older one is of another module, function or workflow.
         """
         key = (trigger.namespace, trigger.name)
         _warn_of_another("trigger", self.triggers_by_name.get(key), trigger)
@@ -316,7 +326,7 @@ class Declarations:
 def _warn_of_another(
     kind: str, old: Workflow | DeclaredTrigger | None, new: Workflow | DeclaredTrigger
 ) -> None:
-    if old is not None and old.place.module != new.place.module:
+    if old is not None and old.declared_as != new.declared_as:
         text = (
             f"{kind} {new.name!r} in namespace {new.namespace!r} is declared at "
             f"{old.place.line}, and again at {new.place.line}, which replaces it: "

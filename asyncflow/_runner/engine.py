@@ -5,12 +5,13 @@ It starts no coroutine: the runner does, in its task group.
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
-from asyncflow._clock import Clock
+from asyncflow._clock import Clock, SystemClock, VirtualClock
 from asyncflow._runner.dispatcher import Dispatcher
 from asyncflow._runner.driver import Driver
 from asyncflow._runner.judge import Judge
@@ -67,6 +68,16 @@ class Engine:
             self.drop()
             raise
 
+    @asynccontextmanager
+    async def _within(self, limit: timedelta) -> AsyncGenerator[None]:
+        """Bound the body of the ``async with`` by a time of the runner's clock.
+
+        By as long a real one, too, if that is virtual: whoever closes may not move it any more.
+        """
+        real = limit if isinstance(self.clock, VirtualClock) else None
+        async with SystemClock().deadline(real), self.clock.deadline(limit):
+            yield
+
     async def drain(self, label: str, driving: asyncio.Task[None], grace: timedelta) -> None:
         """Start nothing more, let what runs end within the grace, and store its ends.
 
@@ -84,7 +95,7 @@ class Engine:
             text = "%s shuts down: tasks that run (%d) may go on for %s"
             logger.info(text, label, self.tasks.running, grace)
         try:
-            async with self.clock.deadline(grace):
+            async with self._within(grace):
                 await self.drained()
         except TimeoutError:
             if self.tasks.running:
@@ -101,7 +112,7 @@ class Engine:
             self.driver.release()
             self.driver.close()
         try:
-            async with self.clock.deadline(LAST_WRITES):
+            async with self._within(LAST_WRITES):
                 await asyncio.wait({driving})
                 await self.drained()  # of those that were dropped, which may clean up
                 await self.timekeeper.drained()

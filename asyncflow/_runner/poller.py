@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -32,6 +33,9 @@ from asyncflow._store.queries import Triggers
 from asyncflow.errors import StoreError, UsageError, WorkflowDisabledError
 
 logger = logging.getLogger(__name__)
+
+POLLING: Final[ContextVar[tuple[Driver, str] | None]] = ContextVar("asyncflow_poll", default=None)
+"""Whose poll this is: the driver of its runner, and the trigger as errors call it."""
 
 LOGGED: Final = 10
 """Of failures in a row the first is logged, and then every tenth."""
@@ -93,6 +97,7 @@ class Poller:
             dice: a number in [0, 1) that spreads first polls.
             after: what polls an older trigger of the name; its last poll ends first.
         """
+        POLLING.set((self._shared.driver, self.trigger.label))
         if after is not None:
             await asyncio.wait({after})
             self.forget_cursor()

@@ -36,7 +36,7 @@ from asyncflow._runner.judge import Judge
 from asyncflow._runner.live import Publication, Told, Wanted
 from asyncflow._runner.logs import TaskLog
 from asyncflow._runner.ownership import Ownership
-from asyncflow._runner.poller import Polling
+from asyncflow._runner.poller import POLLING, Polling
 from asyncflow._runner.pollers import Pollers
 from asyncflow._runner.process import HERE, enter, identity, leave
 from asyncflow._runner.rulebook import Rulebook
@@ -96,7 +96,14 @@ class Runner(Client):
 
     @property
     def shutdown(self) -> Shutdown:
-        """Close it; refused in its own tasks, which it would wait for. See `DualContext`."""
+        """Close it; refused in its own tasks and polls, which it would wait for."""
+        polling = POLLING.get()
+        if polling is not None and self._engine is not None and polling[0] is self._engine.driver:
+            text = (
+                f"{polling[1]} cannot shut down the runner that polls it: each would wait for the "
+                "other; return from the function, and shut down where the runner was opened"
+            )
+            raise UsageError(text)
         scope = CURRENT_TASK.get()
         if scope is not None and scope.port is self:
             text = (

@@ -205,7 +205,7 @@ def _read(cursor: object) -> tuple[str, int]:
 
 
 def _absolute(folder: str | os.PathLike[str]) -> str:
-    path = os.fsdecode(folder)
+    path = os.path.expanduser(os.fsdecode(folder))
     if not path or "\0" in path:
         text = (
             f"a file trigger is given a folder, as FileTrigger('workflow', 'inbox'), not {path!r}"

@@ -4,7 +4,7 @@ import inspect
 import threading
 import types
 import warnings
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from datetime import timedelta
 from functools import partial
 from typing import Any, cast
@@ -143,7 +143,6 @@ def with_both(limit: int = 3, cursor: int | None = None) -> bool:
         (with_default, False),
         (with_both, True),
         (partial(with_both, 3), True),
-        (dict, False),
     ],
 )
 def test_a_function_gets_the_cursor_if_it_names_it(
@@ -261,9 +260,49 @@ def test_the_innermost_registry_takes_it_and_the_default_one_outside() -> None:
 def test_a_module_that_declares_a_name_again_replaces_the_trigger_silently() -> None:
     with Registry() as registry:
         trigger("w")(poll)
-        newest = trigger("other")(poll)
+        newest = trigger("w", poll_interval="1m")(poll)
 
     assert registry.triggers() == (newest,)
+
+
+@pytest.mark.parametrize(
+    ("workflow", "function"), [("w", by_any_name), ("other", poll)], ids=["function", "workflow"]
+)
+def test_a_trigger_of_another_function_or_workflow_does_not_replace_one_silently(
+    workflow: str, function: Callable[..., object]
+) -> None:
+    with Registry() as registry:
+        trigger("w", name="poll")(poll)
+        with pytest.warns(RedeclaredWarning, match="trigger 'poll'.*which replaces it"):
+            newest = trigger(workflow, name="poll")(function)
+
+    assert registry.triggers() == (newest,)
+
+
+def generates() -> Iterator[TriggerResult]:
+    yield TriggerResult.skip()
+
+
+async def generates_later() -> AsyncIterator[TriggerResult]:
+    yield TriggerResult.skip()
+
+
+@pytest.mark.parametrize("function", [generates, generates_later, dict])
+def test_what_cannot_return_an_answer_is_refused(function: Callable[..., object]) -> None:
+    with pytest.raises(DefinitionError, match="trigger 't' is a function that returns what to"):
+        declare(function, name="t")
+
+
+def test_a_result_is_made_by_its_class_methods_only() -> None:
+    make: Callable[..., TriggerResult] = TriggerResult
+
+    with pytest.raises(TypeError, match=r"made by TriggerResult\.fire\(\)"):
+        make(True)
+
+
+def test_a_key_that_is_too_long_for_an_index_is_refused() -> None:
+    with pytest.raises(ValueError, match="2,001 characters, the limit is 2,000: use a digest"):
+        TriggerResult.fire(key="x" * 2_001)
 
 
 def elsewhere(module: str) -> Trigger[..., object]:

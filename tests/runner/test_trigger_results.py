@@ -13,6 +13,7 @@ from asyncflow import (
     TriggerResult,
     VirtualClock,
     Workflow,
+    WorkflowStatus,
     task,
 )
 from asyncflow._failpoint import armed
@@ -170,9 +171,11 @@ async def test_a_cursor_is_handed_to_the_next_poll_and_survives_a_restart(path: 
 
     polled(registry, poll)
     async with Runner(path, registry=registry, clock=clock):
-        await clock.advance(3.5 * SECOND)
+        while len(seen) < 3:  # time passes while the store is read in its own thread
+            await clock.advance(0.5 * SECOND)
     async with Runner(path, registry=registry, clock=clock) as runner:
-        await clock.advance(2.5 * SECOND)
+        while len(seen) < 5:
+            await clock.advance(0.5 * SECOND)
 
         assert [x.final_context["n"] for x in await executions(runner)] == [1, 3]
     assert seen == [None, {"n": 1}, {"n": 2}, {"n": 3}, {"n": 4}]
@@ -291,6 +294,37 @@ async def test_a_poll_that_hangs_at_shutdown_is_given_up_after_the_grace(
     await ending
 
     assert "triggers are still polled after 0:00:03, their answers are lost: 't'" in caplog.text
+
+
+async def test_a_poll_cannot_shut_down_the_runner_that_polls_it() -> None:
+    registry = declare()
+
+    def poll() -> bool:
+        runner.shutdown()
+        return True
+
+    polled(registry, poll, "10ms")
+    async with Runner(":memory:", registry=registry) as runner:
+        lines = await runner.get_trigger_execution_history.aio("t")
+        while not lines:
+            await turns()
+            lines = await runner.get_trigger_execution_history.aio("t")
+
+    assert (lines[0]["error"] or "").startswith("UsageError: trigger 't' cannot shut down")
+
+
+async def test_on_a_virtual_clock_that_nobody_moves_closing_takes_the_grace_in_real_time() -> None:
+    registry = Registry()
+    with registry, Workflow("w"):
+
+        @task()
+        async def hangs() -> None:
+            await forever()
+
+    async with Runner(":memory:", registry=registry, clock=VirtualClock(), grace="50ms") as runner:
+        started = await runner.start.aio("w")
+
+    assert started.status is WorkflowStatus.RUNNING
 
 
 async def test_sleeping_triggers_do_not_hold_up_a_shutdown() -> None:

@@ -328,19 +328,21 @@ async def test_a_trigger_that_is_declared_anew_replaces_the_old_one() -> None:
     old: list[datetime] = []
     new: list[object] = []
 
-    async def first(cursor: object) -> TriggerResult:
-        old.append(clock.now())
-        return TriggerResult.skip(cursor=len(old))
+    def anew(*, later: bool) -> None:
+        async def poll(cursor: object) -> TriggerResult:
+            if later:
+                new.append(cursor)
+                return SKIP
+            old.append(clock.now())
+            return TriggerResult.skip(cursor=len(old))
 
-    async def second(cursor: object) -> TriggerResult:
-        new.append(cursor)
-        return SKIP
+        polled(registry, poll)
 
-    polled(registry, first)
+    anew(later=False)
     async with Runner(":memory:", registry=registry, clock=clock):
         await clock.advance(3 * SECOND)
         count = len(old)
-        polled(registry, second)
+        anew(later=True)
         await turns()
         await clock.advance(3 * SECOND)
 
