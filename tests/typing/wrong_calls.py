@@ -128,7 +128,7 @@ async def schedules(client: Client) -> None:
     client.register_schedule("typed", "1h", context=[1])  # wrong: a mapping
     client.list_schedules(typed)  # wrong: its name
     print(client.get_schedule("hourly")["nam"])  # wrong: it may be None, and there is no such key
-    client.update_schedule("hourly", "2h")  # wrong: the schedule is given by name
+    client.update_schedule("hourly", "2h", "UTC")  # wrong: the zone is given by name
     client.enable_schedule("hourly", "team")  # wrong: the namespace is given by name
     client.delete_schedule()  # wrong: which?
     client.get_schedule_history("hourly", "all")  # wrong: a number
