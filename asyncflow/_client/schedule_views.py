@@ -55,7 +55,10 @@ class ScheduleTick(TypedDict):
 
 
 class ScheduleStatistics(TypedDict):
-    """How many ticks became what; ``ticks`` is all of them."""
+    """How many lines of histories say what; ``ticks`` is all of them.
+
+    A line is one tick, but for the one that stands for the oldest of over 1,000 that were dropped.
+    """
 
     ticks: int
     started: int

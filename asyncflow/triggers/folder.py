@@ -1,7 +1,9 @@
 """What lies in a folder at one moment: the files that a glob matches. It remembers no file.
 
 It must never leave the folder: a link to a file in it is followed, one that leads out is refused,
-and one to a folder is not followed, so that a scan ends.
+and one to a folder is not followed, so that a scan ends. That holds for what lies there; a
+program that swaps a folder for a link between two calls of this scan is not guarded against, nor
+can it be: the task opens the file later, by its name.
 """
 
 import logging

@@ -21,7 +21,10 @@ PLACES = (
     "store.commit.before:2",
     "store.commit.after:2",
 )
-"""The first poll only sees the files; the second offers them, and the third hears of that."""
+"""The first poll only sees the files; the second offers them, and the third hears of that.
+
+Half of them are between a poll that offers and its commit.
+"""
 
 
 def run(database: Path, folder: Path, number: int, failpoint: str = "") -> int:
@@ -41,7 +44,7 @@ def worked_on(database: Path) -> list[str]:
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("kills", [len(PLACES), pytest.param(50, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [len(PLACES), pytest.param(100, marks=pytest.mark.long)])
 def test_each_file_starts_one_execution_through_kills(kills: int, tmp_path: Path) -> None:
     database, folder = tmp_path / "flows.db", tmp_path / "inbox"
     folder.mkdir()
