@@ -224,7 +224,7 @@ BAD: list[tuple[Call, type[Exception], str]] = [
     (
         call("get_schedule_statistics", since=datetime(2026, 1, 1)),  # noqa: DTZ001  what is refused
         ValueError,
-        "since is 2026-01-01 00:00:00, which has no time zone: say which",
+        r"since is datetime\.datetime\(2026, 1, 1, 0, 0\), which has no time zone: say which",
     ),
     (registering(workflow="none"), WorkflowNotFoundError, "no workflow 'none' in namespace 'def"),
     (registering(workflow=5), TypeError, "a Workflow or the name of one, not 5"),

@@ -94,7 +94,7 @@ def agrees(fields: Fields, place: tuple[str, int]) -> None:
         assert all_ticks(schedule, *window) == ticks(fields, zone, window)
 
 
-@settings(max_examples=50, derandomize=True)
+@settings(max_examples=15, derandomize=True)
 @given(FIVE, ANYWHERE)
 def test_ticks_are_those_of_an_oracle_that_looks_at_the_clock_each_minute(
     fields: Fields, place: tuple[str, int]
@@ -112,7 +112,7 @@ def test_ticks_are_those_of_the_oracle_in_300_more_examples(
     agrees(fields, place)
 
 
-@settings(max_examples=60, derandomize=True)
+@settings(max_examples=40, derandomize=True)
 @given(FIVE, ANYWHERE, st.integers(0, 9), st.integers(0, 9))
 def test_the_newest_ticks_are_the_last_of_all_ticks(
     fields: Fields, place: tuple[str, int], which: int, most: int
@@ -139,7 +139,7 @@ SIX = st.builds(
 )
 
 
-@settings(max_examples=60, derandomize=True)
+@settings(max_examples=40, derandomize=True)
 @given(SIX, st.sampled_from(CHANGES))
 def test_ticks_are_those_of_an_oracle_that_looks_at_the_clock_each_second(
     fields: Fields, change: tuple[str, datetime]

@@ -143,6 +143,7 @@ def test_the_quickstart_reads_any_name_and_any_bytes_and_reports_what_it_skips(
     assert "\x1b" not in done.stdout
 
 
+@pytest.mark.long
 def test_the_quickstart_takes_10_000_files_and_says_what_it_left_out(tmp_path: Path) -> None:
     folder = tmp_path / "many"
     folder.mkdir()
