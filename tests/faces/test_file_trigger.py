@@ -310,9 +310,9 @@ def test_10000_files_cost_little_time_and_memory(tmp_path: Path) -> None:
 
     took: list[float] = []
     for _ in range(5):
-        begin = time.perf_counter()
+        begin = time.process_time()
         assert trigger.poll().is_skip_result()
-        took.append(time.perf_counter() - begin)
+        took.append(time.process_time() - begin)
 
     assert len(trigger._sightings) == MANY
     assert held < MANY * 400
