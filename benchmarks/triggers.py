@@ -18,6 +18,7 @@ import time
 import tracemalloc
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine
+from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
@@ -69,7 +70,7 @@ async def observe(stamps: Stamps, many: int, seconds: float) -> Figures:
     return stamps.figures(begin, passed, cpu, many)
 
 
-def declare(many: int, poll: Callable[[int], Any], stamps: Stamps) -> Registry:
+def declare(many: int, poll: Callable[[int], Any]) -> Registry:
     """Declare so many triggers of one workflow."""
     with Registry() as registry:
         with Workflow("work"):
@@ -80,7 +81,6 @@ def declare(many: int, poll: Callable[[int], Any], stamps: Stamps) -> Registry:
 
         for number in range(many):
             trigger("work", name=f"trigger {number}", poll_interval=INTERVAL)(poll(number))
-    del stamps
     return registry
 
 
@@ -132,7 +132,7 @@ async def bare(many: int, seconds: float) -> Figures:
 async def asyncflow(many: int, seconds: float) -> Figures:
     """Poll with asyncflow, on a file."""
     stamps = Stamps()
-    registry = declare(many, polled(stamps), stamps)
+    registry = declare(many, polled(stamps))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "triggers.db"
         async with Runner(path, registry=registry):
@@ -145,7 +145,7 @@ async def asyncflow(many: int, seconds: float) -> Figures:
 async def threads(many: int, seconds: float) -> Figures:
     """Poll functions in threads."""
     stamps = Stamps()
-    registry = declare(many, polled_in_threads(stamps), stamps)
+    registry = declare(many, polled_in_threads(stamps))
     async with Runner(":memory:", registry=registry):
         return await observe(stamps, many, seconds)
 
@@ -153,7 +153,7 @@ async def threads(many: int, seconds: float) -> Figures:
 async def disturbed(many: int, seconds: float) -> Figures:
     """Poll beside a trigger that hangs, and a workflow that a trigger starts and that runs on."""
     stamps = Stamps()
-    registry = declare(many, polled(stamps), stamps)
+    registry = declare(many, polled(stamps))
     with registry:
         with Workflow("long"):
 
@@ -177,8 +177,8 @@ async def disturbed(many: int, seconds: float) -> Figures:
 
 async def apscheduler(many: int, seconds: float) -> Figures:
     """Poll with APScheduler 4, in memory."""
-    peer: Any = __import__("apscheduler", fromlist=["AsyncScheduler"])
-    intervals: Any = __import__("apscheduler.triggers.interval", fromlist=["IntervalTrigger"])
+    peer: Any = import_module("apscheduler")
+    intervals: Any = import_module("apscheduler.triggers.interval")
     stamps = Stamps()
     async with peer.AsyncScheduler(max_concurrent_jobs=many) as scheduler:
         for number in range(many):
@@ -205,9 +205,8 @@ async def size(many: int, seconds: float) -> Figures:
     stamps = Stamps()
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
-    registry = Registry()
     declared = time.perf_counter()
-    registry = declare(many, polled(stamps), stamps)
+    registry = declare(many, polled(stamps))
     declaring = time.perf_counter() - declared
     with tempfile.TemporaryDirectory() as folder:
         async with Runner(Path(folder) / "size.db", registry=registry):
@@ -222,7 +221,7 @@ async def loading(many: int, seconds: float) -> Figures:
     del seconds
     stamps = Stamps()
     begin = time.perf_counter()
-    registry = declare(many, polled(stamps), stamps)
+    registry = declare(many, polled(stamps))
     with tempfile.TemporaryDirectory() as folder:
         async with Runner(Path(folder) / "loading.db", registry=registry):
             return {"seconds": time.perf_counter() - begin}

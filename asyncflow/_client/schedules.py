@@ -215,7 +215,6 @@ class ScheduleCalls(ExecutionCalls):
         """
         await self._known_schedule(name, namespace)
         await self._store.change(DropSchedule(namespace, name))
-        self._unnamed_schedules.pop((namespace, name), None)
         await self._schedule_changed(namespace, name)
 
     @dual_method
