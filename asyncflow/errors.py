@@ -10,12 +10,18 @@ AsyncflowError
 │   ├── TaskNotFoundError        the workflow has no task of that name
 │   ├── ExecutionNotFoundError   the store has no workflow execution of that name
 │   ├── RuleNotFoundError        the workflow has no workflow rule of that name
+│   ├── EventNotFoundError       an awaited event was deleted with its workflow
 │   └── ListenerNotFoundError    no listener of that id listens
 ├── ExecutionExistsError         (ValueError) an execution of that name is stored already
 ├── ExecutionParkedError         the execution waits for a definition that is gone
 ├── WorkflowDisabledError        new executions of the workflow are refused
 ├── WorkflowInUseError           the workflow has executions that have not ended
 ├── TooLargeError                (ValueError) a value is over the size that a store accepts
+├── EventTypeError               (TypeError) the payload is not of the type that the event declares
+├── EventAlreadyExistsError      (ValueError) the task waits for an event of that name already
+├── EventAlreadySignalledError   the event was signalled with another payload
+├── EventClosedError             the event waits no more: nobody signalled it in its time
+│   └── EventTimedOutError       (TimeoutError) its time was over
 ├── WaitTimeoutError             (TimeoutError) the thing waited for did not come in time
 ├── BashError                    (ChildProcessError) a command of a BashOperator failed
 └── StoreError                   (OSError) the store cannot keep what it should
@@ -226,6 +232,73 @@ class TooLargeError(AsyncflowError, ValueError):
             f"{what} has {size:,} bytes of JSON, the limit is {limit:,}: "
             "store the data elsewhere and pass a reference to it"
         )
+
+
+class EventNotFoundError(NotFoundError):
+    """An event that a task awaited was deleted with its workflow."""
+
+    def __init__(self, event: str, run_name: str) -> None:
+        """Name the event and its workflow execution."""
+        self.event = event
+        self.run_name = run_name
+        super().__init__(
+            f"no event {event!r} of workflow execution {run_name!r} in this store: "
+            "Event.listall(run_name) shows those that it has"
+        )
+
+
+class EventTypeError(AsyncflowError, TypeError):
+    """A payload is not of the type that its event declares; nothing was stored."""
+
+    def __init__(self, event: str, expected: str, given: str) -> None:
+        """Name the event, the type that it declares, and what was given."""
+        self.event = event
+        self.expected = expected
+        super().__init__(f"event {event!r} takes a payload of type {expected}, not {given}")
+
+
+class EventAlreadyExistsError(AsyncflowError, ValueError):
+    """A task that waits for an event asked for another of the same name."""
+
+    def __init__(self, event: str, task: str) -> None:
+        """Name the event and the task."""
+        self.event = event
+        self.task = task
+        super().__init__(
+            f"task {task!r} waits for an event {event!r} already: give the second one another "
+            "name, or wait for the first before"
+        )
+
+
+class EventAlreadySignalledError(AsyncflowError):
+    """An event was signalled before, with another payload; that one holds."""
+
+    def __init__(self, event: str, run_name: str) -> None:
+        """Name the event and its workflow execution."""
+        self.event = event
+        self.run_name = run_name
+        super().__init__(
+            f"event {event!r} of workflow execution {run_name!r} was signalled already, with "
+            "another payload: event.refresh() shows it"
+        )
+
+
+class EventClosedError(AsyncflowError):
+    """An event waits no more: its time was over, or its task ended without it."""
+
+    def __init__(self, event: str, run_name: str, phase: str) -> None:
+        """Name the event, its workflow execution, and what became of it."""
+        self.event = event
+        self.run_name = run_name
+        self.phase = phase
+        super().__init__(
+            f"event {event!r} of workflow execution {run_name!r} is {phase}: nobody waits for it, "
+            "and it takes no payload any more"
+        )
+
+
+class EventTimedOutError(EventClosedError, TimeoutError):
+    """Nobody signalled an event in its time, which counts from when it was made."""
 
 
 class WaitTimeoutError(AsyncflowError, TimeoutError):

@@ -40,6 +40,7 @@ class TaskState:
         again: the type of a start that waits until this run has stopped.
         due: when the next attempt may begin, while RETRYING.
         period: the number of the last period that was counted for this task; see `periods`.
+        awaits: this run has made events that may wait still; they are closed with its end.
     """
 
     name: str
@@ -53,6 +54,7 @@ class TaskState:
     end: datetime | None = None
     due: datetime | None = None
     period: int = 0
+    awaits: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from asyncflow._model.schedule import CatchUp, Overlap
-from asyncflow._model.status import ExecutionType, TaskStatus, WorkflowStatus
+from asyncflow._model.status import EventPhase, ExecutionType, TaskStatus, WorkflowStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +217,8 @@ class EventRecord:
         offset: its place among all events of the store; given at commit, None before.
         execution: the workflow execution to which it is confined; None: the whole namespace.
         sender: the task that sent it, as ``"{execution}/{task}"``, or what the sender said.
+        awaited: the row of the awaited event that it answers; None of an event that was just sent.
+        run_name: the name of ``execution``; read, never written.
     """
 
     offset: int | None
@@ -227,3 +229,54 @@ class EventRecord:
     create_time: datetime
     context: str | None = None
     execution: int | None = None
+    awaited: int | None = None
+    run_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitedRecord:
+    """An event that was born waiting, as stored: a task made it, and somebody may signal it.
+
+    Attributes:
+        id: of its row; grows.
+        run_name: the name of its execution.
+        place: it is the n-th of its name in one attempt of the run, from 1.
+        data_type: what `PayloadType.parse` takes.
+        deadline: it cannot be signalled from then on.
+        phase: RUNNING may be past its deadline, of which nobody has taken note yet.
+        value: JSON text of the payload; None before.
+        ended: when it was signalled, or closed.
+        sender: who signalled it; None if they did not say.
+        comment: what they added for people to read.
+        offset: of the event as which rules and listeners saw the signal.
+        notified: when its webhook answered, or failed with ``webhook_error``.
+    """
+
+    id: int
+    execution: int
+    run_name: str
+    namespace: str
+    task_name: str
+    sequence_number: int
+    name: str
+    place: int
+    data_type: str
+    created: datetime
+    prompt: str = ""
+    prompt_type: str = "text"
+    description: str = ""
+    deadline: datetime | None = None
+    phase: EventPhase = EventPhase.RUNNING
+    value: str | None = None
+    ended: datetime | None = None
+    sender: str | None = None
+    comment: str | None = None
+    offset: int | None = None
+    notified: datetime | None = None
+    webhook_error: str | None = None
+
+    def phase_at(self, now: datetime) -> EventPhase:
+        """Return its phase at a time; one whose time is over is TIMED_OUT, recorded or not."""
+        waits = self.phase is EventPhase.RUNNING
+        late = waits and self.deadline is not None and self.deadline <= now
+        return EventPhase.TIMED_OUT if late else self.phase

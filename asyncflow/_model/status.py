@@ -73,3 +73,17 @@ class ExecutionType(StrEnum):
     MANUAL = "MANUAL"
     EVENT = "EVENT"
     PERIODIC = "PERIODIC"
+
+
+class EventPhase(StrEnum):
+    """Where an event is in its life: RUNNING while a task awaits it; the others are final.
+
+    SUCCEEDED: it was sent or signalled. FAILED: its task failed without it. TIMED_OUT: its time was
+    over. ABORTED: its task ended, or was stopped, without it.
+    """
+
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    TIMED_OUT = "TIMED_OUT"
+    ABORTED = "ABORTED"

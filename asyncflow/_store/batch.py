@@ -8,13 +8,14 @@ from typing import TypeAlias
 
 from asyncflow._core.state import Head, Outcome, TaskState
 from asyncflow._model.record import (
+    AwaitedRecord,
     EventRecord,
     ExecutionRecord,
     LogRecord,
     ScheduleRecord,
     TriggerRecord,
 )
-from asyncflow._model.status import ExecutionType
+from asyncflow._model.status import EventPhase, ExecutionType
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,8 @@ class RunnerRow:
         process: tells the process from a later one with the same pid.
         since: when it registered.
         epoch: given by `Store.register`, 0 before; every commit names it.
+        address: of the UDP socket, as ``"127.0.0.1:4711"``, at which it hears that something was
+            put before it; None if it only looks now and then.
     """
 
     id: str
@@ -35,6 +38,7 @@ class RunnerRow:
     host: str
     since: datetime
     epoch: int = 0
+    address: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +162,19 @@ class FactWrite:
 
 
 @dataclass(frozen=True, slots=True)
+class Closing:
+    """One run of a task is over: what it awaits still is closed at ``at``.
+
+    What is past its deadline by then is TIMED_OUT, whatever ``phase`` says.
+    """
+
+    task: str
+    sequence_number: int
+    phase: EventPhase
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class ExecutionWrite:
     """Everything that one transaction changes in one execution.
 
@@ -169,6 +186,7 @@ class ExecutionWrite:
         context: top-level keys and their JSON text; None deletes the key.
         fingerprint: of the plan it now runs under; None keeps the row's.
         cells: users' states by name and their JSON text; None clears.
+        closings: runs of tasks that are over, and await nothing any more.
     """
 
     target: int | NewExecution
@@ -178,6 +196,68 @@ class ExecutionWrite:
     facts: tuple[FactWrite, ...] = ()
     fingerprint: str | None = None
     cells: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
+    closings: tuple[Closing, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NewAwaited:
+    """An event that a task comes to await, or finds as an earlier attempt of its run has left it.
+
+    Found is the newest row of the same execution, task, sequence number, name and place. Not one
+    that has timed out under fewer failed attempts: a retry makes a new one. Refused is a second of
+    one name, while the run waits for the first.
+
+    Attributes:
+        failures: how many attempts of the run have failed by now.
+    """
+
+    execution: int
+    task: str
+    sequence_number: int
+    name: str
+    place: int
+    failures: int
+    data_type: str
+    created: datetime
+    prompt: str = ""
+    prompt_type: str = "text"
+    description: str = ""
+    deadline: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """A payload for an awaited event. Refused unless that waits at the event's ``create_time``.
+
+    Attributes:
+        awaited: the row that it answers, of the execution to which ``event`` is confined.
+        event: stored with it; its value is the payload, its sender the one who signals.
+        comment: kept with the awaited event.
+        by_letter: whether the owner of the execution finds a letter about it in its inbox, of the
+            kind ``EventSignalled``, with ``{"awaited": id}`` and the event.
+    """
+
+    awaited: int
+    event: EventRecord
+    comment: str | None = None
+    by_letter: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """Time passed: an awaited event that waits still, and whose deadline is over, is TIMED_OUT."""
+
+    awaited: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Notified:
+    """The webhook of an awaited event has answered, or failed with an error."""
+
+    awaited: int
+    at: datetime
+    error: str | None = None
 
 
 WorkflowCell: TypeAlias = tuple[str, str, str]
@@ -228,6 +308,7 @@ class Batch:
         cells: users' states of workflows and their JSON text; None clears.
         logs: lines to be kept, in this order; none of an execution that is gone.
         dropped: ticks that start nothing; written before ``executions``.
+        signals: written before what is ``expired``, and both before what ``executions`` close.
     """
 
     fence: Fence | None = None
@@ -239,6 +320,10 @@ class Batch:
     cursors: tuple[CursorWrite, ...] = ()
     failed_polls: tuple[FailedPoll, ...] = ()
     dropped: tuple[DroppedTicks, ...] = ()
+    awaited: tuple[NewAwaited, ...] = ()
+    signals: tuple[Signal, ...] = ()
+    expired: tuple[Expiry, ...] = ()
+    notified: tuple[Notified, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,10 +333,16 @@ class Receipt:
     Attributes:
         ids: one for each execution written, in order; why not, where a new one was refused.
         offsets: one for each event, in order.
+        awaited: one for each event that is awaited, in order, new or found; None if refused.
+        signals: the offset of each signal's event, in order; None if it was refused.
+        expired: for each expiry whether it was so.
     """
 
     ids: tuple[int | Refused, ...] = ()
     offsets: tuple[int, ...] = ()
+    awaited: tuple[AwaitedRecord | None, ...] = ()
+    signals: tuple[int | None, ...] = ()
+    expired: tuple[bool, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,9 @@ class Store(Protocol):
         workflows: Sequence[tuple[str, str]] | None,
         limit: int,
     ) -> tuple[int, ...]:
-        """Come to own unfinished executions that nobody owns, oldest first; return their ids.
+        """Come to own unfinished executions that nobody owns; return their ids.
+
+        Those for which letters wait come first, then the oldest.
 
         Args:
             fence: who claims.

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Generic, TypeVar
 
 from asyncflow._model.record import (
+    AwaitedRecord,
     EventRecord,
     ExecutionRecord,
     FiringRecord,
@@ -65,7 +66,7 @@ class Events(Query[tuple[EventRecord, ...]]):
     """Events in order of offset.
 
     ``begin`` and ``end`` are offsets, ``since`` and ``until`` are times; the first of each two is
-    exclusive, the second inclusive.
+    exclusive, the second inclusive. ``answers`` of False leaves out those that signals made.
     """
 
     namespace: str | None = None
@@ -77,6 +78,34 @@ class Events(Query[tuple[EventRecord, ...]]):
     sender: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    answers: bool = True
+    newest_first: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitedByIds(Query[tuple[AwaitedRecord, ...]]):
+    """These awaited events, in the order of their ids; those that are not there are left out."""
+
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitedEvents(Query[tuple[AwaitedRecord, ...]]):
+    """Awaited events in the order of their ids, or the other way round.
+
+    ``after`` is the id that the last page ended with. ``waiting_at`` leaves out those that do not
+    wait at that time.
+    """
+
+    namespace: str | None = None
+    execution: int | None = None
+    task: str | None = None
+    sequence_number: int | None = None
+    name: str | None = None
+    waiting_at: datetime | None = None
+    after: int | None = None
+    limit: int = 100
+    newest_first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
