@@ -4,7 +4,7 @@
 called in, else the only one that is open.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -12,8 +12,15 @@ from itertools import count
 from typing import Final, Protocol
 
 from asyncflow._home import Home
+from asyncflow._model.awaited import AwaitedFilter, EventWish
 from asyncflow._model.listener import ListenerProcessor
-from asyncflow._model.record import EventRecord, ExecutionRecord, LogRecord, TaskExecutionRecord
+from asyncflow._model.record import (
+    AwaitedRecord,
+    EventRecord,
+    ExecutionRecord,
+    LogRecord,
+    TaskExecutionRecord,
+)
 from asyncflow._model.status import TaskAction, WorkflowStatus
 from asyncflow.errors import TaskStopped, UsageError
 
@@ -101,12 +108,37 @@ class Port(Protocol):
         """Publish an event of a task to its own workflow execution."""
         ...
 
+    async def open_event(self, scope: "TaskScope", wish: EventWish) -> AwaitedRecord:
+        """Let a task await an event, or find it as an earlier attempt left it; it is on disk."""
+        ...
+
+    async def find_awaited(self, wanted: AwaitedFilter, limit: int) -> tuple[AwaitedRecord, ...]:
+        """Return awaited events, their phases as of now."""
+        ...
+
+    async def awaited(self, id_: int) -> AwaitedRecord | None:
+        """Return an awaited event, its phase as of now; None if it was deleted."""
+        ...
+
+    async def signal(
+        self, record: AwaitedRecord, payload: str, sender: str | None, comment: str | None
+    ) -> None:
+        """Return once an awaited event has its payload, on disk; see `Event.signal`."""
+        ...
+
+    async def await_closed(
+        self, records: Sequence[AwaitedRecord], timeout: timedelta | None
+    ) -> AwaitedRecord:
+        """Return the first of some awaited events that is signalled, else the last that closes."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
     """Which events are meant: ``begin`` and ``since`` exclusive, ``end`` and ``until`` inclusive.
 
     ``begin`` and ``end`` are offsets, ``since`` and ``until`` are times; None leaves one out.
+    ``answers`` of False leaves out those that signals made.
     """
 
     namespace: str | None = None
@@ -117,6 +149,8 @@ class EventFilter:
     end: int | None = None
     since: datetime | None = None
     until: datetime | None = None
+    answers: bool = True
+    newest_first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +192,7 @@ class TaskScope:
 
     Attributes:
         lines: numbers the lines that this attempt logs, also those of its threads.
+        events: how many events of each name this attempt has made.
     """
 
     port: Port
@@ -169,6 +204,7 @@ class TaskScope:
     try_number: int
     stop_sign: StopSign = field(default_factory=StopSign)
     lines: Iterator[int] = field(default_factory=count, repr=False, compare=False)
+    events: dict[str, int] = field(default_factory=dict[str, int], repr=False, compare=False)
 
     def check(self) -> None:
         """Raise `TaskStopped` if the task was told to stop: it should do nothing more."""
