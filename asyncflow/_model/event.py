@@ -20,6 +20,7 @@ from asyncflow._dual import (
 )
 from asyncflow._home import Home
 from asyncflow._model.awaited import AwaitedFilter, action_of, run_of
+from asyncflow._model.born_waiting import BornWaiting
 from asyncflow._model.duration import parse_duration
 from asyncflow._model.execution import page_size
 from asyncflow._model.naming import event_key, execution_name, storable_name
@@ -40,17 +41,8 @@ from asyncflow.errors import (
 T_co = TypeVar("T_co", covariant=True, default=Any)
 
 
-class _Awaited:
-    """Keeps who is asked, and the row of what was born waiting, out of the fields."""
-
-    __slots__ = ("_port", "_record")
-
-    _port: Port | None
-    _record: AwaitedRecord | None
-
-
 @dataclass(frozen=True, slots=True)
-class Event(_Awaited, Generic[T_co]):
+class Event(BornWaiting, Generic[T_co]):
     """Something said under a key, once: sent, or asked for by a task and then signalled.
 
     The fields are those of the AIFlow documents, then those of Flyte's. It is a snapshot: what
@@ -132,55 +124,12 @@ class Event(_Awaited, Generic[T_co]):
         port: Port | None = getattr(self, "_port", None)  # a user's own event has none
         return current_port(call) if port is None else port
 
-    @property
-    def _awaited(self) -> AwaitedRecord | None:
-        return getattr(self, "_record", None)
-
     # --- what it shows ---
 
     @property
     def name(self) -> str:
         """Its key, as Flyte's documents call it."""
         return self.key
-
-    @property
-    def expected_type(self) -> type | None:
-        """The type that its payload must have; None for an event that was just sent.
-
-        ``dict`` for a pydantic model that no task of this process has declared.
-        """
-        record = self._awaited
-        return None if record is None else PayloadType(record.data_type).python_type
-
-    @property
-    def task_name(self) -> str | None:
-        """The task that made it; None for an event that was just sent."""
-        record = self._awaited
-        return None if record is None else record.task_name
-
-    @property
-    def prompt(self) -> str | None:
-        """What people are asked; None for an event that was just sent."""
-        record = self._awaited
-        return None if record is None else record.prompt
-
-    @property
-    def prompt_type(self) -> str | None:
-        """How the prompt is written, ``text`` or ``markdown``; None for one that was just sent."""
-        record = self._awaited
-        return None if record is None else record.prompt_type
-
-    @property
-    def description(self) -> str | None:
-        """What its author says of it; None for an event that was just sent."""
-        record = self._awaited
-        return None if record is None else record.description
-
-    @property
-    def deadline(self) -> datetime | None:
-        """When it times out, aware, UTC; None if it does not."""
-        record = self._awaited
-        return None if record is None else record.deadline
 
     @property
     def end_time(self) -> datetime | None:
@@ -197,18 +146,6 @@ class Event(_Awaited, Generic[T_co]):
     def signalled_at(self) -> datetime | None:
         """When it was signalled, aware, UTC; None before."""
         return self.end_time if self.phase is EventPhase.SUCCEEDED else None
-
-    @property
-    def comment(self) -> str | None:
-        """What who signalled it added for people to read."""
-        record = self._awaited
-        return None if record is None else record.comment
-
-    @property
-    def webhook_error(self) -> str | None:
-        """Type and text of what went wrong with its webhook; None if nothing did, so far."""
-        record = self._awaited
-        return None if record is None else record.webhook_error
 
     @computed_method
     def to_dict(self) -> dict[str, JsonValue]:
@@ -391,8 +328,8 @@ class Event(_Awaited, Generic[T_co]):
         for event in events:
             if event.phase is EventPhase.SUCCEEDED:
                 return event
-        port = events[0]._asked("Event.wait_any")
-        records = [each for event in events if (each := event._awaited) is not None]
+        port = events[0]._asked("Event.wait_any")  # noqa: SLF001  one of ours
+        records = [row for each in events if (row := each._awaited) is not None]  # noqa: SLF001
         waiting = [each for each in records if each.phase is EventPhase.RUNNING]
         found = await port.await_closed(waiting, patience) if waiting else records[-1]
         if found.phase is not EventPhase.SUCCEEDED:
