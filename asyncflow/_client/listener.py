@@ -165,7 +165,7 @@ class Listener:
     async def _hand_over(self, events: list[Event]) -> None:
         self._handing = True
         try:
-            await call(self.wish.processor.process, events)
+            await call(self.wish.process, events)
         except BaseException as error:  # user code: the listener lives, whatever it raised
             if self._cut:
                 raise

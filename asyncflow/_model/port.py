@@ -4,16 +4,15 @@
 called in, else the only one that is open.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from asyncflow._home import Home
 from asyncflow._model.awaited import AwaitedFilter, EventWish
-from asyncflow._model.listener import ListenerProcessor
 from asyncflow._model.record import (
     AwaitedRecord,
     EventRecord,
@@ -158,13 +157,14 @@ class ListenerWish:
     """What a listener is to hear, and for whom.
 
     Attributes:
+        process: takes the events that it hears.
         keys: None: every key.
         begin: the offset after which it begins; None, and no ``since``: now.
         since: the time after which it begins.
         scope: of the task with which it ends; None: it ends with its client.
     """
 
-    processor: ListenerProcessor
+    process: Callable[[list[Any]], object]
     namespace: str
     keys: frozenset[str] | None = None
     begin: int | None = None
