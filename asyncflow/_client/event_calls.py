@@ -155,6 +155,8 @@ class EventCalls(ClientBase):
             sender=wanted.sender,
             since=wanted.since,
             until=wanted.until,
+            answers=wanted.answers,
+            newest_first=wanted.newest_first,
         )
         return await self._store.read(query)
 

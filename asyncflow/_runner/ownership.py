@@ -253,8 +253,17 @@ class Ownership:
         if live is None and letter.execution is not None:
             self._driver.put(Undeliverable(item.id))
         elif event is not None:
+            if live is not None and letter.kind == SIGNALLED and event.offset is not None:
+                # It is on disk: who waits need not wait until the rules have answered.
+                answer = heard_signal(event, event.offset)
+                self._waiters.answer(live, signalled(letter.body), answer)
+            signal = letter.kind == SIGNALLED
             heard = Publication(
-                event, live, letter=item.id, offset=event.offset, for_workflows=live is None
+                event,
+                live,
+                letter=item.id,
+                offset=event.offset,
+                for_workflows=live is None or signal,
             )
             heard.done = asyncio.get_running_loop().create_future()
             heard.done.add_done_callback(_looked_at)

@@ -21,14 +21,22 @@ from asyncflow._client.event_calls import event_letter
 from asyncflow._clock import Clock, VirtualClock
 from asyncflow._core.facts import StopRequested, TaskActionRequested
 from asyncflow._dual import Shutdown, dual_method
+from asyncflow._model.awaited import EventWish
 from asyncflow._model.duration import parse_duration
 from asyncflow._model.naming import storable_name
-from asyncflow._model.port import CURRENT_TASK
-from asyncflow._model.record import EventRecord, ExecutionRecord, TriggerRecord
+from asyncflow._model.port import CURRENT_TASK, TaskScope
+from asyncflow._model.record import (
+    AwaitedRecord,
+    EventRecord,
+    ExecutionRecord,
+    TriggerRecord,
+)
 from asyncflow._model.registry import Registry
 from asyncflow._model.rule import WorkflowRule
 from asyncflow._model.value import SizeLimits
 from asyncflow._model.workflow import Workflow
+from asyncflow._operators.threads import without_slot
+from asyncflow._runner.awaits import Awaits
 from asyncflow._runner.dispatcher import Dispatcher
 from asyncflow._runner.driver import Driver
 from asyncflow._runner.engine import Engine
@@ -42,7 +50,8 @@ from asyncflow._runner.process import HERE, enter, identity, leave
 from asyncflow._runner.rulebook import Rulebook
 from asyncflow._runner.task_runner import TaskRunner
 from asyncflow._runner.timekeeper import Timekeeper
-from asyncflow._store.batch import Fence, NewExecution, Refused, RunnerRow
+from asyncflow._runner.waiters import Waiters
+from asyncflow._store.batch import Fence, NewExecution, Refused, RunnerRow, Signal
 from asyncflow._timer import Callback
 from asyncflow.errors import StoreError, UsageError
 
@@ -180,6 +189,7 @@ class Runner(Client):
         tasks = TaskRunner(spawn, self._clock, self, self._limits, self._threads)
         dispatcher = Dispatcher(self._clock, tasks)
         judge = Judge(self._clock, spawn, self._limits)
+        waiters = Waiters(self._clock)
         rulebook = Rulebook(self._store, self._clock, judge, self._registry, self._plans)
         driver = Driver(
             self._store,
@@ -189,9 +199,11 @@ class Runner(Client):
             judge=judge,
             rulebook=rulebook,
             log=log,
+            waiters=waiters,
             listeners=self._listeners.sent,
         )
         dispatcher.driver = driver
+        waiters.put = driver.put
         polling = Polling(
             self._store, self._clock, driver, self._registry, self._plans, self._limits
         )
@@ -206,8 +218,19 @@ class Runner(Client):
             plans=self._plans,
             refreshed=(rulebook, pollers, timekeeper),
         )
+        waiters.letters = lambda: None
         return Engine(
-            self._clock, driver, judge, tasks, dispatcher, ownership, rulebook, pollers, timekeeper
+            clock=self._clock,
+            driver=driver,
+            judge=judge,
+            tasks=tasks,
+            dispatcher=dispatcher,
+            ownership=ownership,
+            rulebook=rulebook,
+            pollers=pollers,
+            timekeeper=timekeeper,
+            waiters=waiters,
+            awaits=Awaits(self._clock, driver),
         )
 
     @property
@@ -369,6 +392,26 @@ class Runner(Client):
         heard = Publication(event, live, done, for_workflows=by_task or live is None)
         engine.driver.put(heard)
         return replace(event, offset=await done)
+
+    async def open_event(self, scope: TaskScope, wish: EventWish) -> AwaitedRecord:
+        """Let a task await an event, or find it as an earlier attempt left it; it is on disk."""
+        return await self._working_engine.awaits.open(scope, wish)
+
+    async def _take(self, signal: Signal) -> bool:
+        """Store a signal; say whether it was taken."""
+        engine = self._working_engine
+        if not engine.awaits.owns(signal):
+            return await super()._take(signal)
+        offset = await engine.awaits.take(signal)
+        if offset is not None:
+            await engine.ownership.answered(offset)
+        return offset is not None
+
+    async def _closed(self, records: Sequence[AwaitedRecord]) -> AwaitedRecord:
+        """Wait for events of its own by futures, for others as a client."""
+        async with without_slot():
+            found = await self._working_engine.awaits.closed(records)
+            return await super()._closed(records) if found is None else found
 
 
 def _settle(clock: Clock, driver: Driver) -> Callback:
