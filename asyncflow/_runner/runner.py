@@ -38,6 +38,7 @@ from asyncflow._model.workflow import Workflow
 from asyncflow._operators.threads import without_slot
 from asyncflow._runner.awaits import Awaits
 from asyncflow._runner.dispatcher import Dispatcher
+from asyncflow._runner.doorbell import Doorbell, open_doorbell
 from asyncflow._runner.driver import Driver
 from asyncflow._runner.engine import Engine
 from asyncflow._runner.judge import Judge
@@ -125,20 +126,25 @@ class Runner(Client):
     @asynccontextmanager
     async def _session(self) -> AsyncGenerator[None]:
         """Be open and work: entered and left in the root task of its home."""
-        async with super()._session():
+        async with (
+            super()._session(),
+            open_doorbell(shared=self._store.shared) as doorbell,
+        ):
+            self._bell.own = doorbell.address
             row = RunnerRow(
                 id=uuid.uuid4().hex,
                 pid=os.getpid(),
                 process=identity(os.getpid()),
                 host=HERE,
                 since=self._clock.now(),
+                address=doorbell.address,
             )
             enter(row.id)
             try:
                 fence = await self._store.register(row)
                 try:
                     with TaskLog(self, self._clock).hearing() as log:
-                        async with self._working(fence, log):
+                        async with self._working(fence, log, doorbell):
                             yield
                 finally:
                     await self._release(fence)
@@ -153,11 +159,13 @@ class Runner(Client):
             logger.exception("runner %s stays in the store until its process ends", fence.runner)
 
     @asynccontextmanager
-    async def _working(self, fence: Fence, log: TaskLog) -> AsyncGenerator[None]:
+    async def _working(
+        self, fence: Fence, log: TaskLog, doorbell: Doorbell
+    ) -> AsyncGenerator[None]:
         """Run the engine's coroutines, and drain them at the end."""
         try:
             async with asyncio.TaskGroup() as group:
-                engine = self._engine = self._build(group, fence, log)
+                engine = self._engine = self._build(group, fence, log, doorbell)
                 driving = group.create_task(engine.vital(engine.driver.run()))
                 settler = _settle(self._clock, engine.driver)
                 unwatch = self._registry.watch(_soon(engine.declared))
@@ -184,7 +192,9 @@ class Runner(Client):
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from None  # the first is why the others came
 
-    def _build(self, group: asyncio.TaskGroup, fence: Fence, log: TaskLog) -> Engine:
+    def _build(
+        self, group: asyncio.TaskGroup, fence: Fence, log: TaskLog, doorbell: Doorbell
+    ) -> Engine:
         spawn = Bodies(group).start
         tasks = TaskRunner(spawn, self._clock, self, self._limits, self._threads)
         dispatcher = Dispatcher(self._clock, tasks)
@@ -214,6 +224,7 @@ class Runner(Client):
             self._clock,
             fence,
             driver,
+            doorbell,
             registry=self._registry,
             plans=self._plans,
             refreshed=(rulebook, pollers, timekeeper),
@@ -384,6 +395,7 @@ class Runner(Client):
         if live is None and (event.execution is not None or await engine.ownership.others()):
             # Others hear it too, or nobody here: it goes by letter, also to ourselves.
             (offset,) = await self._store.append([event_letter(event)])
+            await self._ring()
             if offset is not None:
                 self._listeners.sent([(event.namespace, event.key, offset)])
                 await engine.ownership.answered(offset)
