@@ -160,8 +160,14 @@ class Work:
             elif entry.done is not None:
                 _fail(entry.done, error)
         again += [heard for heard in self.heard if _reopened(heard)]
-        for asked in (*self.impulses, *self.awaited, *self.signals):
+        asking: list[Impulse | Awaited | Signalled] = [*self.impulses, *self.awaited]
+        asking += self.signals
+        for asked in asking:
             asked.fail(error)
+        return again + self._refuse_publications(error)
+
+    def _refuse_publications(self, error: Exception) -> list[Entry]:
+        again: list[Entry] = []
         for publication in self.publications:
             if publication.offset is None:
                 publication.refused = True
