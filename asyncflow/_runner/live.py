@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, TypeAlias
@@ -92,6 +93,7 @@ class LiveExecution:
         started: sequence and try number of each task's last attempt here: a `StartTask` that is
             told again starts nothing.
         awaiting: by id, the awaited events that its tasks have made here and that wait still.
+        watched: how many wait for changes of its tasks, of whatever kind.
         redefined: its row has the fingerprint of another definition than it goes on under.
     """
 
@@ -104,7 +106,21 @@ class LiveExecution:
     waiters: list[asyncio.Future[None]] = field(default_factory=list[asyncio.Future[None]])
     started: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
     awaiting: dict[int, Awaiting] = field(default_factory=dict[int, Awaiting])
+    watched: int = 0
     redefined: bool = False
+
+    @contextmanager
+    def news(self, *, ends: bool = False) -> Generator[asyncio.Future[None]]:
+        """Give what is resolved with the next transaction about it, or about its end only."""
+        news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.waiters.append(news)
+        self.watched += not ends
+        try:
+            yield news
+        finally:
+            self.watched -= not ends
+            if news in self.waiters:
+                self.waiters.remove(news)
 
     def wake(self) -> None:
         """Let everybody who waits for it look again."""
