@@ -18,7 +18,7 @@ from typing import Final
 from asyncflow._client.bodies import Bodies
 from asyncflow._client.client import Client
 from asyncflow._client.event_calls import event_letter
-from asyncflow._clock import Clock, VirtualClock
+from asyncflow._clock import Clock, Settler, VirtualClock
 from asyncflow._core.facts import StopRequested, TaskActionRequested
 from asyncflow._dual import Shutdown, dual_method
 from asyncflow._model.duration import parse_duration
@@ -45,7 +45,7 @@ from asyncflow._runner.task_runner import TaskRunner
 from asyncflow._runner.timekeeper import Timekeeper
 from asyncflow._store.batch import Fence, NewExecution, Refused, RunnerRow
 from asyncflow._timer import Callback
-from asyncflow.errors import StoreError, UsageError
+from asyncflow.errors import ExecutionParkedError, StoreError, UsageError
 
 logger = logging.getLogger(__name__)
 
@@ -158,7 +158,7 @@ class Runner(Client):
             async with asyncio.TaskGroup() as group:
                 engine = self._engine = self._build(group, fence, log, doorbell)
                 driving = group.create_task(engine.vital(engine.driver.run()))
-                settler = _settle(self._clock, engine.driver)
+                settler = _settle(self._clock, engine.driver.settled, engine.ownership.settled)
                 unwatch = self._registry.watch(_soon(engine.declared))
                 grace = self._grace
                 try:
@@ -349,8 +349,14 @@ class Runner(Client):
 
     async def _end_of(self, name: str) -> ExecutionRecord | None:
         """Look at an execution, unless this runner is over."""
-        self._working_engine.driver.check()
-        return await super()._end_of(name)
+        engine = self._working_engine
+        engine.driver.check()
+        try:
+            return await super()._end_of(name)
+        except ExecutionParkedError:
+            if engine.ownership.may_go_on(name):
+                return None
+            raise
 
     async def _request(
         self, record: ExecutionRecord, fact: StopRequested | TaskActionRequested
@@ -360,6 +366,7 @@ class Runner(Client):
         live = driver.lives.get(record.id)
         if live is None:
             await super()._request(record, fact)
+            self._working_engine.ownership.look_soon()  # it may be about to be taken over here
             return
         done = asyncio.get_running_loop().create_future()
         driver.put(Told(live, fact, done=done))
@@ -369,7 +376,7 @@ class Runner(Client):
         """Store an event for those who hear it, and return it with its offset."""
         engine = self._working_engine
         live = None if event.execution is None else engine.driver.lives.get(event.execution)
-        if live is None and (event.execution is not None or await engine.ownership.others()):
+        if live is None and (event.execution is not None or await engine.ownership.others(event)):
             # Others hear it too, or nobody here: it goes by letter, also to ourselves.
             (offset,) = await self._store.append([event_letter(event)])
             await self._ring()
@@ -383,9 +390,17 @@ class Runner(Client):
         return replace(event, offset=await done)
 
 
-def _settle(clock: Clock, driver: Driver) -> Callback:
-    """Let a virtual clock stand still while the driver is at work; return what ends that."""
-    return clock.add_settler(driver.settled) if isinstance(clock, VirtualClock) else _nothing
+def _settle(clock: Clock, *settlers: Settler) -> Callback:
+    """Let a virtual clock stand still while somebody is at work; return what ends that."""
+    if not isinstance(clock, VirtualClock):
+        return _nothing
+    ends = [clock.add_settler(each) for each in settlers]
+
+    def end() -> None:
+        for each in ends:
+            each()
+
+    return end
 
 
 def _soon(callback: Callback) -> Callback:
