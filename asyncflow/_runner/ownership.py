@@ -45,7 +45,7 @@ LOOK: Final = timedelta(seconds=1)
 """Pause between looks."""
 
 AT_ONCE: Final = 500
-"""Executions that are taken over and have not gone on yet, at most."""
+"""Executions that are taken over and have not gone on yet; twice as many if letters want it."""
 
 FEW: Final = 100
 """When so few of them are left, the next are taken."""
@@ -240,16 +240,15 @@ class Ownership:
         known = tuple((each.namespace, each.name) for each in self._registry.workflows())
         if dead:
             return known
-        if self._behind:
-            return known
         unowned = await self._store.read(UnownedWorkflows())
         return tuple(each for each in known if each in unowned) if unowned else ()
 
     async def _take(self, dead: tuple[str, ...] = ()) -> int:
         """Take over some of what is nobody's; return how many. The rest is left to later looks."""
         wanted = None if self._parks else await self._wanted(dead)
-        taken, limit = 0, max(AT_ONCE - len(self._fresh), AT_LEAST)
-        if dead or wanted is None or wanted:
+        waiting, taken = len(self._fresh), 0
+        limit = max(AT_ONCE - waiting, AT_LEAST) if waiting < 2 * AT_ONCE else 0
+        if dead or (limit and (wanted is None or wanted)):
             taken = await self._claim(dead, wanted, limit)
         self._behind = taken == limit
         self._parks = self._parks and self._behind
