@@ -146,6 +146,7 @@ class Runner(Client):
         """Let others take over at once, also after a failure: this process may go on for long."""
         try:
             await self._store.release(fence)
+            await self._ring()
         except StoreError:
             logger.exception("runner %s stays in the store until its process ends", fence.runner)
 
