@@ -20,7 +20,7 @@ from asyncflow._operators.threads import without_slot
 from asyncflow._runner.engine import Engine
 from asyncflow._runner.live import Publication, Told, Wanted
 from asyncflow._store.batch import NewExecution, Refused, Signal
-from asyncflow.errors import UsageError
+from asyncflow.errors import ExecutionParkedError, UsageError
 
 
 class OwnerCalls(Client):
@@ -93,8 +93,14 @@ class OwnerCalls(Client):
 
     async def _end_of(self, name: str) -> ExecutionRecord | None:
         """Look at an execution, unless this runner is over."""
-        self._working_engine.driver.check()
-        return await super()._end_of(name)
+        engine = self._working_engine
+        engine.driver.check()
+        try:
+            return await super()._end_of(name)
+        except ExecutionParkedError:
+            if engine.ownership.may_go_on(name):
+                return None
+            raise
 
     async def _request(
         self, record: ExecutionRecord, fact: StopRequested | TaskActionRequested
@@ -104,6 +110,7 @@ class OwnerCalls(Client):
         live = driver.lives.get(record.id)
         if live is None:
             await super()._request(record, fact)
+            self._working_engine.ownership.look_soon()  # it may be about to be taken over here
             return
         done = asyncio.get_running_loop().create_future()
         driver.put(Told(live, fact, done=done))
@@ -134,11 +141,13 @@ class OwnerCalls(Client):
         """Store a signal; say whether it was taken."""
         engine = self._working_engine
         if not engine.awaits.owns(signal):
-            return await super()._take(signal)
-        taken = await engine.awaits.take(signal)
-        if taken.offset is not None and taken.by_letter:
-            await engine.ownership.answered(taken.offset)
-        return taken.offset is not None
+            taken = await super()._take(signal)
+            engine.ownership.look_soon()  # it may be about to be taken over here
+            return taken
+        offset, by_letter = await engine.awaits.take(signal)
+        if offset is not None and by_letter:
+            await engine.ownership.answered(offset)
+        return offset is not None
 
     async def _closed(self, records: Sequence[AwaitedRecord]) -> AwaitedRecord:
         """Wait for events of its own by futures, for others as a client."""

@@ -15,7 +15,7 @@ from os import PathLike
 from typing import Final
 
 from asyncflow._client.bodies import Bodies
-from asyncflow._clock import Clock, VirtualClock
+from asyncflow._clock import Clock, Settler, VirtualClock
 from asyncflow._dual import Shutdown, dual_method
 from asyncflow._model.duration import parse_duration
 from asyncflow._model.naming import storable_name
@@ -145,6 +145,7 @@ class Runner(OwnerCalls):
         """Let others take over at once, also after a failure: this process may go on for long."""
         try:
             await self._store.release(fence)
+            await self._ring()
         except StoreError:
             logger.exception("runner %s stays in the store until its process ends", fence.runner)
 
@@ -157,7 +158,7 @@ class Runner(OwnerCalls):
             async with asyncio.TaskGroup() as group:
                 engine = self._engine = self._build(group, fence, log, doorbell)
                 driving = group.create_task(engine.vital(engine.driver.run()))
-                settler = _settle(self._clock, engine.driver)
+                settler = _settle(self._clock, engine.driver.settled, engine.ownership.settled)
                 unwatch = self._registry.watch(_soon(engine.declared))
                 grace = self._grace
                 try:
@@ -302,9 +303,17 @@ class Runner(OwnerCalls):
         return None if pollers is None else pollers.last_poll((record.namespace, record.name))
 
 
-def _settle(clock: Clock, driver: Driver) -> Callback:
-    """Let a virtual clock stand still while the driver is at work; return what ends that."""
-    return clock.add_settler(driver.settled) if isinstance(clock, VirtualClock) else _nothing
+def _settle(clock: Clock, *settlers: Settler) -> Callback:
+    """Let a virtual clock stand still while somebody is at work; return what ends that."""
+    if not isinstance(clock, VirtualClock):
+        return _nothing
+    ends = [clock.add_settler(each) for each in settlers]
+
+    def end() -> None:
+        for each in ends:
+            each()
+
+    return end
 
 
 def _soon(callback: Callback) -> Callback:
