@@ -170,6 +170,10 @@ class TaskScope:
     stop_sign: StopSign = field(default_factory=StopSign)
     lines: Iterator[int] = field(default_factory=count, repr=False, compare=False)
 
+    def stop_requested(self) -> bool:
+        """Say whether the task was told to stop."""
+        return self.stop_sign.raised
+
     def check(self) -> None:
         """Raise `TaskStopped` if the task was told to stop: it should do nothing more."""
         if self.stop_sign.raised:
@@ -178,6 +182,14 @@ class TaskScope:
 
 CURRENT_TASK: Final[ContextVar[TaskScope | None]] = ContextVar("asyncflow_task", default=None)
 """Set for the length of an attempt, also in its thread."""
+
+
+def check_current_task() -> None:
+    """Raise `TaskStopped` if the task whose code runs here was told to stop."""
+    scope = CURRENT_TASK.get()
+    if scope is not None:
+        scope.check()
+
 
 _open_ports: Final[list[Port]] = []
 

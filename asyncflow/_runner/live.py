@@ -11,6 +11,7 @@ from asyncflow._core.facts import ExecutionStarted, Fact
 from asyncflow._core.plan import Plan
 from asyncflow._model.record import EventRecord
 from asyncflow._model.rule import WorkflowRule
+from asyncflow._model.status import TaskStatus
 from asyncflow._model.workflow import Workflow
 from asyncflow._store.batch import (
     CursorWrite,
@@ -19,6 +20,7 @@ from asyncflow._store.batch import (
     NewExecution,
     Refused,
 )
+from asyncflow.errors import TaskNotFoundError
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -30,8 +32,8 @@ class LiveExecution:
         id: its row, 0 until the transaction that makes it has committed.
         held: facts that wait until a condition has been judged; None if none is being judged.
         waiters: resolved when there is something new to see about its end.
-        started: sequence and try number of each task's last attempt here: a `StartTask` that is
-            told again starts nothing.
+        ended: sequence and try number of each task's last attempt that ended here: a `StartTask`
+            that is told again starts nothing. None: no attempt has ended.
         redefined: its row has the fingerprint of another definition than it goes on under.
     """
 
@@ -42,8 +44,21 @@ class LiveExecution:
     id: int = 0
     held: "deque[Told] | None" = None
     waiters: list[asyncio.Future[None]] = field(default_factory=list[asyncio.Future[None]])
-    started: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
+    ended: dict[str, tuple[int, int]] | None = None
     redefined: bool = False
+
+    def status_of(self, task: str) -> TaskStatus | None:
+        """Return the latest status of a task, None if it never ran.
+
+        Raises:
+            TaskNotFoundError: the workflow has no such task.
+        """
+        found = self.state.tasks.get(task)
+        if found is not None:
+            return found.status
+        if task not in self.plan.tasks:
+            raise TaskNotFoundError(task, self.plan.workflow, tuple(self.plan.tasks))
+        return None
 
     def wake(self) -> None:
         """Let everybody who waits for it look again."""
