@@ -10,7 +10,7 @@ from typing import Final
 
 from asyncflow._core.commands import Command
 from asyncflow._core.plan import Plan
-from asyncflow._core.state import Head, Outcome, TaskState
+from asyncflow._core.state import Closing, Head, Outcome, TaskState
 from asyncflow._model.status import TaskStatus
 
 
@@ -73,6 +73,7 @@ class Decision:
         cells: changed states of the user's by name, None clears.
         met: status rules, by number, with how many of their upstreams have the wanted status.
         counts: the new counts, None if they stay.
+        closings: runs that are over, and await nothing any more.
         commands: to be carried out, in order, once the changes are on disk.
     """
 
@@ -82,6 +83,7 @@ class Decision:
     cells: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
     met: Mapping[int, int] = field(default_factory=dict[int, int])
     counts: Counts | None = None
+    closings: tuple[Closing, ...] = ()
     commands: tuple[Command, ...] = ()
 
 

@@ -17,6 +17,7 @@ from asyncflow._core.facts import ExecutionRecovered, ExecutionStarted
 from asyncflow._core.plan import Plan
 from asyncflow._model.registry import Registry
 from asyncflow._model.status import WorkflowStatus
+from asyncflow._runner.doorbell import Doorbell
 from asyncflow._runner.driver import Driver
 from asyncflow._runner.live import LiveExecution, Publication, Told, Undeliverable
 from asyncflow._runner.process import is_gone
@@ -59,6 +60,7 @@ class Ownership:
         clock: Clock,
         fence: Fence,
         driver: Driver,
+        doorbell: Doorbell,
         *,
         registry: Registry,
         plans: Plans,
@@ -69,6 +71,7 @@ class Ownership:
         self._clock = clock
         self._fence = fence
         self._driver = driver
+        self._doorbell = doorbell
         self._registry = registry
         self._plans = plans
         self._refreshed = tuple(refreshed)
@@ -111,12 +114,16 @@ class Ownership:
                 await letter.done
 
     async def watch(self) -> None:
-        """Look again and again. Ends by cancellation; at once if nobody else writes the store.
+        """Look whenever it rings, and each second. Ends by cancellation, or if nobody else writes.
 
         Then a virtual clock has no second of each day to stop at.
         """
         while self._store.shared:
-            await self._clock.pause(LOOK)
+            timer = self._clock.call_later(LOOK, self._doorbell.ring)
+            try:
+                await self._doorbell.wait()
+            finally:
+                timer.cancel()
             try:
                 await self.look()
             except FencedError:
@@ -253,8 +260,17 @@ class Ownership:
         if live is None and letter.execution is not None:
             self._driver.put(Undeliverable(item.id))
         elif event is not None:
+            if live is not None and letter.kind == SIGNALLED and event.offset is not None:
+                # It is on disk: who waits need not wait until the rules have answered.
+                answer = heard_signal(event, event.offset)
+                self._waiters.answer(live, signalled(letter.body), answer)
+            signal = letter.kind == SIGNALLED
             heard = Publication(
-                event, live, letter=item.id, offset=event.offset, for_workflows=live is None
+                event,
+                live,
+                letter=item.id,
+                offset=event.offset,
+                for_workflows=live is None or signal,
             )
             heard.done = asyncio.get_running_loop().create_future()
             heard.done.add_done_callback(_looked_at)

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TypeAlias
 
-from asyncflow._core.state import Head, Outcome, TaskState
+from asyncflow._core.state import Closing, Head, Outcome, TaskState
 from asyncflow._model.record import (
     AwaitedRecord,
     EventRecord,
@@ -15,7 +15,7 @@ from asyncflow._model.record import (
     ScheduleRecord,
     TriggerRecord,
 )
-from asyncflow._model.status import EventPhase, ExecutionType
+from asyncflow._model.status import ExecutionType
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,19 +158,6 @@ class FactWrite:
 
     kind: str
     body: str
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Closing:
-    """One run of a task is over: what it awaits still is closed at ``at``.
-
-    What is past its deadline by then is TIMED_OUT, whatever ``phase`` says.
-    """
-
-    task: str
-    sequence_number: int
-    phase: EventPhase
     at: datetime
 
 
