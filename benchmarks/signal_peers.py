@@ -33,10 +33,10 @@ def rss() -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS"))
 
 
-async def until(met: Callable[[], bool]) -> None:
-    """Return when something is so; it is looked at each millisecond."""
-    while not met():
-        await asyncio.sleep(0.001)
+async def until(met: Callable[[], bool], pause: float = 0.001) -> None:
+    """Return when something is so; it is looked at every ``pause`` seconds."""
+    while not met():  # noqa: ASYNC110  the peers tell it to no event of asyncio's
+        await asyncio.sleep(pause)
 
 
 async def rounds(
