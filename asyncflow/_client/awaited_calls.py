@@ -58,11 +58,8 @@ class AwaitedCalls(EventCalls):
     ) -> Page[Event, AwaitedFilter]:
         """Iterate over all events that wait for a signal now, of all workflow executions.
 
-        The oldest come first; ``limit`` is the size of a page.
-
-        Args:
-            name: only those of this name; None: of any.
-            namespace: only those of its workflows; None: of all.
+        The oldest come first; ``limit`` is the size of a page. Only those are listed that have the
+        ``name`` and are in the ``namespace``, if these are given.
         """
         size = page_size(limit)
         if cursor is None:
@@ -146,6 +143,7 @@ class AwaitedCalls(EventCalls):
         if offset is None:
             return False
         self._listeners.sent([(signal.event.namespace, signal.event.key, offset)])
+        await self._ring()
         return True
 
     async def _check_refused(self, record: AwaitedRecord, payload: str) -> None:

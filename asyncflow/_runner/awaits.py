@@ -5,6 +5,7 @@ Others of its store are asked about as any client does.
 
 import asyncio
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from asyncflow._clock import Clock
 from asyncflow._core.facts import EventAwaited
@@ -18,6 +19,13 @@ from asyncflow._runner.driver import Driver
 from asyncflow._runner.live import Answer, Awaited, Awaiting, LiveExecution, Signalled
 from asyncflow._store.batch import NewAwaited, Signal
 from asyncflow.errors import EventAlreadyExistsError, TaskStopped, UsageError
+
+
+class Taken(NamedTuple):
+    """The offset of a signal, None if it was refused; and whether a letter tells rules of it."""
+
+    offset: int | None
+    by_letter: bool
 
 
 class Awaits:
@@ -69,15 +77,16 @@ class Awaits:
         self._driver.put(Awaited(live, fact, row, done))
         return await done
 
-    async def take(self, signal: Signal) -> int | None:
-        """Store a signal for an execution that is owned here; return its offset if it was taken."""
+    async def take(self, signal: Signal) -> Taken:
+        """Store a signal for an execution that is owned here."""
         live = None
         if signal.event.execution is not None:
             live = self._driver.lives.get(signal.event.execution)
         assert live is not None  # `owns` was asked just now
         done: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
-        self._driver.put(Signalled(live, signal, done))
-        return await done
+        entry = Signalled(live, signal, done)
+        self._driver.put(entry)
+        return Taken(await done, entry.signal.by_letter)
 
     def owns(self, signal: Signal) -> bool:
         """Say whether the execution whose event is signalled is worked on here."""

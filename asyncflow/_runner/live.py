@@ -341,6 +341,11 @@ class Awaited:
     row: NewAwaited
     done: asyncio.Future[AwaitedRecord | None]
 
+    def fail(self, error: Exception) -> None:
+        """Say that it could not be stored, as far as is known."""
+        if not self.done.done():
+            self.done.set_exception(error)
+
 
 @dataclass(slots=True)
 class Signalled:
@@ -349,6 +354,11 @@ class Signalled:
     live: LiveExecution
     signal: Signal
     done: asyncio.Future[int | None]
+
+    def fail(self, error: Exception) -> None:
+        """Say that it could not be stored, as far as is known."""
+        if not self.done.done():
+            self.done.set_exception(error)
 
 
 @dataclass(frozen=True, slots=True)

@@ -227,9 +227,10 @@ class Runner(Client):
             doorbell,
             registry=self._registry,
             plans=self._plans,
+            waiters=waiters,
             refreshed=(rulebook, pollers, timekeeper),
         )
-        waiters.letters = lambda: None
+        waiters.letters = doorbell.ring
         return Engine(
             clock=self._clock,
             driver=driver,
@@ -414,10 +415,10 @@ class Runner(Client):
         engine = self._working_engine
         if not engine.awaits.owns(signal):
             return await super()._take(signal)
-        offset = await engine.awaits.take(signal)
-        if offset is not None:
-            await engine.ownership.answered(offset)
-        return offset is not None
+        taken = await engine.awaits.take(signal)
+        if taken.offset is not None and taken.by_letter:
+            await engine.ownership.answered(taken.offset)
+        return taken.offset is not None
 
     async def _closed(self, records: Sequence[AwaitedRecord]) -> AwaitedRecord:
         """Wait for events of its own by futures, for others as a client."""

@@ -80,7 +80,7 @@ class Waiters:
         """Tell those who wait of a signal, unless it was refused, and then who signals."""
         if offset is not None:
             signal = entry.signal
-            self.answer(entry.live, signal.awaited, heard(signal.event, offset))
+            self.answer(entry.live, signal.awaited, answer_of(signal.event, offset))
             if signal.by_letter:
                 self.letters()
         if not entry.done.done():
@@ -121,7 +121,7 @@ class Waiters:
             awaiting.tell(id_, None)
 
 
-def heard(event: EventRecord, offset: int) -> Answer:
+def answer_of(event: EventRecord, offset: int) -> Answer:
     """Return what an event, as which a signal was stored, makes of the one that awaits it."""
     note = None if event.context is None else from_json_text(event.context)
     return Answer(

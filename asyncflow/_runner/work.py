@@ -154,17 +154,20 @@ class Work:
     def refuse(self, error: Exception) -> list[Entry]:
         """Tell callers that it could not be stored; return what is to be answered again."""
         again: list[Entry] = [*self.undeliverable, *self.expired, *self.notified]
-        callers: list[asyncio.Future[Any]] = [each.done for each in self.awaited]
-        callers += [each.done for each in self.signals]
         for entry in self.entries:
             if isinstance(entry, Told) and _reopened(entry):
                 again.append(entry)
             elif entry.done is not None:
-                callers.append(entry.done)
-        for caller in callers:
-            _fail(caller, error)
+                _fail(entry.done, error)
         again += [heard for heard in self.heard if _reopened(heard)]
-        self._refuse_impulses(error)
+        asking: list[Impulse | Awaited | Signalled] = [*self.impulses, *self.awaited]
+        asking += self.signals
+        for asked in asking:
+            asked.fail(error)
+        return again + self._refuse_publications(error)
+
+    def _refuse_publications(self, error: Exception) -> list[Entry]:
+        again: list[Entry] = []
         for publication in self.publications:
             if publication.offset is None:
                 publication.refused = True
@@ -173,10 +176,6 @@ class Work:
             elif not publication.open:  # nobody hears it, but its letter is to be taken
                 again.append(publication)
         return again
-
-    def _refuse_impulses(self, error: Exception) -> None:
-        for impulse in self.impulses:
-            impulse.fail(error)
 
     def sent(self, receipt: Receipt) -> Iterator[Sent]:
         """Yield the events that it stored, for listeners."""
