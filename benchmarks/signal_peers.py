@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import closing
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -39,6 +40,11 @@ async def until(met: Callable[[], bool], pause: float = 0.001) -> None:
         await asyncio.sleep(pause)
 
 
+def longer(stamps: list[float], number: int) -> bool:
+    """Say whether so many are exceeded."""
+    return len(stamps) > number
+
+
 async def rounds(
     many: int,
     wait: Callable[[int], Awaitable[None]],
@@ -56,7 +62,7 @@ async def rounds(
         await asyncio.sleep(0.02 + pause * random.random())
         begin = time.monotonic()
         await signal(number)
-        await until(lambda number=number: len(stamps) > number)
+        await until(partial(longer, stamps, number))
         taken.append(1000 * (stamps[number] - begin))
     return {"ms": taken}
 

@@ -23,6 +23,7 @@ import time
 import venv
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -152,13 +153,13 @@ async def latency(many: int, folder: Path) -> Figures:
         execution = await runner.start.aio("rounds")
         for number in range(many):
             name = f"round {number}"
-            await until(lambda name=name: name in ARRIVED)
+            await until(partial(ARRIVED.__contains__, name))
             event = await Event.get.aio(name, run_name=execution.name)
             assert event is not None
             await asyncio.sleep(PAUSE)
             begin = time.monotonic()
             await event.signal.aio(number)
-            await until(lambda name=name: name in SEEN)
+            await until(partial(SEEN.__contains__, name))
             taken["asyncflow"].append(SEEN[name] - begin)
             taken["floor"].append(await floor.round(number))
     return {name: [1000 * each for each in seconds] for name, seconds in taken.items()}
@@ -180,11 +181,11 @@ async def elsewhere(many: int, folder: Path) -> Figures:
         assert child.stdout is not None
         for number in range(many):
             name = f"round {number}"
-            await until(lambda name=name: name in ARRIVED)
+            await until(partial(ARRIVED.__contains__, name))
             await asyncio.sleep(IDLE)
             child.stdin.write(json.dumps([name, execution.name]).encode() + b"\n")
             begin, end = json.loads(await child.stdout.readline())
-            await until(lambda name=name: name in SEEN, PAUSE)  # seldom: the owner stays idle
+            await until(partial(SEEN.__contains__, name), PAUSE)  # seldom: the owner stays idle
             since_call.append(1000 * (SEEN[name] - begin))
             since_return.append(max(0.0, 1000 * (SEEN[name] - end)))
         child.stdin.close()
@@ -258,7 +259,7 @@ async def after_the_kill(many: int, folder: Path) -> Figures:
             event = await Event.get.aio("approve", run_name=name)
             assert event is not None
             await event.signal.aio(1)
-            await until(lambda name=name: name in SEEN)
+            await until(partial(SEEN.__contains__, name))
             answered.append(1000 * (time.monotonic() - since))
         await until(lambda: len(ARRIVED) >= many)
         back = time.monotonic() - begin
@@ -367,8 +368,7 @@ def compare(given: argparse.Namespace) -> Figures:
     found["waiting"] = measure("waiting", given.many)
     show_w6("asyncflow", found["waiting"], " (8 KB, 10 s, 5 s)")
     for name in PEER_ROUNDS if python else ():
-        many = str(given.peer_many)
-        found[name]["w6"] = output([str(python), script, name, "w6", many])
+        found[name]["w6"] = output([str(python), script, name, "w6", str(given.peer_many)])
         show_w6(name, found[name]["w6"])
     if given.restart:
         found["restart"] = restart(given.restart)

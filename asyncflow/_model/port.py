@@ -4,7 +4,7 @@
 called in, else the only one that is open.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -125,9 +125,9 @@ class Port(Protocol):
         """Return once an awaited event has its payload, on disk; see `Event.signal`."""
         ...
 
-    async def await_closed(
+    def await_closed(
         self, records: Sequence[AwaitedRecord], timeout: timedelta | None
-    ) -> AwaitedRecord:
+    ) -> Coroutine[Any, Any, AwaitedRecord]:
         """Return the first of some awaited events that is signalled, else the last that closes."""
         ...
 
