@@ -117,6 +117,7 @@ class AwaitedCalls(EventCalls):
             context=None if comment is None else to_json_text(comment),
             execution=record.execution,
             awaited=record.id,
+            run_name=record.run_name,
         )
         if not await self._take(Signal(record.id, event, comment)):
             await self._check_refused(record, payload)

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, TypeAlias
@@ -93,6 +94,7 @@ class LiveExecution:
         ended: sequence and try number of each task's last attempt that ended here: a `StartTask`
             that is told again starts nothing. None: no attempt has ended.
         awaiting: by id, the awaited events that its tasks have made here and that wait still.
+        watched: how many wait for changes of its tasks, of whatever kind.
         redefined: its row has the fingerprint of another definition than it goes on under.
     """
 
@@ -105,6 +107,7 @@ class LiveExecution:
     waiters: list[asyncio.Future[None]] = field(default_factory=list[asyncio.Future[None]])
     ended: dict[str, tuple[int, int]] | None = None
     awaiting: dict[int, Awaiting] = field(default_factory=dict[int, Awaiting])
+    watched: int = 0
     redefined: bool = False
 
     def status_of(self, task: str) -> TaskStatus | None:
@@ -119,6 +122,19 @@ class LiveExecution:
         if task not in self.plan.tasks:
             raise TaskNotFoundError(task, self.plan.workflow, tuple(self.plan.tasks))
         return None
+
+    @contextmanager
+    def news(self, *, ends: bool = False) -> Generator[asyncio.Future[None]]:
+        """Give what is resolved with the next transaction about it, or about its end only."""
+        news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.waiters.append(news)
+        self.watched += not ends
+        try:
+            yield news
+        finally:
+            self.watched -= not ends
+            if news in self.waiters:
+                self.waiters.remove(news)
 
     def wake(self) -> None:
         """Let everybody who waits for it look again."""
