@@ -4,7 +4,7 @@ import json
 import logging
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -80,7 +80,7 @@ class Answer(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(*statuses: int) -> Iterator[Server]:
+def serving(*statuses: int) -> Generator[Server]:
     server = Server(*statuses)
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -114,7 +114,7 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[repor
 
 
 @asynccontextmanager
-async def scene() -> AsyncIterator[Scene]:
+async def scene() -> AsyncGenerator[Scene]:
     made = Scene()
     try:
         yield made
