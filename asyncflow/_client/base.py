@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from os import PathLike
 
+from asyncflow._client.bell import Bell
 from asyncflow._client.events import Envelopes
 from asyncflow._client.listeners import Listeners
 from asyncflow._client.plans import Plans
@@ -50,6 +51,7 @@ class ClientBase(DualContext, Port):
         self._envelopes = Envelopes(self._limits)
         self._plans = Plans()
         self._listeners = Listeners(self._store, self._clock)
+        self._bell = Bell(self._store)
         self._unnamed_schedules: dict[tuple[str, str], tuple[str, str | None]] = {}
         self._home = Home(self._session, type(self).__name__)
 
@@ -83,7 +85,12 @@ class ClientBase(DualContext, Port):
                 withdraw(self)
                 await self._listeners.close()
         finally:
+            self._bell.close()
             await self._store.close()
+
+    async def _ring(self) -> None:
+        """Wake the other runners: something was put before one of them, and is on disk."""
+        await self._bell.ring()
 
     # --- the port: what it reads ---
 

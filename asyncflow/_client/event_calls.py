@@ -170,6 +170,8 @@ class EventCalls(ClientBase):
             sender=wanted.sender,
             since=wanted.since,
             until=wanted.until,
+            answers=wanted.answers,
+            newest_first=wanted.newest_first,
         )
         return await self._store.read(query)
 
@@ -188,6 +190,7 @@ class EventCalls(ClientBase):
     async def publish(self, event: EventRecord, *, by_task: bool = False) -> EventRecord:
         """Store an event for those who hear it, and return it with its offset."""
         (offset,) = await self._store.append([event_letter(event)])
+        await self._ring()
         if offset is not None:
             self._listeners.sent([(event.namespace, event.key, offset)])
         return replace(event, offset=offset)

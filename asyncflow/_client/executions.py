@@ -181,6 +181,7 @@ class ExecutionCalls(WorkflowCalls):
         """Put a wish before whoever owns the execution."""
         kind, body = type(fact).__name__, fact_body(fact)
         await self._store.append([Letter(record.namespace, kind, body, fact.at, record.id)])
+        await self._ring()
 
     async def _create(
         self, workflow: Workflow, texts: Mapping[str, str], name: str | None
@@ -198,7 +199,10 @@ class ExecutionCalls(WorkflowCalls):
         head = ExecutionState.new(self._plans.of(workflow), {}).head
         batch = Batch(executions=(ExecutionWrite(row, head, context=dict(texts)),))
         (made,) = (await self._store.commit(batch)).ids
-        return made if isinstance(made, Refused) else await self._existing(row.name)
+        if isinstance(made, Refused):
+            return made
+        await self._ring()
+        return await self._existing(row.name)
 
     def _texts(self, context: Mapping[str, object] | None) -> dict[str, str]:
         """Return a context as it is stored, if it can be."""

@@ -179,11 +179,19 @@ class StopSign:
     Attributes:
         threads: how many threads work for the task now.
         abandoned: one of them did not end when the task did.
+        waits: ended when it is raised: what threads of the task wait for, on the loop.
     """
 
     raised: bool = False
     threads: int = 0
     abandoned: bool = False
+    waits: tuple[Callable[[], object], ...] = ()
+
+    def give(self) -> None:
+        """Raise it; on the loop, if anything waits."""
+        self.raised = True
+        for end in self.waits:
+            end()
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,7 @@ class Link:
         while True:
             message = self.receive()
             if "stop" in message:
-                scope.stop_sign.raised = True
+                scope.stop_sign.give()
                 continue
             answer = self._asked.pop(message["number"])
             if "error" in message:

@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from asyncflow._clock import Clock, SystemClock, VirtualClock
+from asyncflow._runner.awaits import Awaits
 from asyncflow._runner.dispatcher import Dispatcher
 from asyncflow._runner.driver import Driver
 from asyncflow._runner.judge import Judge
@@ -20,6 +21,7 @@ from asyncflow._runner.pollers import Pollers
 from asyncflow._runner.rulebook import Rulebook
 from asyncflow._runner.task_runner import TaskRunner
 from asyncflow._runner.timekeeper import Timekeeper
+from asyncflow._runner.waiters import Waiters
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +42,8 @@ class Engine:
     rulebook: Rulebook
     pollers: Pollers
     timekeeper: Timekeeper
+    waiters: Waiters
+    awaits: Awaits
     closing: bool = False
 
     def drop(self) -> None:
@@ -91,6 +95,7 @@ class Engine:
         self.timekeeper.close()
         self.tasks.close()
         self.dispatcher.close()
+        self.waiters.close()
         if self.tasks.running:
             text = "%s shuts down: tasks that run (%d) may go on for %s"
             logger.info(text, label, self.tasks.running, grace)

@@ -44,7 +44,7 @@ async def with_metrics(
     try:
         text = await _ask(clock, limits, attempt)
     finally:
-        sign.raised = True  # for a thread that is still at it
+        sign.give()  # for a thread that is still at it
         CURRENT_TASK.set(earlier)
         GATE.set(earlier.check)
     return replace(ended, outcome=replace(ended.outcome, metrics=text))

@@ -17,11 +17,13 @@ from asyncflow._core.facts import ExecutionRecovered, ExecutionStarted
 from asyncflow._core.plan import Plan
 from asyncflow._model.registry import Registry
 from asyncflow._model.status import WorkflowStatus
+from asyncflow._runner.doorbell import Doorbell
 from asyncflow._runner.driver import Driver
 from asyncflow._runner.live import LiveExecution, Publication, Told, Undeliverable
 from asyncflow._runner.process import is_gone
+from asyncflow._runner.waiters import Waiters, answer_of
 from asyncflow._store.batch import Fence, InboxItem, RunnerRow, StoredExecution
-from asyncflow._store.fact_text import request
+from asyncflow._store.fact_text import SIGNALLED, request, signalled
 from asyncflow._store.protocol import Store
 from asyncflow._store.queries import (
     Inbox,
@@ -59,9 +61,11 @@ class Ownership:
         clock: Clock,
         fence: Fence,
         driver: Driver,
+        doorbell: Doorbell,
         *,
         registry: Registry,
         plans: Plans,
+        waiters: Waiters,
         refreshed: Sequence[Refreshed],
     ) -> None:
         """Take over for the runner with this fence; a look refreshes ``refreshed``, too."""
@@ -69,8 +73,10 @@ class Ownership:
         self._clock = clock
         self._fence = fence
         self._driver = driver
+        self._doorbell = doorbell
         self._registry = registry
         self._plans = plans
+        self._waiters = waiters
         self._refreshed = tuple(refreshed)
         self._claimed: tuple[int, ...] = ()
         self._in_doubt = False  # whether more may be claimed than is known here
@@ -111,12 +117,19 @@ class Ownership:
                 await letter.done
 
     async def watch(self) -> None:
-        """Look again and again. Ends by cancellation; at once if nobody else writes the store.
+        """Look whenever it rings, and each second if others write the store. Ends by cancellation.
 
-        Then a virtual clock has no second of each day to stop at.
+        If nobody does, a virtual clock has no second of each day to stop at.
         """
-        while self._store.shared:
-            await self._clock.pause(LOOK)
+        while True:
+            timer = None
+            if self._store.shared:
+                timer = self._clock.call_later(LOOK, self._doorbell.ring)
+            try:
+                await self._doorbell.wait()
+            finally:
+                if timer is not None:
+                    timer.cancel()
             try:
                 await self.look()
             except FencedError:
@@ -253,8 +266,13 @@ class Ownership:
         if live is None and letter.execution is not None:
             self._driver.put(Undeliverable(item.id))
         elif event is not None:
+            signal = letter.kind == SIGNALLED
+            if signal and live is not None and event.offset is not None:
+                # It is on disk: who waits need not wait until the rules have answered.
+                self._waiters.answer(live, signalled(letter.body), answer_of(event, event.offset))
+            wide = signal or live is None
             heard = Publication(
-                event, live, letter=item.id, offset=event.offset, for_workflows=live is None
+                event, live, letter=item.id, offset=event.offset, for_workflows=wide
             )
             heard.done = asyncio.get_running_loop().create_future()
             heard.done.add_done_callback(_looked_at)

@@ -21,15 +21,24 @@ from asyncflow._client.event_calls import event_letter
 from asyncflow._clock import Clock, VirtualClock
 from asyncflow._core.facts import StopRequested, TaskActionRequested
 from asyncflow._dual import Shutdown, dual_method
+from asyncflow._model.awaited import EventWish
 from asyncflow._model.duration import parse_duration
 from asyncflow._model.naming import storable_name
-from asyncflow._model.port import CURRENT_TASK
-from asyncflow._model.record import EventRecord, ExecutionRecord, TriggerRecord
+from asyncflow._model.port import CURRENT_TASK, TaskScope
+from asyncflow._model.record import (
+    AwaitedRecord,
+    EventRecord,
+    ExecutionRecord,
+    TriggerRecord,
+)
 from asyncflow._model.registry import Registry
 from asyncflow._model.rule import WorkflowRule
 from asyncflow._model.value import SizeLimits
 from asyncflow._model.workflow import Workflow
+from asyncflow._operators.threads import without_slot
+from asyncflow._runner.awaits import Awaits
 from asyncflow._runner.dispatcher import Dispatcher
+from asyncflow._runner.doorbell import Doorbell, open_doorbell
 from asyncflow._runner.driver import Driver
 from asyncflow._runner.engine import Engine
 from asyncflow._runner.judge import Judge
@@ -42,7 +51,8 @@ from asyncflow._runner.process import HERE, enter, identity, leave
 from asyncflow._runner.rulebook import Rulebook
 from asyncflow._runner.task_runner import TaskRunner
 from asyncflow._runner.timekeeper import Timekeeper
-from asyncflow._store.batch import Fence, NewExecution, Refused, RunnerRow
+from asyncflow._runner.waiters import Waiters
+from asyncflow._store.batch import Fence, NewExecution, Refused, RunnerRow, Signal
 from asyncflow._timer import Callback
 from asyncflow.errors import StoreError, UsageError
 
@@ -116,20 +126,25 @@ class Runner(Client):
     @asynccontextmanager
     async def _session(self) -> AsyncGenerator[None]:
         """Be open and work: entered and left in the root task of its home."""
-        async with super()._session():
+        async with (
+            super()._session(),
+            open_doorbell(shared=self._store.shared) as doorbell,
+        ):
+            self._bell.own = doorbell.address
             row = RunnerRow(
                 id=uuid.uuid4().hex,
                 pid=os.getpid(),
                 process=identity(os.getpid()),
                 host=HERE,
                 since=self._clock.now(),
+                address=doorbell.address,
             )
             enter(row.id)
             try:
                 fence = await self._store.register(row)
                 try:
                     with TaskLog(self, self._clock).hearing() as log:
-                        async with self._working(fence, log):
+                        async with self._working(fence, log, doorbell):
                             yield
                 finally:
                     await self._release(fence)
@@ -144,11 +159,13 @@ class Runner(Client):
             logger.exception("runner %s stays in the store until its process ends", fence.runner)
 
     @asynccontextmanager
-    async def _working(self, fence: Fence, log: TaskLog) -> AsyncGenerator[None]:
+    async def _working(
+        self, fence: Fence, log: TaskLog, doorbell: Doorbell
+    ) -> AsyncGenerator[None]:
         """Run the engine's coroutines, and drain them at the end."""
         try:
             async with asyncio.TaskGroup() as group:
-                engine = self._engine = self._build(group, fence, log)
+                engine = self._engine = self._build(group, fence, log, doorbell)
                 driving = group.create_task(engine.vital(engine.driver.run()))
                 settler = _settle(self._clock, engine.driver)
                 unwatch = self._registry.watch(_soon(engine.declared))
@@ -175,11 +192,14 @@ class Runner(Client):
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from None  # the first is why the others came
 
-    def _build(self, group: asyncio.TaskGroup, fence: Fence, log: TaskLog) -> Engine:
+    def _build(
+        self, group: asyncio.TaskGroup, fence: Fence, log: TaskLog, doorbell: Doorbell
+    ) -> Engine:
         spawn = Bodies(group).start
         tasks = TaskRunner(spawn, self._clock, self, self._limits, self._threads)
         dispatcher = Dispatcher(self._clock, tasks)
         judge = Judge(self._clock, spawn, self._limits)
+        waiters = Waiters(self._clock)
         rulebook = Rulebook(self._store, self._clock, judge, self._registry, self._plans)
         driver = Driver(
             self._store,
@@ -189,9 +209,11 @@ class Runner(Client):
             judge=judge,
             rulebook=rulebook,
             log=log,
+            waiters=waiters,
             listeners=self._listeners.sent,
         )
         dispatcher.driver = driver
+        waiters.put = driver.put
         polling = Polling(
             self._store, self._clock, driver, self._registry, self._plans, self._limits
         )
@@ -202,12 +224,25 @@ class Runner(Client):
             self._clock,
             fence,
             driver,
+            doorbell,
             registry=self._registry,
             plans=self._plans,
+            waiters=waiters,
             refreshed=(rulebook, pollers, timekeeper),
         )
+        waiters.letters = doorbell.ring
         return Engine(
-            self._clock, driver, judge, tasks, dispatcher, ownership, rulebook, pollers, timekeeper
+            clock=self._clock,
+            driver=driver,
+            judge=judge,
+            tasks=tasks,
+            dispatcher=dispatcher,
+            ownership=ownership,
+            rulebook=rulebook,
+            pollers=pollers,
+            timekeeper=timekeeper,
+            waiters=waiters,
+            awaits=Awaits(self._clock, driver),
         )
 
     @property
@@ -361,6 +396,7 @@ class Runner(Client):
         if live is None and (event.execution is not None or await engine.ownership.others()):
             # Others hear it too, or nobody here: it goes by letter, also to ourselves.
             (offset,) = await self._store.append([event_letter(event)])
+            await self._ring()
             if offset is not None:
                 self._listeners.sent([(event.namespace, event.key, offset)])
                 await engine.ownership.answered(offset)
@@ -369,6 +405,26 @@ class Runner(Client):
         heard = Publication(event, live, done, for_workflows=by_task or live is None)
         engine.driver.put(heard)
         return replace(event, offset=await done)
+
+    async def open_event(self, scope: TaskScope, wish: EventWish) -> AwaitedRecord:
+        """Let a task await an event, or find it as an earlier attempt left it; it is on disk."""
+        return await self._working_engine.awaits.open(scope, wish)
+
+    async def _take(self, signal: Signal) -> bool:
+        """Store a signal; say whether it was taken."""
+        engine = self._working_engine
+        if not engine.awaits.owns(signal):
+            return await super()._take(signal)
+        taken = await engine.awaits.take(signal)
+        if taken.offset is not None and taken.by_letter:
+            await engine.ownership.answered(taken.offset)
+        return taken.offset is not None
+
+    async def _closed(self, records: Sequence[AwaitedRecord]) -> AwaitedRecord:
+        """Wait for events of its own by futures, for others as a client."""
+        async with without_slot():
+            found = await self._working_engine.awaits.closed(records)
+            return await super()._closed(records) if found is None else found
 
 
 def _settle(clock: Clock, driver: Driver) -> Callback:

@@ -12,8 +12,6 @@ from datetime import timedelta
 from itertools import islice
 from typing import Any, Final
 
-import anyio
-
 from asyncflow._clock import Clock
 from asyncflow._core.commands import StartTask, StopTask
 from asyncflow._core.facts import TaskEnded
@@ -27,7 +25,7 @@ from asyncflow._model.status import TaskStatus
 from asyncflow._model.value import SizeLimits
 from asyncflow._operators.hooks import call
 from asyncflow._operators.process import CLOCK
-from asyncflow._operators.threads import DEADLINE, SLOTS
+from asyncflow._operators.threads import DEADLINE, SLOTS, Slots
 from asyncflow._runner.attempt import Attempt
 from asyncflow._runner.callbacks import allows_retry, call_back
 from asyncflow._runner.cells import TaskCells
@@ -61,7 +59,7 @@ class TaskRunner:
         self._clock = clock
         self._port = port
         self._limits = limits
-        self._slots = anyio.CapacityLimiter(threads)
+        self._slots = Slots(threads)
         self._attempts: dict[tuple[int, str], Attempt] = {}
         self._closed = False
         self._empty: asyncio.Future[None] | None = None
@@ -87,7 +85,7 @@ class TaskRunner:
         if attempt.stopping:
             return
         attempt.stopping = True
-        attempt.scope.stop_sign.raised = True
+        attempt.scope.stop_sign.give()
         if not attempt.begun:
             return  # it looks when it begins; cancelled now, it would never begin, nor tell its end
         until = self._clock.monotonic() + STOP_GRACE.total_seconds()
@@ -124,7 +122,7 @@ class TaskRunner:
         """Cancel what runs, without an end to tell."""
         for attempt in list(self._attempts.values()):
             attempt.dropped = True
-            attempt.scope.stop_sign.raised = True
+            attempt.scope.stop_sign.give()
             for each in (attempt.stopper, attempt.body):
                 if each is not None:
                     each.cancel()
@@ -267,7 +265,7 @@ class TaskRunner:
     def _time_out(self, attempt: Attempt, limit: timedelta | None) -> TaskEnded:
         """End an attempt whose thread, if it has one, is left to itself."""
         ended = self._fail(attempt, TimeoutError(f"the attempt took longer than {limit}"))
-        attempt.scope.stop_sign.raised = True
+        attempt.scope.stop_sign.give()
         # Its callbacks are not stopped: they get a sign of their own.
         attempt.scope = replace(attempt.scope, stop_sign=StopSign())
         _enter(attempt)

@@ -22,7 +22,7 @@ from asyncflow._model.status import TaskAction
 from asyncflow.errors import StoreError
 
 
-def fact_body(fact: Fact) -> str:
+def fact_body(fact: Fact) -> str:  # noqa: C901  one arm for each fact
     """Return a fact without its time as JSON; large payloads are in other rows."""
     match fact:
         case ExecutionStarted() | ExecutionRecovered() | StopRequested():

@@ -12,13 +12,17 @@ from asyncflow._store.batch import (
     FactWrite,
     Fence,
     Letter,
+    NewAwaited,
     NewExecution,
     PutSchedule,
     RunnerRow,
+    Signal,
     TaskWrite,
 )
 from asyncflow._store.protocol import Store
 from asyncflow._store.queries import (
+    AwaitedByIds,
+    AwaitedEvents,
     ContextOf,
     DisabledTriggers,
     DisabledWorkflows,
@@ -74,6 +78,8 @@ EVERYTHING: tuple[Query[Any], ...] = (
     SchedulesVersion(),
     Ticks("default", "nightly"),
     TickCounts(),
+    AwaitedByIds((1,)),
+    AwaitedEvents(),
 )
 
 
@@ -99,6 +105,19 @@ def fact(kind: str) -> FactWrite:
 
 def task(name: str, number: int = 1, status: TaskStatus = TaskStatus.QUEUED) -> TaskWrite:
     return TaskWrite(TaskState(name, number, 1, status, begin=NOON))
+
+
+def awaited(
+    execution: int, name: str = "ok", place: int = 1, deadline: datetime | None = None
+) -> NewAwaited:
+    return NewAwaited(execution, "t", 1, name, place, 0, "bool", NOON, deadline=deadline)
+
+
+def signal(
+    awaited: int, execution: int, at: datetime = NOON, value: str = "true", *, letter: bool = False
+) -> Signal:
+    sent = EventRecord(None, "ok", value, "default", "ana", at, execution=execution)
+    return Signal(awaited, sent, "fine", by_letter=letter)
 
 
 def line(execution: int, text: str, task: str = "t", number: int = 1) -> LogRecord:

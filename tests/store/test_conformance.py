@@ -330,7 +330,7 @@ async def test_events_get_offsets_that_grow(store: Store) -> None:
     assert await store.read(Events()) == (
         replace(event("x"), offset=1),
         replace(event("y", "other"), offset=2),
-        replace(event("z", execution=a), offset=3),
+        replace(event("z", execution=a), offset=3, run_name="a"),
     )
 
 

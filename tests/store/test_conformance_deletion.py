@@ -23,6 +23,7 @@ from asyncflow._store.batch import (
 )
 from asyncflow._store.protocol import Store
 from asyncflow._store.queries import (
+    AwaitedEvents,
     ContextOf,
     DisabledWorkflows,
     Events,
@@ -47,6 +48,7 @@ from tests.store.samples import (
     ENDED,
     NOON,
     RUNNING,
+    awaited,
     due,
     event,
     everything,
@@ -98,7 +100,8 @@ async def fill(
     (id_,) = receipt.ids
     assert not isinstance(id_, Refused)
     confined = event(f"{name}-own", namespace, id_)
-    await store.commit(Batch(events=(confined,), logs=(line(id_, "x"), line(id_, "y"))))
+    lines, waits = (line(id_, "x"), line(id_, "y")), awaited(id_)
+    await store.commit(Batch(events=(confined,), logs=lines, awaited=(waits,)))
     await store.append([letter("Told", id_), letter("Sent", id_, event(f"{name}-sent"))])
     await store.append([letter("Heard", None, event(f"{name}-heard", namespace, id_))])
     for rule in ("one", "two"):
@@ -117,6 +120,7 @@ async def all_of(
         await store.read(Executions(namespace, workflow)),
         await store.read(StoredExecutions((id_,))),
         await store.read(TaskExecutions(id_)),
+        await store.read(AwaitedEvents(execution=id_)),
         await store.read(ContextOf(id_)),
         await store.read(Facts(id_)),
         await store.read(TaskLogs(id_, "t", 1)),

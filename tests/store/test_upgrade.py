@@ -203,7 +203,7 @@ async def test_a_database_of_version_1_keeps_its_events_facts_and_letters(path: 
     await store.open()
 
     x = EventRecord(4, "x", '"v"', "default", "cli", NOON, '{"a": 1}')
-    y = EventRecord(6, "y", "1", "default", None, LATER, None, 3)
+    y = EventRecord(6, "y", "1", "default", None, LATER, None, 3, run_name="a")
     assert await store.read(Events()) == (x, y)
     assert await store.read(Facts(3)) == (FactRecord(1, 3, "F", '{"n": 1}', NOON),)
     assert await store.read(Runners()) == (RunnerRow("r1", 4711, "boot-1", "localhost", NOON, 7),)

@@ -17,7 +17,7 @@ from asyncflow._store.batch import (
     SetRulePaused,
     SetTriggerEnabled,
 )
-from asyncflow._store.memory import schedule_writes, trigger_writes
+from asyncflow._store.memory import awaited_writes, schedule_writes, trigger_writes
 from asyncflow._store.memory.tables import Tables
 
 SHOWN: Final = 10
@@ -69,6 +69,7 @@ def _delete_workflow(tables: Tables, workflow: tuple[str, str]) -> tuple[str, ..
     if names:
         return names
     for id_, execution in own.items():
+        awaited_writes.forget(tables, execution)
         del tables.executions[id_]
         del tables.names[execution.new.name]
     _delete_events(tables, own.keys())

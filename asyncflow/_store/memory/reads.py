@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -14,7 +15,7 @@ from asyncflow._model.record import (
     TaskExecutionRecord,
 )
 from asyncflow._store.batch import FactRecord, InboxItem, Letter, RunnerRow, StoredExecution
-from asyncflow._store.memory import schedule_reads, trigger_reads
+from asyncflow._store.memory import awaited_reads, schedule_reads, trigger_reads
 from asyncflow._store.memory.tables import Execution, Tables, TaskKey
 from asyncflow._store.queries import (
     ContextOf,
@@ -82,8 +83,16 @@ def _context_of(tables: Tables, query: ContextOf) -> Mapping[str, str]:
 def _events(tables: Tables, query: Events) -> tuple[EventRecord, ...]:
     end = tables.last_offset if query.end is None else min(query.end, tables.last_offset)
     offsets = range(max(query.begin, 0) + 1, end + 1)
-    events = (tables.events[offset] for offset in offsets if offset in tables.events)
-    return tuple(islice((event for event in events if _matches(event, query)), query.limit))
+    ordered = reversed(offsets) if query.newest_first else offsets
+    events = (tables.events[offset] for offset in ordered if offset in tables.events)
+    matching = (_named(tables, event) for event in events if _matches(event, query))
+    return tuple(islice(matching, query.limit))
+
+
+def _named(tables: Tables, event: EventRecord) -> EventRecord:
+    if event.execution is None:
+        return event
+    return replace(event, run_name=tables.executions[event.execution].new.name)
 
 
 def _matches(event: EventRecord, query: Events) -> bool:
@@ -91,6 +100,7 @@ def _matches(event: EventRecord, query: Events) -> bool:
         query.namespace in (None, event.namespace)
         and query.execution in (None, event.execution)
         and query.sender in (None, event.sender)
+        and (query.answers or event.awaited is None)
         and (query.keys is None or event.key in query.keys)
         and (query.since is None or event.create_time > query.since)
         and (query.until is None or event.create_time <= query.until)
@@ -138,11 +148,18 @@ def _task_logs(tables: Tables, query: TaskLogs) -> tuple[LogRecord, ...]:
 
 def _inbox(tables: Tables, query: Inbox) -> tuple[InboxItem, ...]:
     matching = (
-        item
+        _item(tables, item)
         for item, runner in tables.inbox.values()
         if item.id > query.after and _is_for(tables, item.letter, runner, query.runner)
     )
     return tuple(islice(matching, query.limit))
+
+
+def _item(tables: Tables, item: InboxItem) -> InboxItem:
+    event = item.letter.event
+    if event is None or event.execution is None:
+        return item
+    return replace(item, letter=replace(item.letter, event=_named(tables, event)))
 
 
 def _is_for(tables: Tables, letter: Letter, addressee: str | None, runner: str) -> bool:
@@ -195,6 +212,7 @@ _ANSWERS: dict[type[Query[Any]], Callable[[Tables, Any], Any]] = {
     UnownedWorkflows: _unowned_workflows,
     StoredExecutions: _stored_executions,
     Facts: _facts,
+    **awaited_reads.ANSWERS,
     **trigger_reads.ANSWERS,
     **schedule_reads.ANSWERS,
 }

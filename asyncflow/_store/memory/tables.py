@@ -14,6 +14,7 @@ from asyncflow._model.record import (
     TickRecord,
     TriggerRecord,
 )
+from asyncflow._store.awaited import AwaitedTable
 from asyncflow._store.batch import FactRecord, InboxItem, NewExecution, RunnerRow, WorkflowCell
 
 TaskKey = tuple[str, int]
@@ -28,6 +29,7 @@ class Execution:
 
     Attributes:
         latest: the greatest sequence number of each task, in the order of these runs.
+        awaited: ids of the events that its tasks have awaited, in order.
     """
 
     id: int
@@ -42,6 +44,7 @@ class Execution:
     cells: dict[str, str] = field(default_factory=dict[str, str])
     logs: list[LogRecord] = field(default_factory=list[LogRecord])
     task_ids: dict[TaskKey, int] = field(default_factory=dict[TaskKey, int])
+    awaited: list[int] = field(default_factory=list[int])
 
 
 @dataclass(slots=True)
@@ -77,12 +80,14 @@ class Tables:
     schedules: dict[Named, ScheduleRecord] = field(default_factory=dict[Named, ScheduleRecord])
     ticks: dict[Named, list[TickRecord]] = field(default_factory=dict[Named, list[TickRecord]])
     schedules_version: int = 0
+    awaited: AwaitedTable = field(default_factory=AwaitedTable)
     inbox: dict[int, tuple[InboxItem, str | None]] = field(
         default_factory=dict[int, tuple[InboxItem, str | None]]
     )
     runners: dict[str, RunnerRow] = field(default_factory=dict[str, RunnerRow])
     last_execution: int = 0
     last_offset: int = 0
+    last_awaited: int = 0
     task_ids: Iterator[int] = field(default_factory=lambda: count(1))
     log_ids: Iterator[int] = field(default_factory=lambda: count(1))
     epochs: Iterator[int] = field(default_factory=lambda: count(1))

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from asyncflow._core.state import Head, Outcome
 from asyncflow._model.record import EventRecord
+from asyncflow._store.awaited import letter_about, signalled, takes
 from asyncflow._store.batch import (
     Batch,
     ExecutionWrite,
@@ -17,9 +18,10 @@ from asyncflow._store.batch import (
     Receipt,
     Refused,
     RunnerRow,
+    Signal,
 )
 from asyncflow._store.codec import utf8
-from asyncflow._store.memory import schedule_writes, trigger_writes
+from asyncflow._store.memory import awaited_writes, schedule_writes, trigger_writes
 from asyncflow._store.memory.admission import admit, yield_alone
 from asyncflow._store.memory.tables import Execution, Tables
 from asyncflow._store.refusal import fenced, unknown_executions
@@ -32,6 +34,7 @@ def check_batch(tables: Tables, batch: Batch) -> None:
     if batch.fence is not None:
         check_claim(tables, batch.fence, ())
     _check_executions(tables, [w.target for w in batch.executions if isinstance(w.target, int)])
+    _check_executions(tables, [new.execution for new in batch.awaited])
     _check_confined(tables, batch.events)
 
 
@@ -66,10 +69,15 @@ def commit(tables: Tables, batch: Batch) -> Receipt:
     """Write a batch."""
     owner = batch.fence.runner if batch.fence else None
     offsets = tuple(_store_event(tables, event) for event in batch.events)
+    signals = tuple(_take(tables, signal) for signal in batch.signals)
+    expired = tuple(awaited_writes.expire(tables, each) for each in batch.expired)
+    awaited = tuple(awaited_writes.register(tables, new) for new in batch.awaited)
     _write_stored(tables, batch.executions)
     for dropped in batch.dropped:
         schedule_writes.note_dropped(tables, dropped)
     ids = tuple(_make(tables, write, owner, offsets) for write in batch.executions)
+    for notified in batch.notified:
+        awaited_writes.note(tables, notified)
     for poll in batch.failed_polls:
         trigger_writes.note_failure(tables, poll)
     for cursor in batch.cursors:
@@ -83,7 +91,7 @@ def commit(tables: Tables, batch: Batch) -> Receipt:
             )
     for id_ in batch.taken:
         tables.inbox.pop(id_, None)
-    return Receipt(ids, offsets)
+    return Receipt(ids, offsets, awaited, signals, expired)
 
 
 def append(tables: Tables, letters: Sequence[Letter]) -> tuple[int | None, ...]:
@@ -103,8 +111,9 @@ def claim(
         _remove_runner(tables, runner)
     wanted = None if workflows is None else frozenset(workflows)
     unowned = (tables.executions[id_] for id_ in tables.owned.get(None, ()))
-    matching = (x.id for x in unowned if wanted is None or _workflow(x) in wanted)
-    ids = nsmallest(limit, matching)
+    matching = {x.id for x in unowned if wanted is None or _workflow(x) in wanted}
+    told = {item.letter.execution for item, _ in tables.inbox.values()} & matching
+    ids = nsmallest(limit, matching, key=lambda id_: (id_ not in told, id_))
     for id_ in ids:
         _own(tables, tables.executions[id_], fence.runner)
     return tuple(ids)
@@ -183,6 +192,8 @@ def _write(tables: Tables, execution: Execution, write: ExecutionWrite, owner: s
         execution.fingerprint = write.fingerprint
     _own(tables, execution, owner)
     _write_tasks(tables, execution, write)
+    for closing in write.closings:
+        awaited_writes.close(tables, execution, closing)
     _put_all(execution.context, write.context)
     _put_all(execution.cells, write.cells)
     execution.facts.extend(
@@ -226,7 +237,19 @@ def _stored_outcome(outcome: Outcome) -> Outcome:
 
 def _store_event(tables: Tables, event: EventRecord) -> int:
     tables.last_offset = offset = tables.last_offset + 1
-    tables.events[offset] = replace(event, offset=offset)
+    tables.events[offset] = replace(event, offset=offset, run_name=None)
+    return offset
+
+
+def _take(tables: Tables, signal: Signal) -> int | None:
+    record = tables.awaited.records.get(signal.awaited)
+    if record is None or not takes(record, signal):
+        return None
+    letter = letter_about(signal)
+    assert letter.event is not None  # it is that of the signal
+    offset = _post(tables, letter) if signal.by_letter else _store_event(tables, letter.event)
+    assert offset is not None  # a letter with an event has one
+    tables.awaited.put(signalled(record, signal, offset))
     return offset
 
 

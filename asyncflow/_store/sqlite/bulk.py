@@ -11,7 +11,7 @@ from typing import Any
 
 Value = str | int | None
 
-# Fixed, so that the statements stay prepared; SQLite takes 32,766 values, a row has up to 18.
+# Fixed, so that the statements stay prepared; SQLite takes 32,766 values, a row has up to 19.
 _SIZES = (512, 128, 32, 8, 2, 1)
 
 

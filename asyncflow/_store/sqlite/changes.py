@@ -31,7 +31,7 @@ _DELETIONS: Final = (
     f"DELETE FROM event WHERE execution IN ({_ITS_EXECUTIONS})",
     *(
         f"DELETE FROM {table} WHERE execution IN ({_ITS_EXECUTIONS})"
-        for table in ("task_execution", "context", "cell", "fact", "task_log")
+        for table in ("task_execution", "context", "cell", "fact", "task_log", "awaited_event")
     ),
     "UPDATE schedule_version SET version = version + 1 "
     f"WHERE EXISTS (SELECT 1 FROM schedule WHERE {_OF_WORKFLOW})",

@@ -8,24 +8,20 @@ from typing import Any, TypeVar
 
 from asyncflow._core.state import Head, TaskState
 from asyncflow._model.record import (
-    EventRecord,
     ExecutionRecord,
     LogRecord,
     RuleRecord,
     TaskExecutionRecord,
 )
 from asyncflow._model.status import ExecutionType, TaskStatus, WorkflowStatus
-from asyncflow._store.batch import FactRecord, InboxItem, Letter, RunnerRow, StoredExecution
-from asyncflow._store.codec import micros, moment, moment_or_none
+from asyncflow._store.batch import FactRecord, RunnerRow, StoredExecution
+from asyncflow._store.codec import moment, moment_or_none
 from asyncflow._store.queries import (
     ContextOf,
     DisabledWorkflows,
-    Events,
     ExecutionByName,
     Executions,
     Facts,
-    Inbox,
-    LastOffset,
     OwnedExecutions,
     Query,
     Runners,
@@ -36,7 +32,13 @@ from asyncflow._store.queries import (
     WorkflowCells,
     WorkflowRules,
 )
-from asyncflow._store.sqlite import schedule_reads, trigger_reads
+from asyncflow._store.sqlite import (
+    awaited_reads,
+    event_reads,
+    schedule_reads,
+    trigger_reads,
+    unowned,
+)
 from asyncflow._store.sqlite.terms import AMONG, UNFINISHED, Clause, where
 
 T = TypeVar("T")
@@ -45,7 +47,6 @@ _EXECUTION = (
     "SELECT id, name, workflow, namespace, execution_type, status, created, "
     '"begin", "end", error, parked_reason, stopping, fingerprint, owner, heard FROM execution'
 )
-_EVENT = '"offset", key, value, namespace, sender, create_time, context, execution'
 
 _Row = tuple[Any, ...]
 
@@ -95,37 +96,6 @@ def _context_of(db: sqlite3.Connection, query: ContextOf) -> Mapping[str, str]:
     )
 
 
-def _events(db: sqlite3.Connection, query: Events) -> tuple[EventRecord, ...]:
-    clauses: list[Clause] = [('"offset" > ?', query.begin)]
-    if query.end is not None:
-        clauses.append(('"offset" <= ?', query.end))
-    if query.namespace is not None:
-        clauses.append(("namespace = ?", query.namespace))
-    if query.execution is not None:
-        clauses.append(("execution = ?", query.execution))
-    if query.keys is not None:
-        clauses.append((f"key {AMONG}", json.dumps(sorted(query.keys))))
-    if query.sender is not None:
-        clauses.append(("sender = ?", query.sender))
-    if query.since is not None:
-        clauses.append(("create_time > ?", micros(query.since)))
-    if query.until is not None:
-        clauses.append(("create_time <= ?", micros(query.until)))
-    condition, values = where(clauses)
-    sql = f'SELECT {_EVENT} FROM event {condition} ORDER BY "offset" LIMIT ?'
-    return tuple(map(_event, db.execute(sql, (*values, query.limit)).fetchall()))
-
-
-def _last_offset(db: sqlite3.Connection, query: LastOffset) -> int:
-    clauses: list[Clause] = []
-    if query.until is not None:
-        clauses.append(("create_time <= ?", micros(query.until)))
-    condition, values = where(clauses)
-    sql = f'SELECT "offset" FROM event {condition} ORDER BY "offset" DESC LIMIT 1'
-    row: tuple[int] | None = db.execute(sql, values).fetchone()
-    return row[0] if row else 0
-
-
 def _workflow_cells(db: sqlite3.Connection, query: WorkflowCells) -> Mapping[str, str]:
     sql = "SELECT name, value FROM workflow_cell WHERE namespace = ? AND workflow = ?"
     return dict(db.execute(sql, (query.namespace, query.workflow)))
@@ -166,35 +136,22 @@ def _task_logs(db: sqlite3.Connection, query: TaskLogs) -> tuple[LogRecord, ...]
     )
 
 
-def _inbox(db: sqlite3.Connection, query: Inbox) -> tuple[InboxItem, ...]:
-    columns = ", ".join(f"e.{column}" for column in _EVENT.split(", "))
-    rows = db.execute(
-        f"SELECT i.id, i.namespace, i.kind, i.body, i.at, i.execution, {columns} FROM inbox i "
-        'LEFT JOIN event e ON e."offset" = i.event_offset '
-        "WHERE i.id > :after AND CASE WHEN i.execution IS NULL "
-        "THEN i.runner IS NULL OR i.runner = :runner "
-        "ELSE NOT EXISTS (SELECT 1 FROM execution x WHERE x.id = i.execution "
-        f"AND {UNFINISHED} AND x.owner IS NOT :runner) END ORDER BY i.id LIMIT :limit",
-        {"runner": query.runner, "after": query.after, "limit": query.limit},
-    )
-    return tuple(map(_item, rows.fetchall()))
-
-
 def _owned_executions(db: sqlite3.Connection, query: OwnedExecutions) -> tuple[int, ...]:
     sql = f"SELECT id FROM execution WHERE owner = ? AND {UNFINISHED} ORDER BY id"
     return tuple(row[0] for row in db.execute(sql, (query.runner,)).fetchall())
 
 
 def _unowned_workflows(db: sqlite3.Connection, _: UnownedWorkflows) -> frozenset[tuple[str, str]]:
-    sql = f"SELECT DISTINCT namespace, workflow FROM execution WHERE owner IS NULL AND {UNFINISHED}"
-    return frozenset((namespace, name) for namespace, name in db.execute(sql).fetchall())
+    return unowned.workflows(db)
 
 
 def _runners(db: sqlite3.Connection, _: Runners) -> tuple[RunnerRow, ...]:
-    rows = db.execute("SELECT id, pid, process, host, since, epoch FROM runner ORDER BY epoch")
+    rows = db.execute(
+        "SELECT id, pid, process, host, since, epoch, address FROM runner ORDER BY epoch"
+    )
     return tuple(
-        RunnerRow(id_, pid, process, host, moment(since), epoch)
-        for id_, pid, process, host, since, epoch in rows.fetchall()
+        RunnerRow(id_, pid, process, host, moment(since), epoch, address)
+        for id_, pid, process, host, since, epoch, address in rows.fetchall()
     )
 
 
@@ -205,9 +162,9 @@ def _stored_executions(
     records = db.execute(f"{_EXECUTION} WHERE id {AMONG} ORDER BY id", ids).fetchall()
     latest = db.execute(
         "SELECT execution, task, seq, try_number, status, execution_type, failures, again, "
-        f'"begin", "end", due, period FROM task_execution t WHERE execution {AMONG} AND seq = '
-        "(SELECT max(seq) FROM task_execution WHERE execution = t.execution AND task = t.task) "
-        "ORDER BY id",
+        f'"begin", "end", due, period, awaits FROM task_execution t WHERE execution {AMONG} '
+        "AND seq = (SELECT max(seq) FROM task_execution "
+        "WHERE execution = t.execution AND task = t.task) ORDER BY id",
         ids,
     )
     tasks: defaultdict[int, list[TaskState]] = defaultdict(list)
@@ -253,18 +210,17 @@ _ANSWERS: dict[type[Query[Any]], Callable[[sqlite3.Connection, Any], Any]] = {
     Executions: _executions,
     TaskExecutions: _task_executions,
     ContextOf: _context_of,
-    Events: _events,
-    LastOffset: _last_offset,
     WorkflowCells: _workflow_cells,
     DisabledWorkflows: _disabled_workflows,
     WorkflowRules: _workflow_rules,
     TaskLogs: _task_logs,
-    Inbox: _inbox,
     Runners: _runners,
     OwnedExecutions: _owned_executions,
     UnownedWorkflows: _unowned_workflows,
     StoredExecutions: _stored_executions,
     Facts: _facts,
+    **event_reads.ANSWERS,
+    **awaited_reads.ANSWERS,
     **trigger_reads.ANSWERS,
     **schedule_reads.ANSWERS,
 }
@@ -334,23 +290,5 @@ def _task_state(row: _Row) -> TaskState:
         end=moment_or_none(row[8]),
         due=moment_or_none(row[9]),
         period=row[10],
+        awaits=bool(row[11]),
     )
-
-
-def _event(row: _Row) -> EventRecord:
-    return EventRecord(
-        offset=row[0],
-        key=row[1],
-        value=row[2],
-        namespace=row[3],
-        sender=row[4],
-        create_time=moment(row[5]),
-        context=row[6],
-        execution=row[7],
-    )
-
-
-def _item(row: _Row) -> InboxItem:
-    id_, namespace, kind, body, at, execution, *event = row
-    sent = None if event[0] is None else _event(tuple(event))
-    return InboxItem(id_, Letter(namespace, kind, body, moment(at), execution, sent))

@@ -25,19 +25,21 @@ from asyncflow._store.batch import (
 )
 from asyncflow._store.codec import micros, micros_or_none, utf8
 from asyncflow._store.refusal import fenced, unknown_executions
-from asyncflow._store.sqlite import execution_writes, trigger_writes
+from asyncflow._store.sqlite import awaited_writes, execution_writes, trigger_writes, unowned
 from asyncflow._store.sqlite.bulk import Bulk, Value
-from asyncflow._store.sqlite.terms import UNFINISHED, last_id
+from asyncflow._store.sqlite.event_writes import insert_events, insert_letters
+from asyncflow._store.sqlite.terms import AMONG, UNFINISHED
 
 _UPSERT_TASKS = Bulk(
     "INSERT INTO task_execution (execution, task, seq, try_number, status, execution_type, "
-    'failures, again, "begin", "end", due, period, outcome, abandoned, result, error, '
-    "traceback, metrics) VALUES",
-    18,
+    'failures, again, "begin", "end", due, period, awaits, outcome, abandoned, result, '
+    "error, traceback, metrics) VALUES",
+    19,
     "ON CONFLICT (execution, task, seq) DO UPDATE SET try_number = excluded.try_number, "
     "status = excluded.status, execution_type = excluded.execution_type, "
     'failures = excluded.failures, again = excluded.again, "begin" = excluded."begin", '
     '"end" = excluded."end", due = excluded.due, period = excluded.period, '
+    "awaits = excluded.awaits, "
     + ", ".join(
         f"{column} = CASE WHEN excluded.outcome IS NULL THEN {column} ELSE excluded.{column} END"
         for column in ("abandoned", "result", "error", "traceback", "metrics")
@@ -78,15 +80,6 @@ _INSERT_LOGS = Bulk(
     ") WHERE column1 IN (SELECT id FROM execution)",
 )
 _INSERT_FACTS = Bulk("INSERT INTO fact (execution, kind, body, at) VALUES", 4)
-_INSERT_EVENTS = Bulk(
-    'INSERT INTO event ("offset", key, value, namespace, execution, sender, create_time, context) '
-    "VALUES",
-    8,
-)
-_INSERT_LETTERS = Bulk(
-    "INSERT INTO inbox (execution, namespace, runner, kind, body, at, event_offset) VALUES", 7
-)
-
 _Written = list[tuple[int, ExecutionWrite]]
 K = TypeVar("K", bound=tuple[Value, ...])
 
@@ -96,8 +89,12 @@ def commit(db: sqlite3.Connection, batch: Batch) -> Receipt:
     if batch.fence is not None:
         check_fence(db, batch.fence)
     targets = [w.target for w in batch.executions if isinstance(w.target, int)]
-    _check_executions(db, [*targets, *_confined(batch.events)])
-    offsets = _insert_events(db, batch.events)
+    waiting = [new.execution for new in batch.awaited]
+    _check_executions(db, [*targets, *waiting, *_confined(batch.events)])
+    offsets = insert_events(db, batch.events)
+    signals = awaited_writes.take(db, batch.signals)
+    expired = awaited_writes.expire(db, batch.expired)
+    awaited = awaited_writes.register(db, batch.awaited)
     execution_writes.update(db, batch.executions)
     ids = execution_writes.insert(db, batch, offsets)
     written = [
@@ -105,24 +102,28 @@ def commit(db: sqlite3.Connection, batch: Batch) -> Receipt:
         for id_, write in zip(ids, batch.executions, strict=True)
         if not isinstance(id_, Refused)
     ]
-    _UPSERT_TASKS.run(db, [_task_row(id_, task) for id_, w in written for task in w.tasks])
-    contexts = {(id_, key): text for id_, w in written for key, text in w.context.items()}
-    _put(db, contexts, _UPSERT_CONTEXT, _DELETE_CONTEXT)
-    cells = {(id_, name): text for id_, w in written for name, text in w.cells.items()}
-    _put(db, cells, _UPSERT_CELLS, _DELETE_CELLS)
+    _write_parts(db, written)
+    awaited_writes.note(db, batch.notified)
     trigger_writes.note_failures(db, batch.failed_polls)
     trigger_writes.write_cursors(db, batch.cursors)
     _put(db, batch.cells, _UPSERT_WORKFLOW_CELLS, _DELETE_WORKFLOW_CELLS)
     _INSERT_LOGS.run(db, list(map(_log_row, batch.logs)))
+    if batch.taken:
+        db.execute(f"DELETE FROM inbox WHERE id {AMONG}", (json.dumps(batch.taken),))
+    return Receipt(ids, offsets, awaited, signals, expired)
+
+
+def _write_parts(db: sqlite3.Connection, written: _Written) -> None:
+    """Write what belongs to executions that have their rows."""
+    _UPSERT_TASKS.run(db, [_task_row(id_, task) for id_, w in written for task in w.tasks])
+    awaited_writes.close(db, written)
+    contexts = {(id_, key): text for id_, w in written for key, text in w.context.items()}
+    _put(db, contexts, _UPSERT_CONTEXT, _DELETE_CONTEXT)
+    cells = {(id_, name): text for id_, w in written for name, text in w.cells.items()}
+    _put(db, cells, _UPSERT_CELLS, _DELETE_CELLS)
     _INSERT_FACTS.run(
         db, [(id_, f.kind, f.body, micros(f.at)) for id_, w in written for f in w.facts]
     )
-    if batch.taken:
-        db.execute(
-            "DELETE FROM inbox WHERE id IN (SELECT value FROM json_each(?))",
-            (json.dumps(batch.taken),),
-        )
-    return Receipt(ids, offsets)
 
 
 def append(db: sqlite3.Connection, letters: Sequence[Letter]) -> tuple[int | None, ...]:
@@ -130,13 +131,13 @@ def append(db: sqlite3.Connection, letters: Sequence[Letter]) -> tuple[int | Non
     with_event = [letter.event for letter in letters if letter.event is not None]
     targets = [letter.execution for letter in letters if letter.execution is not None]
     _check_executions(db, [*targets, *_confined(with_event)])
-    given = iter(_insert_events(db, with_event))
+    given = iter(insert_events(db, with_event))
     offsets = tuple(next(given) if letter.event else None for letter in letters)
     runners: list[str | None] = [row[0] for row in db.execute("SELECT id FROM runner")] or [None]
-    _INSERT_LETTERS.run(
+    insert_letters(
         db,
         [
-            (x.execution, x.namespace, runner, x.kind, x.body, micros(x.at), offset)
+            (x, runner, offset)
             for x, offset in zip(letters, offsets, strict=True)
             for runner in ((None,) if x.execution is not None else runners)
         ],
@@ -148,8 +149,15 @@ def register(db: sqlite3.Connection, runner: RunnerRow) -> Fence:
     """Add a runner and put before it the letters to namespaces that wait for the first."""
     db.execute("DELETE FROM runner WHERE id = ?", (runner.id,))
     cursor = db.execute(
-        "INSERT INTO runner (id, pid, process, host, since) VALUES (?, ?, ?, ?, ?)",
-        (runner.id, runner.pid, runner.process, runner.host, micros(runner.since)),
+        "INSERT INTO runner (id, pid, process, host, since, address) VALUES (?, ?, ?, ?, ?, ?)",
+        (
+            runner.id,
+            runner.pid,
+            runner.process,
+            runner.host,
+            micros(runner.since),
+            runner.address,
+        ),
     )
     db.execute(
         "UPDATE inbox SET runner = ? WHERE runner IS NULL AND execution IS NULL", (runner.id,)
@@ -178,7 +186,7 @@ def claim(
         db.execute("DELETE FROM runner WHERE id = ?", (runner,))
         _disown(db, runner)
     check_fence(db, fence)
-    ids = _unowned(db, None if workflows is None else frozenset(workflows), limit)
+    ids = unowned.first(db, None if workflows is None else frozenset(workflows), limit)
     db.execute(
         "UPDATE execution SET owner = ? WHERE id IN (SELECT value FROM json_each(?))",
         (fence.runner, json.dumps(ids)),
@@ -240,6 +248,7 @@ def _state_row(task: TaskState) -> tuple[Value, ...]:
         micros_or_none(task.end),
         micros_or_none(task.due),
         task.period,
+        int(task.awaits),
     )
 
 
@@ -263,41 +272,6 @@ def _log_row(line: LogRecord) -> tuple[Value, ...]:
     )
 
 
-def _insert_events(db: sqlite3.Connection, events: Sequence[EventRecord]) -> tuple[int, ...]:
-    if not events:
-        return ()
-    first = last_id(db, "event") + 1
-    _INSERT_EVENTS.run(
-        db,
-        [
-            (
-                offset,
-                event.key,
-                event.value,
-                event.namespace,
-                event.execution,
-                event.sender,
-                micros(event.create_time),
-                event.context,
-            )
-            for offset, event in enumerate(events, first)
-        ],
-    )
-    return tuple(range(first, first + len(events)))
-
-
 def _disown(db: sqlite3.Connection, runner: str) -> None:
     db.execute(f"UPDATE execution SET owner = NULL WHERE owner = ? AND {UNFINISHED}", (runner,))
     db.execute("UPDATE inbox SET runner = NULL WHERE runner = ?", (runner,))
-
-
-def _unowned(
-    db: sqlite3.Connection, workflows: frozenset[tuple[str, str]] | None, limit: int
-) -> list[int]:
-    sql = (
-        "SELECT id, namespace, workflow FROM execution "
-        f"WHERE owner IS NULL AND {UNFINISHED} ORDER BY id LIMIT ?"
-    )
-    rows = db.execute(sql, (limit if workflows is None else -1,)).fetchall()
-    ids = [row[0] for row in rows if workflows is None or row[1:] in workflows]
-    return ids[:limit]

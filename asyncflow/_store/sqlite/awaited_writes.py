@@ -1,0 +1,175 @@
+"""What is written of awaited events, inside the transaction of the caller."""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+from asyncflow._model.record import AwaitedRecord
+from asyncflow._store.awaited import AwaitedTable, letter_about
+from asyncflow._store.batch import ExecutionWrite, Expiry, NewAwaited, Notified, Signal
+from asyncflow._store.codec import micros, micros_or_none, utf8
+from asyncflow._store.sqlite.awaited_reads import COLUMNS, WAITS, record
+from asyncflow._store.sqlite.bulk import Bulk, Value
+from asyncflow._store.sqlite.event_writes import insert_events, insert_letters
+from asyncflow._store.sqlite.terms import AMONG, last_id
+
+_OF_RUN = "execution = v.column1 AND task = v.column2 AND seq = v.column3"
+_OF_NAME = f"{_OF_RUN} AND name = v.column4"
+
+# The newest of a place, and whatever else waits under its name.
+_SELECT_PLACES = Bulk(
+    f"SELECT DISTINCT {COLUMNS}, a.failures FROM (VALUES",
+    5,
+    ") AS v CROSS JOIN awaited_event a ON a.id IN (SELECT max(id) FROM awaited_event "
+    f"WHERE {_OF_NAME} AND place = v.column5 "
+    f"UNION ALL SELECT id FROM awaited_event WHERE {_OF_NAME} AND {WAITS})",
+)
+_INSERT_AWAITED = Bulk(
+    "INSERT INTO awaited_event (id, execution, namespace, task, seq, name, place, failures, "
+    "data_type, prompt, prompt_type, description, created, deadline, phase, ended) VALUES",
+    16,
+)
+_UPDATE_SIGNALLED = Bulk(
+    "UPDATE awaited_event SET phase = 'SUCCEEDED', value = v.column2, ended = v.column3, "
+    'sender = v.column4, comment = v.column5, "offset" = v.column6 FROM (VALUES',
+    6,
+    ") AS v WHERE awaited_event.id = v.column1",
+)
+_UPDATE_CLOSED = Bulk(
+    "UPDATE awaited_event SET "
+    "phase = CASE WHEN deadline <= v.column5 THEN 'TIMED_OUT' ELSE v.column4 END, "
+    "ended = CASE WHEN deadline <= v.column5 THEN deadline ELSE v.column5 END FROM (VALUES",
+    5,
+    f") AS v WHERE {_OF_RUN} AND {WAITS}",
+)
+_UPDATE_NOTIFIED = Bulk(
+    "UPDATE awaited_event SET notified = v.column2, webhook_error = v.column3 FROM (VALUES",
+    3,
+    ") AS v WHERE awaited_event.id = v.column1",
+)
+
+
+def take(db: sqlite3.Connection, signals: Sequence[Signal]) -> tuple[int | None, ...]:
+    """Write signals with their events and letters; return the events' offsets."""
+    if not signals:
+        return ()
+    sql = f"SELECT id, execution, deadline FROM awaited_event WHERE id {AMONG} AND {WAITS}"
+    found = db.execute(sql, (json.dumps([signal.awaited for signal in signals]),)).fetchall()
+    waiting = {id_: (execution, deadline) for id_, execution, deadline in found}
+    taken: dict[int, Signal] = {}
+    for place, signal in enumerate(signals):
+        execution, deadline = waiting.get(signal.awaited, (None, None))
+        late = deadline is not None and deadline <= micros(signal.event.create_time)
+        if execution is not None and execution == signal.event.execution and not late:
+            del waiting[signal.awaited]
+            taken[place] = signal
+    letters = [letter_about(signal) for signal in taken.values()]
+    given = insert_events(db, [letter.event for letter in letters if letter.event is not None])
+    rows = map(_signalled_row, taken.values(), given)
+    _UPDATE_SIGNALLED.run(db, list(rows))
+    posted = zip(taken.values(), letters, given, strict=True)
+    insert_letters(db, [(letter, None, offset) for x, letter, offset in posted if x.by_letter])
+    offsets = dict(zip(taken, given, strict=True))
+    return tuple(offsets.get(place) for place in range(len(signals)))
+
+
+def expire(db: sqlite3.Connection, expired: Sequence[Expiry]) -> tuple[bool, ...]:
+    """Write whose time is over; return for each whether it was so."""
+    if not expired:
+        return ()
+    sql = (
+        f"SELECT id, deadline FROM awaited_event WHERE id {AMONG} AND {WAITS} "
+        "AND deadline IS NOT NULL"
+    )
+    ids = json.dumps([each.awaited for each in expired])
+    deadlines: dict[int, int] = dict(db.execute(sql, (ids,)).fetchall())
+    so: list[bool] = []
+    for each in expired:
+        deadline = deadlines.get(each.awaited)
+        so.append(deadline is not None and deadline <= micros(each.at))
+        if so[-1]:
+            del deadlines[each.awaited]
+    _time_out(db, [each.awaited for each, over in zip(expired, so, strict=True) if over])
+    return tuple(so)
+
+
+def register(
+    db: sqlite3.Connection, awaited: Sequence[NewAwaited]
+) -> tuple[AwaitedRecord | None, ...]:
+    """Find or make what tasks come to await."""
+    if not awaited:
+        return ()
+    sql = f"SELECT id, name, namespace FROM execution WHERE id {AMONG}"
+    ids = json.dumps(list({new.execution for new in awaited}))
+    of = {id_: (name, namespace) for id_, name, namespace in db.execute(sql, (ids,)).fetchall()}
+    table = _looked_up(db, awaited)
+    before = dict(table.records)
+    last = first = last_id(db, "awaited_event")
+    answers: list[AwaitedRecord | None] = []
+    for new in awaited:
+        answers.append(table.register(new, last + 1, *of[new.execution]))
+        last += last + 1 in table.records
+    _time_out(db, [id_ for id_, was in before.items() if table.records[id_].phase != was.phase])
+    made = range(first + 1, last + 1)
+    rows = [_awaited_row(table.records[id_], table.failures[id_]) for id_ in made]
+    _INSERT_AWAITED.run(db, rows)
+    return tuple(answers)
+
+
+def close(db: sqlite3.Connection, written: Iterable[tuple[int, ExecutionWrite]]) -> None:
+    """Close what runs of tasks await that are over."""
+    closings = ((id_, closing) for id_, write in written for closing in write.closings)
+    # Of two for one run the first one counts: it leaves nothing that waits.
+    first: dict[tuple[int, str, int], tuple[Value, ...]] = {}
+    for id_, x in closings:
+        run = (id_, x.task, x.sequence_number)
+        first.setdefault(run, (*run, x.phase.value, micros(x.at)))
+    _UPDATE_CLOSED.run(db, list(first.values()))
+
+
+def note(db: sqlite3.Connection, notified: Iterable[Notified]) -> None:
+    """Keep what webhooks have answered."""
+    last = {x.awaited: (x.awaited, micros(x.at), utf8(x.error)) for x in notified}
+    _UPDATE_NOTIFIED.run(db, list(last.values()))
+
+
+def _looked_up(db: sqlite3.Connection, awaited: Sequence[NewAwaited]) -> AwaitedTable:
+    places = {(x.execution, x.task, x.sequence_number, x.name, x.place) for x in awaited}
+    rows = {row[0]: row for row in _SELECT_PLACES.select(db, places)}
+    table = AwaitedTable()
+    for _, row in sorted(rows.items()):
+        table.add(record(row), row[-1])
+    return table
+
+
+def _time_out(db: sqlite3.Connection, ids: Sequence[int]) -> None:
+    if ids:
+        sql = f"UPDATE awaited_event SET phase = 'TIMED_OUT', ended = deadline WHERE id {AMONG}"
+        db.execute(sql, (json.dumps(ids),))
+
+
+def _signalled_row(signal: Signal, offset: int) -> tuple[Value, ...]:
+    event = signal.event
+    at, comment = micros(event.create_time), utf8(signal.comment)
+    return (signal.awaited, event.value, at, event.sender, comment, offset)
+
+
+def _awaited_row(made: AwaitedRecord, failures: int) -> tuple[Value, ...]:
+    return (
+        made.id,
+        made.execution,
+        made.namespace,
+        made.task_name,
+        made.sequence_number,
+        made.name,
+        made.place,
+        failures,
+        made.data_type,
+        made.prompt,
+        made.prompt_type,
+        made.description,
+        micros(made.created),
+        micros_or_none(made.deadline),
+        made.phase.value,
+        micros_or_none(made.ended),
+    )

@@ -1,0 +1,68 @@
+"""Which unfinished executions nobody owns: asked once a second, however many they are."""
+
+import json
+import sqlite3
+from collections.abc import Iterable
+from heapq import nsmallest
+from typing import Final
+
+from asyncflow._store.sqlite.terms import UNFINISHED
+
+_UNOWNED: Final = f"owner IS NULL AND {UNFINISHED}"  # word for word that of the partial index
+
+# From one workflow to the next one in the index: DISTINCT would go through all their executions.
+_WORKFLOWS: Final = (
+    "WITH RECURSIVE one (id) AS ("
+    f"SELECT (SELECT id FROM execution WHERE {_UNOWNED} ORDER BY namespace, workflow LIMIT 1) "
+    f"UNION ALL SELECT (SELECT id FROM execution WHERE {_UNOWNED} "
+    "AND (namespace, workflow) > (last.namespace, last.workflow) "
+    "ORDER BY namespace, workflow LIMIT 1) "
+    "FROM one CROSS JOIN execution last ON last.id = one.id) "
+    "SELECT namespace, workflow FROM one CROSS JOIN execution ON execution.id = one.id"
+)
+_OLDEST: Final = f"SELECT id FROM execution WHERE {_UNOWNED} ORDER BY id LIMIT ?"
+_OLDEST_OF_WORKFLOW: Final = (
+    f"SELECT id FROM execution WHERE namespace = ? AND workflow = ? AND {_UNOWNED} "
+    "AND id < ? ORDER BY id LIMIT ?"
+)
+_WITH_LETTERS: Final = (
+    "SELECT DISTINCT i.execution FROM inbox i "
+    "CROSS JOIN execution x ON x.id = i.execution "
+    f"WHERE i.execution IS NOT NULL AND {_UNOWNED} AND (x.namespace, x.workflow) IN "
+    "(SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?)) "
+    "ORDER BY i.execution LIMIT ?"
+)
+_ENDLESS: Final = 2**63 - 1
+
+Workflow = tuple[str, str]
+
+
+def workflows(db: sqlite3.Connection) -> frozenset[Workflow]:
+    """Return the namespaces and names of their workflows."""
+    return frozenset((namespace, name) for namespace, name in db.execute(_WORKFLOWS).fetchall())
+
+
+def first(db: sqlite3.Connection, wanted: frozenset[Workflow] | None, limit: int) -> list[int]:
+    """Return the ids of those of some workflows for which letters wait, then of the oldest."""
+    there = workflows(db)
+    own = there if wanted is None else there & wanted
+    if not own:
+        return []
+    ids = [row[0] for row in db.execute(_WITH_LETTERS, (json.dumps(list(own)), limit)).fetchall()]
+    if len(ids) < limit:
+        # So many that those with letters among them leave enough.
+        known = frozenset(ids)
+        oldest = _oldest(db, None if own == there else own, limit)
+        ids += [id_ for id_ in oldest if id_ not in known][: limit - len(ids)]
+    return ids
+
+
+def _oldest(db: sqlite3.Connection, own: Iterable[Workflow] | None, limit: int) -> list[int]:
+    if own is None:
+        return [row[0] for row in db.execute(_OLDEST, (limit,)).fetchall()]
+    found: list[int] = []
+    for workflow in own:
+        before = found[-1] if len(found) == limit else _ENDLESS
+        rows = db.execute(_OLDEST_OF_WORKFLOW, (*workflow, before, limit)).fetchall()
+        found = nsmallest(limit, [*found, *(row[0] for row in rows)])
+    return found

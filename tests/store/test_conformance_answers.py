@@ -1,0 +1,231 @@
+"""What every store makes of signals: taken once, an event, and a letter where one is due."""
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from asyncflow._model.record import EventRecord
+from asyncflow._model.status import EventPhase
+from asyncflow._store.batch import Batch, Letter, NewAwaited
+from asyncflow._store.protocol import Store
+from asyncflow._store.queries import AwaitedByIds, AwaitedEvents, Events, Inbox
+from tests.store.samples import (
+    ENDED,
+    LATER,
+    NOON,
+    awaited,
+    due,
+    event,
+    letter,
+    runner,
+    signal,
+    start,
+)
+
+
+async def make(store: Store, *new: NewAwaited) -> None:
+    await store.commit(Batch(awaited=new))
+
+
+# ---- taken or refused
+
+
+async def test_a_signal_gives_its_payload_and_says_who_when_and_why(store: Store) -> None:
+    (a,) = await start(store, "a")
+    await make(store, awaited(a, deadline=LATER))
+
+    receipt = await store.commit(Batch(signals=(signal(1, a, due(1), '"yes"'),)))
+
+    (found,) = await store.read(AwaitedByIds((1,)))
+    assert receipt.signals == (1,)
+    assert (found.phase, found.value, found.ended) == (EventPhase.SUCCEEDED, '"yes"', due(1))
+    assert (found.sender, found.comment, found.offset) == ("ana", "fine", 1)
+    assert (found.deadline, found.created, found.run_name) == (LATER, NOON, "a")
+
+
+async def test_a_signal_is_stored_as_an_event_of_its_execution(store: Store) -> None:
+    (a,) = await start(store, "a")
+    await make(store, awaited(a), awaited(a, "no"))
+    sent = (event("x"), event("y"))
+
+    receipt = await store.commit(Batch(events=sent, signals=(signal(2, a), signal(1, a, due(1)))))
+
+    x, y, *answers = await store.read(Events())
+    assert (receipt.offsets, receipt.signals) == ((1, 2), (3, 4))
+    assert (x.awaited, x.run_name, y.awaited) == (None, None, None)
+    stored = EventRecord(3, "ok", "true", "default", "ana", NOON, None, a, 2, "a")
+    assert answers == [stored, replace(stored, offset=4, awaited=1, create_time=due(1))]
+
+
+async def test_of_two_signals_the_first_one_is_taken(store: Store) -> None:
+    (a,) = await start(store, "a")
+    await make(store, awaited(a))
+
+    once = await store.commit(Batch(signals=(signal(1, a), signal(1, a, due(1), "false"))))
+    again = await store.commit(Batch(signals=(signal(1, a, due(2), "false", letter=True),)))
+
+    assert (once.signals, again.signals) == ((1, None), (None,))
+    (found,) = await store.read(AwaitedEvents())
+    assert (found.value, found.ended) == ("true", NOON)
+    assert len(await store.read(Events())) == 1
+
+
+async def test_a_signal_is_refused_from_its_deadline_on(store: Store) -> None:
+    (a,) = await start(store, "a")
+    await make(store, awaited(a, deadline=due(1)))
+    in_time = due(1) - timedelta(microseconds=1)
+
+    receipt = await store.commit(Batch(signals=(signal(1, a, due(1)), signal(1, a, in_time))))
+
+    assert receipt.signals == (None, 1)
+
+
+async def test_a_signal_is_refused_unless_it_is_of_the_execution(store: Store) -> None:
+    a, b = await start(store, "a", "b")
+    await make(store, awaited(a))
+    unconfined = replace(signal(1, a), event=replace(signal(1, a).event, execution=None))
+
+    receipt = await store.commit(Batch(signals=(signal(1, b), signal(1, 9), unconfined)))
+
+    assert receipt.signals == (None, None, None)
+
+
+async def test_what_is_refused_leaves_nothing_behind(store: Store) -> None:
+    fence = await store.register(runner("r1"))
+    (a,) = await start(store, "a", fence=fence)
+    await make(store, awaited(a, deadline=due(1)))
+    refused = (signal(1, a, due(1), letter=True), signal(9, a, letter=True), signal(9, 9))
+
+    receipt = await store.commit(Batch(events=(event("x"),), signals=refused))
+
+    assert (receipt.offsets, receipt.signals) == ((1,), (None, None, None))
+    assert [found.key for found in await store.read(Events())] == ["x"]
+    assert await store.read(Inbox("r1")) == ()
+    (found,) = await store.read(AwaitedEvents())
+    assert (found.phase, found.value) == (EventPhase.RUNNING, None)
+
+
+@pytest.mark.parametrize("taken", [(0, 2), (1,), ()])
+async def test_offsets_are_given_to_those_that_are_taken(
+    store: Store, taken: tuple[int, ...]
+) -> None:
+    (a,) = await start(store, "a")
+    await make(store, *(awaited(a, f"e{n}") for n in range(3)))
+    signals = tuple(signal(n + 1 if n in taken else 9, a) for n in range(3))
+
+    receipt = await store.commit(Batch(events=(event("x"),), signals=signals))
+
+    given = iter(range(2, 9))
+    assert receipt.signals == tuple(next(given) if n in taken else None for n in range(3))
+
+
+# ---- by letter
+
+
+async def test_a_signal_by_letter_tells_the_owner(store: Store) -> None:
+    fence = await store.register(runner("r1"))
+    a, b = await start(store, "a", "b", fence=fence)
+    await make(store, awaited(a), awaited(b), awaited(b, "no"))
+    await store.append([letter("Before", a)])
+    silent = signal(3, b)
+    by_letter = (signal(2, b, due(1), letter=True), signal(1, a, letter=True))
+
+    await store.commit(Batch(signals=(silent, *by_letter)))
+
+    _, first, second = await store.read(Inbox("r1"))
+    sent = EventRecord(2, "ok", "true", "default", "ana", due(1), None, b, 2, "b")
+    body = json.dumps({"awaited": 2})
+    assert first.letter == Letter("default", "EventSignalled", body, due(1), b, sent)
+    assert second.letter.event == replace(
+        sent, offset=3, create_time=NOON, execution=a, awaited=1, run_name="a"
+    )
+    assert (second.letter.execution, json.loads(second.letter.body)) == (a, {"awaited": 1})
+    await store.commit(Batch(fence, taken=(first.id, second.id)))
+    assert len(await store.read(Inbox("r1"))) == 1
+
+
+async def test_a_letter_about_a_signal_waits_for_an_owner(store: Store) -> None:
+    (a,) = await start(store, "a")
+    await make(store, awaited(a))
+
+    await store.commit(Batch(signals=(signal(1, a, letter=True),)))
+    fence = await store.register(runner("r1"))
+    before = await store.read(Inbox("r1"))
+    await store.claim(fence, (), None, 10)
+
+    assert before == ()
+    assert [item.letter.kind for item in await store.read(Inbox("r1"))] == ["EventSignalled"]
+
+
+# ---- looking at events
+
+
+async def test_events_are_read_without_those_that_signals_made(store: Store) -> None:
+    (a,) = await start(store, "a")
+    await make(store, awaited(a))
+    await store.commit(Batch(events=(event("x"),), signals=(signal(1, a),)))
+    await store.commit(Batch(events=(event("y", execution=a),)))
+
+    async def offsets(query: Events) -> list[int | None]:
+        return [found.offset for found in await store.read(query)]
+
+    assert await offsets(Events()) == [1, 2, 3]
+    assert await offsets(Events(answers=False)) == [1, 3]
+    assert await offsets(Events(execution=a, answers=False)) == [3]
+
+
+async def test_events_are_read_newest_first(store: Store) -> None:
+    await store.commit(Batch(events=tuple(event(f"k{n}") for n in range(1, 6))))
+
+    async def keys(query: Events) -> list[str]:
+        return [found.key for found in await store.read(query)]
+
+    assert await keys(Events(newest_first=True, limit=2)) == ["k5", "k4"]
+    assert await keys(Events(begin=1, end=4, newest_first=True, limit=9)) == ["k4", "k3", "k2"]
+
+
+async def test_events_that_are_read_are_named_by_their_execution_whatever_was_written(
+    store: Store,
+) -> None:
+    (a,) = await start(store, "a", head=ENDED)
+    claimed = replace(event("x", execution=a), run_name="z")
+
+    await store.commit(Batch(events=(claimed, replace(event("y"), run_name="z"))))
+
+    assert [found.run_name for found in await store.read(Events())] == ["a", None]
+
+
+# ---- whose turn it is
+
+
+async def test_executions_with_letters_are_claimed_first(store: Store) -> None:
+    owners = await start(store, *(f"a{n}" for n in range(6)))
+    far = await start(store, "b", workflow="other")
+    await make(store, *(awaited(each) for each in owners))
+    await store.commit(Batch(signals=(signal(5, owners[4], letter=True),)))
+    await store.append(
+        [letter("Told", far[0]), letter("Told", owners[2]), letter("Told", owners[4])]
+    )
+    await store.append([letter("Heard")])
+    fence = await store.register(runner("r1"))
+    release = [("default", "release")]
+
+    assert await store.claim(fence, (), release, 1) == (3,)
+    assert await store.claim(fence, (), release, 3) == (5, 1, 2)
+    assert await store.claim(fence, (), None, 2) == (7, 4)
+    assert await store.claim(fence, (), None, 9) == (6,)
+    assert await store.claim(fence, (), None, 9) == ()
+
+
+async def test_the_oldest_of_several_workflows_are_claimed(store: Store) -> None:
+    for n in range(9):
+        await start(store, f"a{n}", workflow=f"w{n % 3}")
+    fence = await store.register(runner("r1"))
+    two = [("default", "w2"), ("default", "w0"), ("default", "gone"), ("far", "w1")]
+
+    assert await store.claim(fence, (), two, 3) == (1, 3, 4)
+    assert await store.claim(fence, (), [("default", "gone")], 3) == ()
+    assert await store.claim(fence, (), two, 9) == (6, 7, 9)
+    assert await store.claim(fence, (), None, 9) == (2, 5, 8)
