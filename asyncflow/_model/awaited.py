@@ -94,6 +94,21 @@ def run_of(action_name: str) -> tuple[str, int] | None:
     return None if found is None else (found[1], int(found[2]))
 
 
+def wishes_of(execution: int, action_name: str) -> list[AwaitedFilter]:
+    """Return which events `action_of` may have named so: several, if a name has such a part."""
+    parts = action_name.split("-event-")
+    found: list[AwaitedFilter] = []
+    for cut in range(1, len(parts)):
+        run = run_of("-event-".join(parts[:cut]))
+        event = run_of("-event-".join(parts[cut:]))
+        if run is not None and event is not None:
+            wish = AwaitedFilter(
+                execution=execution, task=run[0], sequence_number=run[1], name=event[0]
+            )
+            found.append(wish)
+    return found
+
+
 def _text(value: object, what: str) -> str:
     if not isinstance(value, str):
         text = f"{what} is a string, not {value!r}"

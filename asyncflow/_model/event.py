@@ -94,7 +94,7 @@ class Event(BornWaiting, Generic[T_co]):
         return event
 
     @classmethod
-    def born_waiting(cls, record: AwaitedRecord, port: Port) -> "Event[Any]":
+    def born_waiting(cls, record: AwaitedRecord, port: Port | None = None) -> "Event[Any]":
         """Return one that a task made, as its row says; ``port`` is asked for more."""
         event: Event[Any] = cls(
             key=record.name,

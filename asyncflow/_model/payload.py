@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, TypeVar, cast
 from weakref import WeakValueDictionary
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from asyncflow._model.naming import check_text
 from asyncflow._model.value import from_json_text, to_json_text
@@ -98,7 +98,7 @@ class PayloadType:
         try:
             return model.model_validate_json(text)
         except ValidationError as error:
-            raise EventTypeError(event, self.name, _shown(value)) from error
+            raise EventTypeError(event, self.name, _shown(value, error)) from error
 
     def _encoded_model(self, payload: object, event: str) -> str:
         model = self.python_type
@@ -106,17 +106,47 @@ class PayloadType:
             raise EventTypeError(event, self.name, _shown(payload))
         payload = cast("BaseModel | Mapping[str, object]", payload)
         if not issubclass(model, BaseModel):
-            known = dict(payload) if isinstance(payload, Mapping) else payload
-            return to_json_text(known, "payload")
+            if isinstance(payload, BaseModel):
+                return to_json_text(_dumped(payload, type(payload)), "payload")
+            return to_json_text(dict(payload), "payload")
         if isinstance(payload, BaseModel) and not isinstance(payload, model):
             raise EventTypeError(event, self.name, _shown(payload))
         try:
-            checked = model.model_validate(payload)
-            text = checked.model_dump_json()
-            to_json_text(from_json_text(text), "payload")  # what no store could keep
+            if not isinstance(payload, BaseModel):
+                payload = _validated(model, dict(payload))
+            text = to_json_text(_dumped(payload, model), "payload")
+            if _fields(payload, model) != _fields(model.model_validate_json(text), model):
+                given = f"a {self.name} that is another one when it is read from its JSON"
+                raise EventTypeError(event, self.name, given)
         except ValidationError as error:
-            raise EventTypeError(event, self.name, _shown(payload)) from error
+            raise EventTypeError(event, self.name, _shown(payload, error)) from error
         return text
+
+
+def _validated(model: type[BaseModel], payload: dict[str, object]) -> BaseModel:
+    """Return a model of its dict, which may have gone through JSON, as from an HTTP request."""
+    try:
+        return model.model_validate(payload)
+    except ValidationError as error:
+        try:
+            return model.model_validate_json(to_json_text(payload))
+        except (TypeError, ValueError):
+            raise error from None
+
+
+def _dumped(payload: BaseModel, model: type[BaseModel]) -> object:
+    """Return what the model reads again. Warnings of wrong values are none: reading finds them."""
+    try:
+        return TypeAdapter(model).dump_python(
+            payload, mode="json", by_alias=True, round_trip=True, warnings=False
+        )
+    except ValueError as error:
+        text = f"payload is a {_shown(payload)} that has no JSON form: {error}"
+        raise TypeError(text) from error
+
+
+def _fields(payload: BaseModel, model: type[BaseModel]) -> list[object]:
+    return [getattr(payload, name, None) for name in model.model_fields]
 
 
 def no_payload(payload: object) -> TypeError:
@@ -145,7 +175,7 @@ def _plain(payload: bool | float | str) -> bool | int | float | str:
         plain = str.__str__(payload)
         check_text(plain, "payload")
         return plain
-    return int(payload) if isinstance(payload, int) else float(payload)
+    return int.__int__(payload) if isinstance(payload, int) else float.__float__(payload)
 
 
 def _as_float(number: int) -> float:
@@ -156,5 +186,11 @@ def _as_float(number: int) -> float:
         raise ValueError(text) from error
 
 
-def _shown(payload: object) -> str:
-    return type(payload).__name__
+def _shown(payload: object, error: ValidationError | None = None) -> str:
+    """Return the type of what was given, and the first thing that its model finds wrong in it."""
+    kind = type(payload).__name__
+    if error is None:
+        return kind
+    first = error.errors(include_url=False)[0]
+    place = ".".join(map(str, first["loc"]))
+    return f"{kind} ({place}: {first['msg']})" if place else f"{kind} ({first['msg']})"
