@@ -120,7 +120,7 @@ class OwnerCalls(Client):
         """Store an event for those who hear it, and return it with its offset."""
         engine = self._working_engine
         live = None if event.execution is None else engine.driver.lives.get(event.execution)
-        if live is None and (event.execution is not None or await engine.ownership.others()):
+        if live is None and (event.execution is not None or await engine.ownership.others(event)):
             # Others hear it too, or nobody here: it goes by letter, also to ourselves.
             (offset,) = await self._store.append([event_letter(event)])
             await self._ring()
