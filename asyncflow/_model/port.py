@@ -179,12 +179,14 @@ class StopSign:
     Attributes:
         threads: how many threads work for the task now.
         abandoned: one of them did not end when the task did.
+        waiting: how often the task waits for events now.
         waits: ended when it is raised: what threads of the task wait for, on the loop.
     """
 
     raised: bool = False
     threads: int = 0
     abandoned: bool = False
+    waiting: int = 0
     waits: tuple[Callable[[], object], ...] = ()
 
     def give(self) -> None:
