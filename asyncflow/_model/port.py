@@ -195,6 +195,17 @@ class StopSign:
         for end in self.waits:
             end()
 
+    def begin_wait(self, end: Callable[[], object] | None) -> None:
+        """Note that the task waits for an event, and what ends that, if it is in a thread."""
+        self.waiting += 1
+        if end is not None:
+            self.waits += (end,)
+
+    def end_wait(self, end: Callable[[], object] | None) -> None:
+        """Note that it waits no more."""
+        self.waiting -= 1
+        self.waits = tuple(each for each in self.waits if each is not end)
+
 
 @dataclass(frozen=True, slots=True)
 class TaskScope:
