@@ -9,20 +9,22 @@ from typing import Any
 import pytest
 
 from asyncflow._store.batch import (
-    AddRule,
-    AddTriggers,
     Batch,
     Cause,
     CursorWrite,
-    DeleteWorkflow,
     DroppedTicks,
-    DropSchedule,
     ExecutionWrite,
     FailedPoll,
     Firing,
+    Tick,
+)
+from asyncflow._store.change import (
+    AddRule,
+    AddTriggers,
+    DeleteWorkflow,
+    DropSchedule,
     PutSchedule,
     SetTriggerEnabled,
-    Tick,
 )
 from asyncflow._store.queries import (
     DisabledTriggers,

@@ -22,7 +22,6 @@ from asyncflow._model.record import (
 )
 from asyncflow._model.status import ExecutionType, TaskStatus, WorkflowStatus
 from asyncflow._store.batch import (
-    AddTriggers,
     Batch,
     Cause,
     ExecutionWrite,
@@ -31,10 +30,10 @@ from asyncflow._store.batch import (
     Letter,
     Refused,
     RunnerRow,
-    SetEnabled,
     TaskWrite,
     Tick,
 )
+from asyncflow._store.change import AddTriggers, SetEnabled
 from asyncflow._store.codec import micros
 from asyncflow._store.queries import (
     DisabledWorkflows,
