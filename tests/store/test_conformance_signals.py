@@ -51,7 +51,7 @@ FULL = NewAwaited(
 async def make(store: Store, *new: NewAwaited) -> list[int | None]:
     """Register what is awaited; return the ids of the rows, None for each that was refused."""
     receipt = await store.commit(Batch(awaited=new))
-    return [each and each.id for each in receipt.awaited]
+    return [None if each is None else each.id for each in receipt.awaited]
 
 
 async def close(store: Store, execution: int, *closings: Closing) -> None:
