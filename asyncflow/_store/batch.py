@@ -189,8 +189,9 @@ class NewAwaited:
     """An event that a task comes to await, or finds as an earlier attempt of its run has left it.
 
     Found is the newest row of the same execution, task, sequence number, name and place. Not one
-    that has timed out under fewer failed attempts: a retry makes a new one. Refused is a second of
-    one name, while the run waits for the first.
+    that has timed out under fewer failed attempts: a retry makes a new one, or finds another of
+    the name that waits since then. Refused is a second of one name, while the run waits for the
+    first.
 
     Attributes:
         failures: how many attempts of the run have failed by now.

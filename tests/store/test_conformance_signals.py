@@ -366,3 +366,17 @@ async def test_where_a_runner_hears_is_kept(store: Store) -> None:
     await store.register(runner("r2"))
 
     assert [row.address for row in await store.read(Runners())] == ["127.0.0.1:4711", None]
+
+
+async def test_a_retry_whose_event_timed_out_finds_another_of_the_name_that_waits(
+    store: Store,
+) -> None:
+    (owner,) = await start(store, "a")
+    first = replace(awaited(owner), deadline=LATER)
+    second = replace(awaited(owner, place=2), created=LATER)
+    await make(store, first)
+    (waiting,) = await make(store, second)
+
+    again = await make(store, replace(first, created=LATER, deadline=None, failures=1))
+
+    assert again == [waiting]

@@ -1,7 +1,8 @@
 """What signals cost in a file: statements and the indexes that they use."""
 
+from asyncflow._core.state import Closing
 from asyncflow._model.status import EventPhase
-from asyncflow._store.batch import Batch, Closing, ExecutionWrite, Expiry, Notified
+from asyncflow._store.batch import Batch, ExecutionWrite, Expiry, Notified
 from asyncflow._store.queries import AwaitedEvents, Inbox, UnownedWorkflows
 from asyncflow._store.sqlite.store import SqliteStore
 from tests.store.samples import LATER, NOON, awaited, due, letter, runner, signal, start
