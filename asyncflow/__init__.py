@@ -14,6 +14,7 @@ from asyncflow._model.condition import (
     MeetAllCondition,
     MeetAnyCondition,
     SingleEventCondition,
+    TaskStatusCondition,
 )
 from asyncflow._model.context import Context
 from asyncflow._model.duration import parse_duration
@@ -21,7 +22,9 @@ from asyncflow._model.event import Event
 from asyncflow._model.execution import TaskExecution, TaskExecutionKey, WorkflowExecution
 from asyncflow._model.listener import ListenerProcessor
 from asyncflow._model.log import LogLine
+from asyncflow._model.new_event import new_event
 from asyncflow._model.operator import Operator, OperatorConfigItem
+from asyncflow._model.payload import EventPayload
 from asyncflow._model.record import RuleRecord
 from asyncflow._model.registry import Registry
 from asyncflow._model.rule import TaskRule, WorkflowRule
@@ -33,9 +36,16 @@ from asyncflow._model.state import (
     ValueState,
     ValueStateDescriptor,
 )
-from asyncflow._model.status import ExecutionType, TaskAction, TaskStatus, WorkflowStatus
+from asyncflow._model.status import (
+    EventPhase,
+    ExecutionType,
+    TaskAction,
+    TaskStatus,
+    WorkflowStatus,
+)
 from asyncflow._model.trigger import Trigger, TriggerResult, trigger
 from asyncflow._model.value import JsonValue, LargeValueWarning, SizeLimits
+from asyncflow._model.webhook import Webhook
 from asyncflow._model.workflow import (
     RedeclaredWarning,
     Workflow,
@@ -50,6 +60,12 @@ from asyncflow.errors import (
     BashError,
     DefinitionError,
     DuplicateTaskError,
+    EventAlreadyExistsError,
+    EventAlreadySignalledError,
+    EventClosedError,
+    EventNotFoundError,
+    EventTimedOutError,
+    EventTypeError,
     ExecutionExistsError,
     ExecutionNotFoundError,
     ExecutionParkedError,
@@ -86,6 +102,14 @@ __all__ = [
     "DefinitionError",
     "DuplicateTaskError",
     "Event",
+    "EventAlreadyExistsError",
+    "EventAlreadySignalledError",
+    "EventClosedError",
+    "EventNotFoundError",
+    "EventPayload",
+    "EventPhase",
+    "EventTimedOutError",
+    "EventTypeError",
     "ExecutionExistsError",
     "ExecutionNotFoundError",
     "ExecutionParkedError",
@@ -129,6 +153,7 @@ __all__ = [
     "TaskNotFoundError",
     "TaskRule",
     "TaskStatus",
+    "TaskStatusCondition",
     "TaskStopped",
     "TooLargeError",
     "Trigger",
@@ -141,6 +166,7 @@ __all__ = [
     "ValueStateDescriptor",
     "VirtualClock",
     "WaitTimeoutError",
+    "Webhook",
     "Workflow",
     "WorkflowBuilder",
     "WorkflowContextManager",
@@ -151,6 +177,7 @@ __all__ = [
     "WorkflowRule",
     "WorkflowSchedule",
     "WorkflowStatus",
+    "new_event",
     "parse_duration",
     "task",
     "trigger",

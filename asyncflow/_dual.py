@@ -92,7 +92,10 @@ class Dual(_Bound[P, R_co]):
 
     async def aio(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Await it in any event loop; cancelling the caller cancels it, and waits for its end."""
-        return await self._home().arun(partial(self._body, *args, **kwargs), self._name)
+        home = self._home()
+        if home.is_here():  # as `arun` does, without its frame: of those who wait there are many
+            return await self._body(*args, **kwargs)
+        return await home.arun(partial(self._body, *args, **kwargs), self._name)
 
 
 class dual_method(Generic[P, R_co]):  # noqa: N801  a decorator
@@ -142,6 +145,45 @@ class dual_classmethod(Generic[P, R_co]):  # noqa: N801  a decorator
     def __get__(self, obj: object, owner: type[HomedClass]) -> Dual[P, R_co]:
         """Bind it to the class."""
         return Dual(MethodType(self._body, owner), owner.__class_home__, _call(owner, self._name))
+
+
+class Computed(Generic[P, R_co]):
+    """What only computes, and has an ``aio`` for those who await everything."""
+
+    __slots__ = ("_body",)
+
+    def __init__(self, body: Callable[P, R_co]) -> None:
+        self._body = body
+
+    @property
+    def __wrapped__(self) -> Callable[P, R_co]:
+        return self._body
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """Return it; nothing is waited for."""
+        return self._body(*args, **kwargs)
+
+    async def aio(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """Return it, as the call without ``aio`` does."""
+        return self._body(*args, **kwargs)
+
+
+class computed_method(Generic[P, R_co]):  # noqa: N801  a decorator
+    """Give a method that only computes the second form: it is plain, in any thread and loop."""
+
+    def __init__(self, body: Callable[Concatenate[Any, P], R_co]) -> None:
+        self._body = body
+        _describe(self, body)
+
+    @overload
+    def __get__(self, obj: None, owner: type[Any]) -> Self: ...
+    @overload
+    def __get__(self, obj: object, owner: type[Any] | None = None) -> Computed[P, R_co]: ...
+    def __get__(
+        self, obj: object | None, owner: type[Any] | None = None
+    ) -> Self | Computed[P, R_co]:
+        """Bind it; on the class it is this object, with the docstring."""
+        return self if obj is None else Computed(MethodType(self._body, obj))
 
 
 def dual_function(

@@ -28,6 +28,8 @@ POINTS: Final = frozenset(
         "driver.decide.after",
         "driver.dispatch.after",
         "driver.dispatch.before",
+        "event.open.before",
+        "event.wait.before",
         "migration.after",
         "migration.before",
         "store.append.after",

@@ -8,6 +8,7 @@ from asyncflow._client.base import ClientBase
 from asyncflow._client.event_listing import checked_filter, events_page
 from asyncflow._client.wishes import checked_wish
 from asyncflow._dual import Page, dual_iterator, dual_method
+from asyncflow._model.callback import event_at
 from asyncflow._model.event import Event
 from asyncflow._model.listener import ListenerProcessor
 from asyncflow._model.naming import storable_name
@@ -59,6 +60,20 @@ class EventCalls(ClientBase):
             target=target,
         )
         return Event.of(await self.publish(event))
+
+    @dual_method
+    async def event_at(self, callback_uri: str) -> Event | None:
+        """Return the event that a webhook was told to answer there, None if it is gone.
+
+        For the service that takes the answer, which then signals the event.
+
+        Args:
+            callback_uri: the address, or its path alone, as it came: with its percent signs.
+
+        Raises:
+            ValueError: it is no such address.
+        """
+        return await event_at(self, callback_uri)
 
     @dual_iterator
     async def list_events(
@@ -155,6 +170,8 @@ class EventCalls(ClientBase):
             sender=wanted.sender,
             since=wanted.since,
             until=wanted.until,
+            answers=wanted.answers,
+            newest_first=wanted.newest_first,
         )
         return await self._store.read(query)
 

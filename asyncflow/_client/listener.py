@@ -12,14 +12,12 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
-import anyio
-
 from asyncflow._clock import Clock
 from asyncflow._home import GATE
 from asyncflow._model.event import Event
 from asyncflow._model.port import CURRENT_TASK, ListenerWish, StopSign
 from asyncflow._operators.hooks import call
-from asyncflow._operators.threads import SLOTS
+from asyncflow._operators.threads import SLOTS, Slots
 from asyncflow._store.protocol import Store
 from asyncflow._store.queries import Events
 from asyncflow._timer import Timer
@@ -55,7 +53,7 @@ class Listener:
         *,
         store: Store,
         clock: Clock,
-        slots: anyio.CapacityLimiter,
+        slots: Slots,
         known: Callable[[], int],
     ) -> None:
         """Listen after ``cursor``.
@@ -121,7 +119,7 @@ class Listener:
         """End now, and leave `process` to itself if it is a thread."""
         self._ending = self._cut = True
         if self._scope is not None:
-            self._scope.stop_sign.raised = True
+            self._scope.stop_sign.give()
         if self._task is not None:
             self._task.cancel()
 
@@ -165,7 +163,7 @@ class Listener:
     async def _hand_over(self, events: list[Event]) -> None:
         self._handing = True
         try:
-            await call(self.wish.processor.process, events)
+            await call(self.wish.process, events)
         except BaseException as error:  # user code: the listener lives, whatever it raised
             if self._cut:
                 raise

@@ -11,12 +11,11 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Final, TypeAlias
 
-import anyio
-
 from asyncflow._client.bodies import Bodies
 from asyncflow._client.listener import PATIENCE, Listener
 from asyncflow._clock import Clock
 from asyncflow._model.port import ListenerWish, TaskScope
+from asyncflow._operators.threads import Slots
 from asyncflow._store.protocol import Store
 from asyncflow._store.queries import LastOffset
 from asyncflow.errors import ListenerNotFoundError, StoreError, UsageError
@@ -45,7 +44,7 @@ class Listeners:
         self._by_key: dict[tuple[str, str | None], dict[Listener, None]] = {}
         self._by_task: dict[tuple[object, ...], list[Listener]] = defaultdict(list)
         self._running: dict[asyncio.Task[None], Listener] = {}
-        self._slots: anyio.CapacityLimiter | None = None
+        self._slots: Slots | None = None
         self._known = 0  # everybody was woken for what is up to here
         self._watching: asyncio.Task[None] | None = None
         self._closed = False
@@ -59,7 +58,7 @@ class Listeners:
             raise UsageError(text)
         if not self._all:
             self._known = last
-        self._slots = self._slots or anyio.CapacityLimiter(THREADS)
+        self._slots = self._slots or Slots(THREADS)
         listener = Listener(
             f"listener-{uuid.uuid4().hex[:12]}",
             wish,

@@ -21,7 +21,7 @@ def checked_wish(
         text = f"what listens is an object of a subclass of ListenerProcessor, not {processor!r}"
         raise TypeError(text)
     wish = ListenerWish(
-        processor,
+        processor.process,
         storable_name(namespace, "a namespace"),
         None if keys is None else checked_keys(keys),
         begin=None if begin_offset is None else checked_offset(begin_offset, "begin_offset"),

@@ -13,6 +13,7 @@ from asyncflow._core.draft import Draft
 from asyncflow._core.execution import NOTHING, Decision, ExecutionState
 from asyncflow._core.facts import (
     CellWritten,
+    EventAwaited,
     EventSent,
     ExecutionRecovered,
     ExecutionStarted,
@@ -59,6 +60,8 @@ def decide(  # noqa: C901, PLR0912  one arm for each fact, and no more in it
             _receive(draft, fact, verdicts)
         case TaskStarted():
             _note_start(draft, fact)
+        case EventAwaited():
+            _note_await(draft, fact)
         case TaskEnded():
             _end_attempt(draft, fact)
         case RetryFellDue():
@@ -95,6 +98,12 @@ def standing(plan: Plan, state: ExecutionState, at: datetime) -> tuple[Command, 
             draft.commands.append(stop)
     _resume_periods(draft)
     return tuple(draft.commands)
+
+
+def may_await(task: TaskState, fact: EventAwaited) -> bool:
+    """Say whether the attempt that came to await an event is the one that works."""
+    works = task.status is TaskStatus.QUEUED or task.status is TaskStatus.RUNNING
+    return works and _is_at(task, fact)
 
 
 def _receive(draft: Draft, fact: EventSent, verdicts: frozenset[int]) -> None:
@@ -191,6 +200,12 @@ def _note_start(draft: Draft, fact: TaskStarted) -> None:
         draft.put(replace(task, status=TaskStatus.RUNNING, begin=begin))
 
 
+def _note_await(draft: Draft, fact: EventAwaited) -> None:
+    task = draft.task(fact.task)
+    if may_await(task, fact) and not task.awaits:
+        draft.put(replace(task, awaits=True))
+
+
 def _end_attempt(draft: Draft, fact: TaskEnded) -> None:
     task = draft.task(fact.task)
     if not _is_at(task, fact):
@@ -270,6 +285,6 @@ def _resume_periods(draft: Draft) -> None:
             draft.await_period_after(plan, max(passed, task.period))
 
 
-def _is_at(task: TaskState, fact: TaskStarted | TaskEnded | RetryFellDue) -> bool:
+def _is_at(task: TaskState, fact: TaskStarted | EventAwaited | TaskEnded | RetryFellDue) -> bool:
     """Say whether the fact is about the attempt that the task is at."""
     return (task.sequence_number, task.try_number) == (fact.sequence_number, fact.try_number)

@@ -21,8 +21,14 @@ from asyncflow._core.commands import (
 from asyncflow._core.execution import Decision, ExecutionState, TaskChange
 from asyncflow._core.periods import end_of, number_after
 from asyncflow._core.plan import EventRule, Plan, StatusRule, TaskPlan
-from asyncflow._core.state import Head, Outcome, TaskState
-from asyncflow._model.status import ExecutionType, TaskAction, TaskStatus, WorkflowStatus
+from asyncflow._core.state import Closing, Head, Outcome, TaskState
+from asyncflow._model.status import (
+    EventPhase,
+    ExecutionType,
+    TaskAction,
+    TaskStatus,
+    WorkflowStatus,
+)
 
 
 class Draft:
@@ -41,6 +47,7 @@ class Draft:
         self._met: dict[int, int] = {}
         self._context: Mapping[str, str | None] = {}
         self._cells: Mapping[str, str | None] = {}
+        self._closings: list[Closing] = []
         self._moves: deque[tuple[str, TaskStatus, TaskStatus]] = deque()
 
     def task(self, name: str) -> TaskState:
@@ -59,6 +66,14 @@ class Draft:
         self._rows[key] = TaskChange(new, outcome)
         if new.status is not old.status:
             self._moves.append((new.name, old.status, new.status))
+            if new.awaits and new.status.ended:
+                self._close(new)
+
+    def _close(self, task: TaskState) -> None:
+        """Let nobody signal what a run has asked for, and does not wait for any more."""
+        failed = task.status is TaskStatus.FAILED
+        phase = EventPhase.FAILED if failed else EventPhase.ABORTED
+        self._closings.append(Closing(task.name, task.sequence_number, phase, self.at))
 
     def merge(self, context: Mapping[str, str | None]) -> None:
         """Merge what a successful attempt changed."""
@@ -171,6 +186,7 @@ class Draft:
             tasks=tuple(self._rows.values()),
             context=self._context,
             cells=self._cells,
+            closings=tuple(self._closings),
             met=self._met,
             counts=None if self.counts == self._state.counts else self.counts,
             commands=tuple(self.commands),

@@ -10,7 +10,7 @@ from typing import Final
 
 from asyncflow._core.commands import Command
 from asyncflow._core.plan import Plan
-from asyncflow._core.state import Head, Outcome, TaskState
+from asyncflow._core.state import Closing, Head, Outcome, TaskState
 from asyncflow._model.status import TaskStatus
 
 
@@ -73,6 +73,7 @@ class Decision:
         cells: changed states of the user's by name, None clears.
         met: status rules, by number, with how many of their upstreams have the wanted status.
         counts: the new counts, None if they stay.
+        closings: runs that are over, and await nothing any more.
         commands: to be carried out, in order, once the changes are on disk.
     """
 
@@ -82,10 +83,15 @@ class Decision:
     cells: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
     met: Mapping[int, int] = field(default_factory=dict[int, int])
     counts: Counts | None = None
+    closings: tuple[Closing, ...] = ()
     commands: tuple[Command, ...] = ()
 
 
 NOTHING: Final = Decision()
+
+# Most executions have no such thing, and many thousands may wait: nobody changes these.
+_NO_TEXTS: Final[dict[str, str]] = {}
+_NONE_MET: Final[dict[int, int]] = {}
 
 
 @dataclass(slots=True)
@@ -95,6 +101,7 @@ class ExecutionState:
     Attributes:
         tasks: the latest run of each task that ever ran.
         context: JSON text by key. Replaced, never changed in place: tasks hold on to it.
+        met: see `Decision`. While it is empty it may be shared; so may be ``cells``.
         cells: users' states, JSON text by name.
     """
 
@@ -103,7 +110,7 @@ class ExecutionState:
     context: Mapping[str, str]
     met: dict[int, int]
     counts: Counts
-    cells: dict[str, str] = field(default_factory=dict[str, str])
+    cells: dict[str, str]
 
     @classmethod
     def new(cls, plan: Plan, context: Mapping[str, str]) -> "ExecutionState":
@@ -129,7 +136,8 @@ class ExecutionState:
             for rule in plan.status_rules
             if (count := sum(_status(latest, name) is wanted for name, wanted in rule.upstreams))
         }
-        return cls(head, latest, dict(context), met, counts, dict(cells or {}))
+        texts = dict(context) or _NO_TEXTS
+        return cls(head, latest, texts, met or _NONE_MET, counts, dict(cells or {}) or _NO_TEXTS)
 
     def task(self, name: str) -> TaskState:
         """Return the latest run of a task, INIT if it never ran."""
@@ -143,11 +151,18 @@ class ExecutionState:
             self.counts = decision.counts
         for change in decision.tasks:
             self.tasks[change.state.name] = change.state
-        self.met.update(decision.met)
+        if decision.met:
+            self.met = self.met or {}  # the shared one stays empty
+            self.met.update(decision.met)
         if decision.context:
             merged = {**self.context, **decision.context}
             self.context = {key: text for key, text in merged.items() if text is not None}
-        for name, text in decision.cells.items():
+        if decision.cells:
+            self._remember(decision.cells)
+
+    def _remember(self, cells: Mapping[str, str | None]) -> None:
+        self.cells = self.cells or {}
+        for name, text in cells.items():
             if text is None:
                 self.cells.pop(name, None)
             else:

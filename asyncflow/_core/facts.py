@@ -65,6 +65,17 @@ class TaskStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class EventAwaited:
+    """An attempt came to await an event, or found it as an earlier one left it."""
+
+    at: datetime
+    task: str
+    sequence_number: int
+    try_number: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class TaskEnded:
     """An attempt is over.
 
@@ -125,6 +136,7 @@ Fact: TypeAlias = (
     | EventSent
     | CellWritten
     | TaskStarted
+    | EventAwaited
     | TaskEnded
     | RetryFellDue
     | PeriodPassed

@@ -6,7 +6,7 @@ Nothing here chooses what comes next; `decide` does.
 from dataclasses import dataclass
 from datetime import datetime
 
-from asyncflow._model.status import ExecutionType, TaskStatus, WorkflowStatus
+from asyncflow._model.status import EventPhase, ExecutionType, TaskStatus, WorkflowStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +74,16 @@ class Outcome:
     traceback: str | None = None
     abandoned: bool = False
     metrics: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """One run of a task is over: what it awaits still is closed at ``at``.
+
+    What is past its deadline by then is TIMED_OUT, whatever ``phase`` says.
+    """
+
+    task: str
+    sequence_number: int
+    phase: EventPhase
+    at: datetime

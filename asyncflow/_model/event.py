@@ -1,30 +1,69 @@
-"""The event as conditions, tasks and callers see it: a value; asking a store for one is the port's.
+"""Events as conditions, tasks and callers see them: values, and what to ask about them.
 
-Facts of the wire (JSON text, row ids) stay in `record`.
+Facts of the wire (JSON text, row ids) stay in `record`. An event holds no live state: `refresh`
+looks again.
 """
 
-from dataclasses import dataclass
-from datetime import datetime
+import json
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Generic, cast
 
-from asyncflow._model.record import EventRecord
+from typing_extensions import TypeVar
+
+from asyncflow._dual import (
+    Page,
+    computed_method,
+    dual_classmethod,
+    dual_iterator_classmethod,
+    dual_method,
+)
+from asyncflow._home import Home
+from asyncflow._model.awaited import AwaitedFilter, action_of, run_of
+from asyncflow._model.born_waiting import BornWaiting
+from asyncflow._model.duration import parse_duration
+from asyncflow._model.execution import page_size
+from asyncflow._model.naming import event_key, execution_name, storable_name
+from asyncflow._model.payload import EventPayload, PayloadType, plain_payload
+from asyncflow._model.port import CURRENT_TASK, EventFilter, Port, current_port
+from asyncflow._model.record import AwaitedRecord, EventRecord
+from asyncflow._model.status import EventPhase
 from asyncflow._model.value import JsonValue, from_json_text
+from asyncflow.errors import (
+    EventAlreadySignalledError,
+    EventClosedError,
+    EventNotFoundError,
+    EventTimedOutError,
+    ExecutionNotFoundError,
+    UsageError,
+)
+
+T_co = TypeVar("T_co", covariant=True, default=Any)
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
-    """Something that was said under a key, once, in a namespace or in one workflow execution.
+class Event(BornWaiting, Generic[T_co]):
+    """Something said under a key, once: sent, or asked for by a task and then signalled.
 
-    The fields are those of the AIFlow documents.
+    The fields are those of the AIFlow documents, then those of Flyte's. It is a snapshot: what
+    becomes of it later is shown by `refresh`.
 
     Attributes:
-        key: what it is about; rules and listeners choose by it, exactly.
-        value: any JSON value; None stays None.
+        key: what it is about; rules and listeners choose by it, exactly. Flyte's documents call it
+            ``name``.
+        value: any JSON value; None stays None, and is what a waiting event has.
         namespace: where it is heard.
-        sender: ``"{execution}/{task}"`` for a task's event, else what the sender said.
-        offset: its place among all events of the store: grows, never repeats. None inside a
-            condition, because offsets are given at commit.
-        create_time: when it was sent, aware, UTC; None for one that was never sent.
+        sender: ``"{execution}/{task}"`` for a task's event, else what the sender said; who
+            signalled it.
+        offset: its place among all events of the store: grows, never repeats. None while it waits,
+            and inside a condition, because offsets are given at commit.
+        create_time: when it was sent, or began to wait, aware, UTC; None for one that was never
+            stored.
         context: a further JSON value that its sender added.
+        run_name: the workflow execution that it belongs to; empty for one of a whole namespace.
+        action_name: its own id in that execution: ``"{task}-{sequence_number}-event-{name}-{n}"``
+            for one that a task made; empty for one that was sent.
+        phase: RUNNING while it waits, SUCCEEDED with a value; or FAILED, TIMED_OUT, ABORTED.
     """
 
     key: str
@@ -34,11 +73,14 @@ class Event:
     offset: int | None = None
     create_time: datetime | None = None
     context: JsonValue = None
+    run_name: str = ""
+    action_name: str = ""
+    phase: EventPhase = EventPhase.SUCCEEDED
 
     @classmethod
-    def of(cls, record: EventRecord) -> "Event":
-        """Return what the record says, its values decoded."""
-        return cls(
+    def of(cls, record: EventRecord, port: Port | None = None) -> "Event[Any]":
+        """Return what the record says, its values decoded; ``port`` is asked for more."""
+        event: Event[Any] = cls(
             key=record.key,
             value=from_json_text(record.value),
             namespace=record.namespace,
@@ -46,4 +88,355 @@ class Event:
             offset=record.offset,
             create_time=record.create_time,
             context=None if record.context is None else from_json_text(record.context),
+            run_name=record.run_name or "",
         )
+        object.__setattr__(event, "_port", port)
+        return event
+
+    @classmethod
+    def born_waiting(cls, record: AwaitedRecord, port: Port | None = None) -> "Event[Any]":
+        """Return one that a task made, as its row says; ``port`` is asked for more."""
+        event: Event[Any] = cls(
+            key=record.name,
+            value=None if record.value is None else from_json_text(record.value),
+            namespace=record.namespace,
+            sender=record.sender,
+            offset=record.offset,
+            create_time=record.created,
+            run_name=record.run_name,
+            action_name=action_of(record),
+            phase=record.phase,
+        )
+        object.__setattr__(event, "_port", port)
+        object.__setattr__(event, "_record", record)
+        return event
+
+    def __home__(self) -> Home:
+        """Return where its coroutines run."""
+        return self._asked("Event").__home__()
+
+    @classmethod
+    def __class_home__(cls) -> Home:
+        """Return where its classmethods run: with the client that is found for the call."""
+        return current_port("Event").__home__()
+
+    def _asked(self, call: str) -> Port:
+        port: Port | None = getattr(self, "_port", None)  # a user's own event has none
+        return current_port(call) if port is None else port
+
+    # --- what it shows ---
+
+    @property
+    def name(self) -> str:
+        """Its key, as Flyte's documents call it."""
+        return self.key
+
+    @property
+    def end_time(self) -> datetime | None:
+        """When it was signalled, or closed without a signal; None while it waits."""
+        record = self._awaited
+        return self.create_time if record is None else record.ended
+
+    @property
+    def signalled_by(self) -> str | None:
+        """Who signalled it, as they said; None if they did not, and before."""
+        return self.sender if self.phase is EventPhase.SUCCEEDED else None
+
+    @property
+    def signalled_at(self) -> datetime | None:
+        """When it was signalled, aware, UTC; None before."""
+        return self.end_time if self.phase is EventPhase.SUCCEEDED else None
+
+    @computed_method
+    def to_dict(self) -> dict[str, JsonValue]:
+        """Return all that it shows, as JSON values; times are in ISO format."""
+        record = self._awaited
+        return {
+            "name": self.key,
+            "run_name": self.run_name,
+            "action_name": self.action_name,
+            "phase": self.phase.value,
+            "expected_type": None if record is None else PayloadType(record.data_type).name,
+            "value": self.value,
+            "namespace": self.namespace,
+            "sender": self.sender,
+            "offset": self.offset,
+            "create_time": _iso(self.create_time),
+            "context": self.context,
+            "task_name": self.task_name,
+            "prompt": self.prompt,
+            "prompt_type": self.prompt_type,
+            "description": self.description,
+            "deadline": _iso(self.deadline),
+            "signalled_by": self.signalled_by,
+            "signalled_at": _iso(self.signalled_at),
+            "end_time": _iso(self.end_time),
+            "comment": self.comment,
+            "webhook_error": self.webhook_error,
+        }
+
+    @computed_method
+    def to_json(self) -> str:
+        """Return `to_dict` as JSON text."""
+        return json.dumps(self.to_dict())
+
+    # --- finding one ---
+
+    @dual_classmethod
+    @classmethod
+    async def get(
+        cls, name: str, run_name: str, action_name: str | None = None
+    ) -> "Event[Any] | None":
+        """Return the event of that name in a workflow execution, None if there is none.
+
+        Of several one that waits, else the newest. Events that were just sent to the execution
+        count too, if no task made one of that name.
+
+        Args:
+            name: of the event.
+            run_name: the name of the workflow execution.
+            action_name: the task that made it, ``"{task}"``, or one run of it,
+                ``"{task}-{sequence_number}"``; None: any.
+
+        Raises:
+            UsageError: outside a task, and none or several clients are open.
+        """
+        return await find_event(current_port("Event.get"), name, run_name, action_name)
+
+    @dual_iterator_classmethod
+    @classmethod
+    async def listall(
+        cls,
+        cursor: "EventsPlace | None",
+        /,
+        run_name: str,
+        action_name: str | None = None,
+        limit: int = 100,
+    ) -> "Page[Event[Any], EventsPlace]":
+        """Iterate over the events of a workflow execution; ``limit`` is the size of a page.
+
+        First those that its tasks made, in that order, whatever became of them; then those that
+        were sent to it. ``action_name`` as for `get`.
+
+        Raises:
+            ExecutionNotFoundError: there is no such execution.
+        """
+        port = current_port("Event.listall") if cursor is None else cursor.port
+        return await events_of_run(port, cursor, run_name, action_name, limit)
+
+    @dual_method
+    async def refresh(self) -> "Event[T_co]":
+        """Return it as it is now.
+
+        Raises:
+            EventNotFoundError: it was deleted with its workflow.
+        """
+        record = self._awaited
+        if record is None:
+            return self
+        port = self._asked("Event.refresh")
+        found = await port.awaited(record.id)
+        if found is None:
+            raise EventNotFoundError(self.key, self.run_name)
+        return Event.born_waiting(found, port)
+
+    # --- answering one ---
+
+    @dual_method
+    async def signal(
+        self, payload: EventPayload, *, by: str | None = None, comment: str | None = None
+    ) -> None:
+        """Give it its payload. On return that is on disk, and the waiting task goes on.
+
+        Rules and listeners of its key see an event with the payload as its value. The same payload
+        again does nothing. This object stays as it is: `refresh` shows who signalled it.
+
+        Args:
+            payload: a bool, int, float or str, of the declared type; an int passes for a float. Of
+                a pydantic model: an instance, or its dict.
+            by: who signals, for people to read; None: the task in which this is called, if any.
+            comment: a text that is kept with it.
+
+        Raises:
+            TypeError: no event takes such a payload; `EventTypeError`: this one does not.
+            ValueError: it is NaN, an infinity, or no Unicode text.
+            EventAlreadySignalledError: it was signalled before, with another payload.
+            EventClosedError: its time was over, or its task ended without it.
+            EventNotFoundError: it was deleted with its workflow.
+            TooLargeError: the payload is over the limit.
+        """
+        record = self._awaited
+        if record is None:
+            if plain_payload(payload) != json.dumps(self.value, separators=(",", ":")):
+                raise EventAlreadySignalledError(self.key, self.run_name)
+            return
+        text = PayloadType(record.data_type).encoded(payload, self.key)
+        scope = CURRENT_TASK.get()
+        if by is None and scope is not None:
+            by = f"{scope.execution_name}/{scope.task_name}"
+        sender = None if by is None else storable_name(by, "by")
+        note = None if comment is None else storable_name(comment, "comment")
+        await self._asked("Event.signal").signal(record, text, sender, note)
+
+    # --- waiting for one ---
+
+    @dual_method
+    async def wait(self, timeout: str | float | timedelta | None = None) -> T_co:
+        """Return its payload, once it is signalled; again, at once, if called again.
+
+        In a task it may take days and restarts: the task begins anew after a crash, and finds its
+        event. A task of ``async def`` costs a few kilobytes meanwhile; one of ``def`` blocks its
+        thread and gives up its slot. A payload of a pydantic model is an instance of it.
+
+        Args:
+            timeout: of this call, a duration or seconds; the event waits on. That of the event
+                itself is given to `new_event`.
+
+        Raises:
+            EventTimedOutError: the event's own time is over.
+            EventClosedError: its task ended without it.
+            WaitTimeoutError: the timeout of this call is over.
+            UsageError: more than 1,000 threads wait.
+        """
+        record = self._awaited
+        if record is None:
+            return cast("T_co", self.value)
+        patience = None if timeout is None else parse_duration(timeout, "timeout", zero=True)
+        if record.phase is EventPhase.RUNNING:
+            record = await self._asked("Event.wait").await_closed([record], patience)
+        return cast("T_co", _payload(record))
+
+    @dual_classmethod
+    @classmethod
+    async def wait_any(
+        cls, *events: "Event[Any]", timeout: str | float | timedelta | None = None
+    ) -> "Event[Any]":
+        """Return the first of some events that is signalled, as it is then.
+
+        Of several that are already it is the first one given. Those that close without a signal are
+        left out; with the last of them its error is raised.
+
+        Raises:
+            EventTimedOutError, EventClosedError: none of them can be signalled any more.
+            WaitTimeoutError: the timeout of this call is over.
+            UsageError: no event is given.
+        """
+        patience = None if timeout is None else parse_duration(timeout, "timeout", zero=True)
+        if not events:
+            text = "wait_any() waits for one of several events: give it at least one"
+            raise UsageError(text)
+        for event in events:
+            if event.phase is EventPhase.SUCCEEDED:
+                return event
+        port = events[0]._asked("Event.wait_any")  # noqa: SLF001  one of ours
+        records = [row for each in events if (row := each._awaited) is not None]  # noqa: SLF001
+        waiting = [each for each in records if each.phase is EventPhase.RUNNING]
+        found = await port.await_closed(waiting, patience) if waiting else records[-1]
+        if found.phase is not EventPhase.SUCCEEDED:
+            raise _closed(found)
+        return Event.born_waiting(found, port)
+
+
+@dataclass(frozen=True, slots=True)
+class EventsPlace:
+    """Where a listing of the events of an execution goes on: in which of its two parts, and where.
+
+    Attributes:
+        awaited: which of those that tasks made are to come; None: all have come.
+        sent: which of those that were sent are to come; None: none are listed.
+    """
+
+    port: Port
+    awaited: AwaitedFilter | None
+    sent: EventFilter | None
+
+
+async def find_event(
+    port: Port, name: str, run_name: str, action_name: str | None
+) -> "Event[Any] | None":
+    """Return an event of an execution; see `Event.get`."""
+    name = event_key(name)
+    run = await port.find_execution(execution_name(run_name))
+    if run is None:
+        return None
+    wanted = await _of_action(port, AwaitedFilter(execution=run.id, name=name), action_name)
+    for waiting in (True, False):
+        wish = replace(wanted, waiting=waiting, newest_first=True)
+        for record in await port.find_awaited(wish, 1):
+            return Event.born_waiting(record, port)
+    sent = _sent(run.id, run.name, action_name)
+    named = replace(sent, keys=frozenset({name}), newest_first=True)
+    for found in await port.find_events(named, 1):
+        return Event.of(found, port)
+    return None
+
+
+async def events_of_run(
+    port: Port,
+    place: EventsPlace | None,
+    run_name: str,
+    action_name: str | None,
+    limit: int,
+) -> Page["Event[Any]", EventsPlace]:
+    """Return one page of the events of an execution; see `Event.listall`."""
+    size = page_size(limit)
+    if place is None:
+        place = await _first_place(port, execution_name(run_name), action_name)
+    items: list[Event[Any]] = []
+    if place.awaited is not None:
+        records = await port.find_awaited(place.awaited, size)
+        items += [Event.born_waiting(record, port) for record in records]
+        if len(records) == size:
+            awaited = replace(place.awaited, after=records[-1].id)
+            return Page(items, replace(place, awaited=awaited))
+    if place.sent is None:
+        return Page(items)
+    rest = size - len(items)
+    sent = await port.find_events(place.sent, rest)
+    items += [Event.of(each, port) for each in sent]
+    last = sent[-1].offset if len(sent) == rest else None
+    if last is None:
+        return Page(items)
+    return Page(items, EventsPlace(port, None, replace(place.sent, begin=last)))
+
+
+async def _first_place(port: Port, run_name: str, action_name: str | None) -> EventsPlace:
+    run = await port.find_execution(run_name)
+    if run is None:
+        raise ExecutionNotFoundError(run_name)
+    wanted = await _of_action(port, AwaitedFilter(execution=run.id), action_name)
+    return EventsPlace(port, wanted, _sent(run.id, run.name, action_name))
+
+
+async def _of_action(port: Port, wanted: AwaitedFilter, action_name: str | None) -> AwaitedFilter:
+    """Return what a task's name means, or ``"{task}-{n}"`` where no task of that name made one."""
+    if action_name is None:
+        return wanted
+    by_task = replace(wanted, task=storable_name(action_name, "action_name"))
+    run = run_of(action_name)
+    if run is None or await port.find_awaited(by_task, 1):
+        return by_task
+    return replace(wanted, task=run[0], sequence_number=run[1])
+
+
+def _sent(execution: int, run_name: str, action_name: str | None) -> EventFilter:
+    """Return which events that were just sent are meant: all, or those of a task."""
+    sender = None if action_name is None else f"{run_name}/{action_name}"
+    return EventFilter(execution=execution, sender=sender, answers=False)
+
+
+def _payload(record: AwaitedRecord) -> object:
+    """Return what an awaited event was signalled with, or raise why it was not."""
+    if record.phase is not EventPhase.SUCCEEDED or record.value is None:
+        raise _closed(record)
+    return PayloadType(record.data_type).decoded(record.value, record.name)
+
+
+def _closed(record: AwaitedRecord) -> EventClosedError:
+    timed_out = record.phase is EventPhase.TIMED_OUT
+    kind = EventTimedOutError if timed_out else EventClosedError
+    return kind(record.name, record.run_name, record.phase)
+
+
+def _iso(time: datetime | None) -> str | None:
+    return None if time is None else time.isoformat()

@@ -4,16 +4,22 @@
 called in, else the only one that is open.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from asyncflow._home import Home
-from asyncflow._model.listener import ListenerProcessor
-from asyncflow._model.record import EventRecord, ExecutionRecord, LogRecord, TaskExecutionRecord
+from asyncflow._model.awaited import AwaitedFilter, EventWish
+from asyncflow._model.record import (
+    AwaitedRecord,
+    EventRecord,
+    ExecutionRecord,
+    LogRecord,
+    TaskExecutionRecord,
+)
 from asyncflow._model.status import TaskAction, WorkflowStatus
 from asyncflow.errors import TaskStopped, UsageError
 
@@ -101,12 +107,37 @@ class Port(Protocol):
         """Publish an event of a task to its own workflow execution."""
         ...
 
+    async def open_event(self, scope: "TaskScope", wish: EventWish) -> AwaitedRecord:
+        """Let a task await an event, or find it as an earlier attempt left it; it is on disk."""
+        ...
+
+    async def find_awaited(self, wanted: AwaitedFilter, limit: int) -> tuple[AwaitedRecord, ...]:
+        """Return awaited events, their phases as of now."""
+        ...
+
+    async def awaited(self, id_: int) -> AwaitedRecord | None:
+        """Return an awaited event, its phase as of now; None if it was deleted."""
+        ...
+
+    async def signal(
+        self, record: AwaitedRecord, payload: str, sender: str | None, comment: str | None
+    ) -> None:
+        """Return once an awaited event has its payload, on disk; see `Event.signal`."""
+        ...
+
+    def await_closed(
+        self, records: Sequence[AwaitedRecord], timeout: timedelta | None
+    ) -> Coroutine[Any, Any, AwaitedRecord]:
+        """Return the first of some awaited events that is signalled, else the last that closes."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
     """Which events are meant: ``begin`` and ``since`` exclusive, ``end`` and ``until`` inclusive.
 
     ``begin`` and ``end`` are offsets, ``since`` and ``until`` are times; None leaves one out.
+    ``answers`` of False leaves out those that signals made.
     """
 
     namespace: str | None = None
@@ -117,6 +148,8 @@ class EventFilter:
     end: int | None = None
     since: datetime | None = None
     until: datetime | None = None
+    answers: bool = True
+    newest_first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +157,14 @@ class ListenerWish:
     """What a listener is to hear, and for whom.
 
     Attributes:
+        process: takes the events that it hears.
         keys: None: every key.
         begin: the offset after which it begins; None, and no ``since``: now.
         since: the time after which it begins.
         scope: of the task with which it ends; None: it ends with its client.
     """
 
-    processor: ListenerProcessor
+    process: Callable[[list[Any]], object]
     namespace: str
     keys: frozenset[str] | None = None
     begin: int | None = None
@@ -145,11 +179,32 @@ class StopSign:
     Attributes:
         threads: how many threads work for the task now.
         abandoned: one of them did not end when the task did.
+        waiting: how often the task waits for events now.
+        waits: ended when it is raised: what threads of the task wait for, on the loop.
     """
 
     raised: bool = False
     threads: int = 0
     abandoned: bool = False
+    waiting: int = 0
+    waits: tuple[Callable[[], object], ...] = ()
+
+    def give(self) -> None:
+        """Raise it; on the loop, if anything waits."""
+        self.raised = True
+        for end in self.waits:
+            end()
+
+    def begin_wait(self, end: Callable[[], object] | None) -> None:
+        """Note that the task waits for an event, and what ends that, if it is in a thread."""
+        self.waiting += 1
+        if end is not None:
+            self.waits += (end,)
+
+    def end_wait(self, end: Callable[[], object] | None) -> None:
+        """Note that it waits no more."""
+        self.waiting -= 1
+        self.waits = tuple(each for each in self.waits if each is not end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +213,7 @@ class TaskScope:
 
     Attributes:
         lines: numbers the lines that this attempt logs, also those of its threads.
+        events: how many events of each name this attempt has made.
     """
 
     port: Port
@@ -169,6 +225,11 @@ class TaskScope:
     try_number: int
     stop_sign: StopSign = field(default_factory=StopSign)
     lines: Iterator[int] = field(default_factory=count, repr=False, compare=False)
+    events: dict[str, int] = field(default_factory=dict[str, int], repr=False, compare=False)
+
+    def stop_requested(self) -> bool:
+        """Say whether the task was told to stop."""
+        return self.stop_sign.raised
 
     def check(self) -> None:
         """Raise `TaskStopped` if the task was told to stop: it should do nothing more."""
@@ -178,6 +239,14 @@ class TaskScope:
 
 CURRENT_TASK: Final[ContextVar[TaskScope | None]] = ContextVar("asyncflow_task", default=None)
 """Set for the length of an attempt, also in its thread."""
+
+
+def check_current_task() -> None:
+    """Raise `TaskStopped` if the task whose code runs here was told to stop."""
+    scope = CURRENT_TASK.get()
+    if scope is not None:
+        scope.check()
+
 
 _open_ports: Final[list[Port]] = []
 

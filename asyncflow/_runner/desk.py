@@ -9,17 +9,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final, assert_never
 
-from asyncflow._core.decide import decide
+from asyncflow._core.decide import decide, may_await
 from asyncflow._core.facts import EventSent, Fact, StopRequested, TaskActionRequested
 from asyncflow._model.status import TaskAction
 from asyncflow._runner.judge import Judge, Pending
 from asyncflow._runner.live import (
+    Awaited,
     Entry,
+    Expired,
     Heard,
     Impulse,
     LiveExecution,
     Publication,
     Receivers,
+    Signalled,
     Told,
     Undeliverable,
     Verdicts,
@@ -27,6 +30,8 @@ from asyncflow._runner.live import (
 )
 from asyncflow._runner.rulebook import Rulebook
 from asyncflow._runner.work import Answer, Work
+from asyncflow._store.batch import Notified
+from asyncflow.errors import UsageError
 
 NO_VERDICTS: Final = Verdicts()
 
@@ -43,7 +48,7 @@ class Desk:
         self._rulebook = rulebook
         self._again = again
 
-    def open(self, work: Work, entry: Entry) -> None:
+    def open(self, work: Work, entry: Entry) -> None:  # noqa: C901  one arm for each
         """Answer an entry, or set it aside until a condition has been judged."""
         match entry:
             case Told():
@@ -58,11 +63,43 @@ class Desk:
                 work.impulses.append(entry)
                 for wanted in entry.wanted:
                     self._begin(work, wanted)
+            case Awaited():
+                self._await(work, entry)
+            case Signalled():
+                self._signal(work, entry)
+            case Expired():
+                work.expired.append(entry)
+            case Notified():
+                work.notified.append(entry)
             case Undeliverable(letter):
                 work.taken.append(letter)
                 work.undeliverable.append(entry)
             case _:
                 assert_never(entry)
+
+    def _await(self, work: Work, wish: Awaited) -> None:
+        """Let an attempt await an event, unless that is over."""
+        live, fact = wish.live, wish.fact
+        if not may_await(live.state.task(fact.task), fact):
+            text = (
+                f"task {fact.task!r} of {live.name!r} awaits no event {fact.name!r}: the attempt "
+                "that asks for it is over; ask in the task itself"
+            )
+            if not wish.done.done():
+                wish.done.set_exception(UsageError(text))
+            return
+        decision = decide(live.plan, live.state, fact)
+        live.state.apply(decision)
+        work.answer(live, fact, decision)
+        work.awaited.append(wish)
+
+    def _signal(self, work: Work, entry: Signalled) -> None:
+        """Have a signal stored; rules hear of it by a letter, once it is known to be taken."""
+        event = entry.signal.event
+        heard = event.key in entry.live.plan.by_key
+        if heard or self._rulebook.of(event.namespace, event.key):
+            entry.signal = replace(entry.signal, by_letter=True)
+        work.signals.append(entry)
 
     def _begin(self, work: Work, wanted: Wanted) -> None:
         live = wanted.live

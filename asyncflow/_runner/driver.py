@@ -21,6 +21,7 @@ from asyncflow._runner.desk import Desk
 from asyncflow._runner.judge import Judge
 from asyncflow._runner.live import (
     Entry,
+    Expired,
     Heard,
     LiveExecution,
     Publication,
@@ -31,8 +32,9 @@ from asyncflow._runner.live import (
 from asyncflow._runner.logs import TaskLog
 from asyncflow._runner.reread import reread, untaken
 from asyncflow._runner.rulebook import Rulebook
+from asyncflow._runner.waiters import Waiters
 from asyncflow._runner.work import Work
-from asyncflow._store.batch import Fence, Receipt, Refused
+from asyncflow._store.batch import Fence, Notified, Receipt, Refused
 from asyncflow._store.protocol import Store
 from asyncflow._timer import Timer
 from asyncflow.errors import (
@@ -82,6 +84,7 @@ class Driver:
         judge: Judge,
         rulebook: Rulebook,
         log: TaskLog,
+        waiters: Waiters,
         listeners: Callable[[Iterable[Sent]], None],
     ) -> None:
         """Begin with no executions; `run` must be started in the runner's task group."""
@@ -95,6 +98,7 @@ class Driver:
         self._dispatch = dispatch
         self._log = log
         log.wake = self._stir
+        self._waiters = waiters
         self._tell_listeners = listeners
         self._inbox: deque[Entry] = deque()
         self._riding: deque[Told] = deque()
@@ -110,11 +114,16 @@ class Driver:
     def put(self, entry: Entry) -> None:
         """Append: the entry is answered in the order of coming, in one of the next transactions."""
         self.check()
-        if not isinstance(entry, Heard | Undeliverable) and entry.done is not None:
-            self._callers.add(entry.done)
-            entry.done.add_done_callback(self._callers.discard)
+        if not isinstance(entry, Heard | Undeliverable | Expired | Notified):
+            self._owe(entry.done)
         self._inbox.append(entry)
         self._stir()
+
+    def _owe(self, done: "asyncio.Future[Any] | None") -> None:
+        """Answer a caller, if only by an error when all is over."""
+        if done is not None:
+            self._callers.add(done)
+            done.add_done_callback(self._callers.discard)
 
     @property
     def over(self) -> bool:
@@ -160,6 +169,8 @@ class Driver:
                 caller.set_exception(told)
         for live in self.lives.values():
             live.wake()
+            for awaiting in live.awaiting.values():
+                awaiting.fail(told)
 
     async def settled(self) -> None:
         """Return when nothing can be answered before time moves on."""
@@ -260,7 +271,7 @@ class Driver:
         """It is on disk: act on it, and tell those who wait for that."""
         for publication, offset in zip(work.storing, receipt.offsets, strict=True):
             publication.offset = offset
-        self._tell_listeners(work.sent())
+        self._tell_listeners(work.sent(receipt))
         refused = self._number(work, receipt)
         hit("driver.dispatch.before")
         for live, command in work.commands:
@@ -272,6 +283,7 @@ class Driver:
             self._acknowledge(entry, refused)
         for impulse in work.impulses:
             impulse.tell(refused)
+        self._waiters.settle(work, receipt)
         for publication in (*work.publications, *(each.publication for each in work.heard)):
             _confirm(publication)
         hit("driver.dispatch.after")
@@ -305,7 +317,7 @@ class Driver:
     def _look_at(self, live: LiveExecution) -> None:
         if live.state.head.status.final:
             self._let_go(live)
-        elif live.state.head.parked_reason is not None:
+        elif live.watched or live.state.head.parked_reason is not None:
             live.wake()
 
     def _let_go(self, live: LiveExecution) -> None:
@@ -337,6 +349,7 @@ class Driver:
         try:
             found = await reread(self._store, self._fence.runner, work.answers, self.lives)
             await self._rulebook.reread(work.heard)
+            self._waiters.doubt(work)
             entries = await untaken(self._store, self._fence.runner, again)
         except StoreError as error:
             logger.error("the store cannot be read: %s", error)  # noqa: TRY400  it repeats

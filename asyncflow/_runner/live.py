@@ -2,23 +2,84 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Final, TypeAlias
 
 from asyncflow._core.execution import ExecutionState
-from asyncflow._core.facts import ExecutionStarted, Fact
+from asyncflow._core.facts import EventAwaited, ExecutionStarted, Fact
 from asyncflow._core.plan import Plan
-from asyncflow._model.record import EventRecord
+from asyncflow._model.record import AwaitedRecord, EventRecord
 from asyncflow._model.rule import WorkflowRule
+from asyncflow._model.status import EventPhase, TaskStatus
 from asyncflow._model.workflow import Workflow
 from asyncflow._store.batch import (
     CursorWrite,
     DroppedTicks,
+    Expiry,
     FailedPoll,
+    NewAwaited,
     NewExecution,
+    Notified,
     Refused,
+    Signal,
 )
+from asyncflow._timer import Timer
+from asyncflow.errors import TaskNotFoundError
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Awaiting:
+    """An awaited event, in the memory of the execution's owner, as long as it waits.
+
+    Attributes:
+        waiters: told what became of it, with its id; None: the store knows.
+    """
+
+    task: str
+    sequence_number: int
+    waiters: "list[asyncio.Future[tuple[int, Answer | None]]]"
+    timer: Timer | None = None
+
+    def tell(self, id_: int, answer: "Answer | None") -> None:
+        """Tell those who wait."""
+        if self.timer is not None:
+            self.timer.cancel()
+        for waiter in self.waiters:
+            if not waiter.done():
+                waiter.set_result((id_, answer))
+
+    def fail(self, error: Exception) -> None:
+        """Tell them that nobody will tell them."""
+        for waiter in self.waiters:
+            if not waiter.done():
+                waiter.set_exception(error)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of an awaited event; the fields are those of its record."""
+
+    phase: EventPhase
+    ended: datetime
+    value: str | None = None
+    sender: str | None = None
+    comment: str | None = None
+    offset: int | None = None
+
+    def of(self, record: AwaitedRecord) -> AwaitedRecord:
+        """Return the record as it is now."""
+        return replace(
+            record,
+            phase=self.phase,
+            ended=self.ended,
+            value=self.value,
+            sender=self.sender,
+            comment=self.comment,
+            offset=self.offset,
+        )
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -30,8 +91,10 @@ class LiveExecution:
         id: its row, 0 until the transaction that makes it has committed.
         held: facts that wait until a condition has been judged; None if none is being judged.
         waiters: resolved when there is something new to see about its end.
-        started: sequence and try number of each task's last attempt here: a `StartTask` that is
-            told again starts nothing.
+        ended: sequence and try number of each task's last attempt that ended here: a `StartTask`
+            that is told again starts nothing. None: no attempt has ended.
+        awaiting: by id, the awaited events that its tasks have made here and that wait still.
+        watched: how many wait for changes of its tasks, of whatever kind.
         redefined: its row has the fingerprint of another definition than it goes on under.
     """
 
@@ -42,8 +105,36 @@ class LiveExecution:
     id: int = 0
     held: "deque[Told] | None" = None
     waiters: list[asyncio.Future[None]] = field(default_factory=list[asyncio.Future[None]])
-    started: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
+    ended: dict[str, tuple[int, int]] | None = None
+    awaiting: dict[int, Awaiting] = field(default_factory=dict[int, Awaiting])
+    watched: int = 0
     redefined: bool = False
+
+    def status_of(self, task: str) -> TaskStatus | None:
+        """Return the latest status of a task, None if it never ran.
+
+        Raises:
+            TaskNotFoundError: the workflow has no such task.
+        """
+        found = self.state.tasks.get(task)
+        if found is not None:
+            return found.status
+        if task not in self.plan.tasks:
+            raise TaskNotFoundError(task, self.plan.workflow, tuple(self.plan.tasks))
+        return None
+
+    @contextmanager
+    def news(self, *, ends: bool = False) -> Generator[asyncio.Future[None]]:
+        """Give what is resolved with the next transaction about it, or about its end only."""
+        news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.waiters.append(news)
+        self.watched += not ends
+        try:
+            yield news
+        finally:
+            self.watched -= not ends
+            if news in self.waiters:
+                self.waiters.remove(news)
 
     def wake(self) -> None:
         """Let everybody who waits for it look again."""
@@ -257,4 +348,52 @@ class Impulse:
             self.done.set_exception(error)
 
 
-Entry: TypeAlias = Told | Wanted | Publication | Heard | Undeliverable | Impulse
+@dataclass(slots=True)
+class Awaited:
+    """A task comes to await an event, or finds it; ``done`` takes its row, None if refused."""
+
+    live: LiveExecution
+    fact: EventAwaited
+    row: NewAwaited
+    done: asyncio.Future[AwaitedRecord | None]
+
+    def fail(self, error: Exception) -> None:
+        """Say that it could not be stored, as far as is known."""
+        if not self.done.done():
+            self.done.set_exception(error)
+
+
+@dataclass(slots=True)
+class Signalled:
+    """A payload for an awaited event; ``done`` takes the offset, None if it was refused."""
+
+    live: LiveExecution
+    signal: Signal
+    done: asyncio.Future[int | None]
+
+    def fail(self, error: Exception) -> None:
+        """Say that it could not be stored, as far as is known."""
+        if not self.done.done():
+            self.done.set_exception(error)
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """The time of an awaited event is over, unless it was signalled."""
+
+    live: LiveExecution
+    expiry: Expiry
+
+
+Entry: TypeAlias = (
+    Told
+    | Wanted
+    | Publication
+    | Heard
+    | Undeliverable
+    | Impulse
+    | Awaited
+    | Signalled
+    | Expired
+    | Notified
+)

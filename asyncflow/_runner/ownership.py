@@ -26,8 +26,9 @@ from asyncflow._runner.doorbell import Doorbell
 from asyncflow._runner.driver import Driver
 from asyncflow._runner.live import Impulse, LiveExecution, Publication, Told, Undeliverable
 from asyncflow._runner.process import is_gone
+from asyncflow._runner.waiters import Waiters, answer_of
 from asyncflow._store.batch import Fence, InboxItem, RunnerRow, StoredExecution
-from asyncflow._store.fact_text import request
+from asyncflow._store.fact_text import SIGNALLED, request, signalled
 from asyncflow._store.protocol import Store
 from asyncflow._store.queries import (
     Inbox,
@@ -75,6 +76,7 @@ class Ownership:
         *,
         registry: Registry,
         plans: Plans,
+        waiters: Waiters,
         refreshed: Sequence[Refreshed],
     ) -> None:
         """Take over for the runner with this fence; a look refreshes ``refreshed``, too."""
@@ -85,6 +87,7 @@ class Ownership:
         self._doorbell = doorbell
         self._registry = registry
         self._plans = plans
+        self._waiters = waiters
         self._refreshed = tuple(refreshed)
         self._claimed: tuple[int, ...] = ()
         self._fresh: set[int] = set()  # taken over, and their first fact is not decided on
@@ -160,11 +163,11 @@ class Ownership:
         return self._watching and self._behind
 
     async def watch(self) -> None:
-        """Look whenever it rings, and each second. Ends by cancellation, or if nobody else writes.
+        """Look whenever it rings, and each second if others write the store. Ends by cancellation.
 
-        In that case a virtual clock has no second of each day to stop at.
+        If nobody does, a virtual clock has no second of each day to stop at.
         """
-        self._watching = self._store.shared
+        self._watching = True
         try:
             while self._watching:
                 await self._heard()
@@ -179,11 +182,12 @@ class Ownership:
             self._tell_settled()
 
     async def _heard(self) -> None:
-        timer = self._clock.call_later(LOOK, self._doorbell.ring)
+        timer = self._clock.call_later(LOOK, self._doorbell.ring) if self._store.shared else None
         try:
             await self._doorbell.wait()
         finally:
-            timer.cancel()
+            if timer is not None:
+                timer.cancel()
 
     def _tell_settled(self) -> None:
         settling, self._settling = self._settling, []
@@ -385,8 +389,13 @@ class Ownership:
         if live is None and letter.execution is not None:
             self._driver.put(Undeliverable(item.id))
         elif event is not None:
+            signal = letter.kind == SIGNALLED
+            if signal and live is not None and event.offset is not None:
+                # It is on disk: who waits need not wait until the rules have answered.
+                self._waiters.answer(live, signalled(letter.body), answer_of(event, event.offset))
+            wide = signal or live is None
             heard = Publication(
-                event, live, letter=item.id, offset=event.offset, for_workflows=live is None
+                event, live, letter=item.id, offset=event.offset, for_workflows=wide
             )
             heard.done = asyncio.get_running_loop().create_future()
             heard.done.add_done_callback(_looked_at)

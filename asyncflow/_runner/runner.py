@@ -8,34 +8,34 @@ import asyncio
 import logging
 import os
 import uuid
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
 from datetime import datetime, timedelta
 from os import PathLike
 from typing import Final
 
 from asyncflow._client.bodies import Bodies
-from asyncflow._client.client import Client
-from asyncflow._client.event_calls import event_letter
 from asyncflow._clock import Clock, Settler, VirtualClock
-from asyncflow._core.facts import StopRequested, TaskActionRequested
 from asyncflow._dual import Shutdown, dual_method
 from asyncflow._model.duration import parse_duration
 from asyncflow._model.naming import storable_name
 from asyncflow._model.port import CURRENT_TASK
-from asyncflow._model.record import EventRecord, ExecutionRecord, TriggerRecord
+from asyncflow._model.record import (
+    TriggerRecord,
+)
 from asyncflow._model.registry import Registry
 from asyncflow._model.rule import WorkflowRule
 from asyncflow._model.value import SizeLimits
+from asyncflow._model.webhook import CALLBACK_BASE, callback_base
 from asyncflow._model.workflow import Workflow
+from asyncflow._runner.awaits import Awaits
 from asyncflow._runner.dispatcher import Dispatcher
 from asyncflow._runner.doorbell import Doorbell, open_doorbell
 from asyncflow._runner.driver import Driver
 from asyncflow._runner.engine import Engine
 from asyncflow._runner.judge import Judge
-from asyncflow._runner.live import Publication, Told, Wanted
 from asyncflow._runner.logs import TaskLog
+from asyncflow._runner.owner import OwnerCalls
 from asyncflow._runner.ownership import Ownership
 from asyncflow._runner.poller import POLLING, Polling
 from asyncflow._runner.pollers import Pollers
@@ -43,9 +43,11 @@ from asyncflow._runner.process import HERE, enter, identity, leave
 from asyncflow._runner.rulebook import Rulebook
 from asyncflow._runner.task_runner import TaskRunner
 from asyncflow._runner.timekeeper import Timekeeper
-from asyncflow._store.batch import Fence, NewExecution, Refused, RunnerRow
+from asyncflow._runner.waiters import Waiters
+from asyncflow._runner.webhooks import Webhooks
+from asyncflow._store.batch import Fence, RunnerRow
 from asyncflow._timer import Callback
-from asyncflow.errors import ExecutionParkedError, StoreError, UsageError
+from asyncflow.errors import StoreError, UsageError
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +58,7 @@ THREADS: Final = 40
 """Threads for blocking tasks."""
 
 
-class Runner(Client):
+class Runner(OwnerCalls):
     """Works: starts workflows, runs their tasks, and takes over what a dead runner left.
 
     Everything that `Client` says holds here too.
@@ -72,6 +74,8 @@ class Runner(Client):
         rules: workflows and `WorkflowRule`s that start them. They hear also what was sent while no
             runner was open, and what tasks that run again send: those of `add_workflow_rule`,
             which comes later, do not. See there for the errors; the names are ``"rule-1"``, ....
+        callback_uri: what the ``{callback_uri}`` of a `Webhook` begins with: an address of your
+            service, which asks `Client.event_at` what event is meant.
     """
 
     def __init__(
@@ -84,6 +88,7 @@ class Runner(Client):
         threads: int = THREADS,
         grace: str | float | timedelta = GRACE,
         rules: Sequence[tuple[str | Workflow, WorkflowRule]] = (),
+        callback_uri: str = CALLBACK_BASE,
     ) -> None:
         """Note what is wanted; nothing is opened yet."""
         if threads < 1:
@@ -93,7 +98,7 @@ class Runner(Client):
         self._threads = threads
         self._grace = parse_duration(grace, "grace", zero=True)
         self._rules = tuple(rules)
-        self._engine: Engine | None = None
+        self._callback_base = callback_base(callback_uri)
 
     @property
     def shutdown(self) -> Shutdown:
@@ -191,6 +196,7 @@ class Runner(Client):
         tasks = TaskRunner(spawn, self._clock, self, self._limits, self._threads)
         dispatcher = Dispatcher(self._clock, tasks)
         judge = Judge(self._clock, spawn, self._limits)
+        waiters = Waiters(self._clock)
         rulebook = Rulebook(self._store, self._clock, judge, self._registry, self._plans)
         driver = Driver(
             self._store,
@@ -200,9 +206,11 @@ class Runner(Client):
             judge=judge,
             rulebook=rulebook,
             log=log,
+            waiters=waiters,
             listeners=self._listeners.sent,
         )
         dispatcher.driver = driver
+        waiters.put = driver.put
         polling = Polling(
             self._store, self._clock, driver, self._registry, self._plans, self._limits
         )
@@ -216,18 +224,24 @@ class Runner(Client):
             doorbell,
             registry=self._registry,
             plans=self._plans,
+            waiters=waiters,
             refreshed=(rulebook, pollers, timekeeper),
         )
+        waiters.letters = doorbell.ring
         return Engine(
-            self._clock, driver, judge, tasks, dispatcher, ownership, rulebook, pollers, timekeeper
+            clock=self._clock,
+            driver=driver,
+            judge=judge,
+            tasks=tasks,
+            dispatcher=dispatcher,
+            ownership=ownership,
+            rulebook=rulebook,
+            pollers=pollers,
+            timekeeper=timekeeper,
+            waiters=waiters,
+            awaits=Awaits(self._clock, driver),
+            webhooks=Webhooks(spawn, self._clock, self._callback_base, driver.put),
         )
-
-    @property
-    def _working_engine(self) -> Engine:
-        if self._engine is None:
-            text = f"{self.label} is not open: open it with `async with` or `with`"
-            raise UsageError(text)
-        return self._engine
 
     @dual_method
     async def add_workflow_rule(
@@ -294,101 +308,6 @@ class Runner(Client):
     def _last_poll(self, record: TriggerRecord) -> datetime | None:
         pollers = None if self._engine is None else self._engine.pollers
         return None if pollers is None else pollers.last_poll((record.namespace, record.name))
-
-    # --- what a runner does itself, where a client writes a letter ---
-
-    async def _admit(
-        self, workflow: Workflow, row: NewExecution, texts: Mapping[str, str]
-    ) -> ExecutionRecord | Refused:
-        """Store an execution that this runner owns, and begin it in the same transaction."""
-        if self._working_engine.closing:
-            text = f"{self.label} shuts down and starts nothing more: open another one"
-            raise UsageError(text)
-        driver = self._working_engine.driver
-        done: asyncio.Future[Refused | None] = asyncio.get_running_loop().create_future()
-        wanted = Wanted.of(self._plans.of(workflow), workflow, row, texts, done)
-        driver.put(wanted)
-        refused = await done
-        if refused is not None:
-            return refused
-        live, head = wanted.live, wanted.live.state.head
-        return ExecutionRecord(
-            id=live.id,
-            name=row.name,
-            workflow=row.workflow,
-            namespace=row.namespace,
-            execution_type=row.execution_type,
-            status=head.status,
-            created=row.created,
-            begin=head.begin,
-            end=head.end,
-            error=head.error,
-            parked_reason=head.parked_reason,
-            stopping=head.stopping,
-            fingerprint=row.fingerprint,
-            owner=None,
-        )
-
-    async def _ended(self, name: str) -> ExecutionRecord:
-        """Look at each piece of news of an execution that this runner owns, else as a client."""
-        driver = self._working_engine.driver
-        while (live := driver.names.get(name)) is not None:
-            # Before the look, so that nothing comes unseen between the two.
-            news = asyncio.get_running_loop().create_future()
-            live.waiters.append(news)
-            try:
-                record = await self._end_of(name)
-                if record is not None:
-                    return record
-                await news
-            finally:
-                if news in live.waiters:
-                    live.waiters.remove(news)
-            if driver.names.get(name) is live:
-                driver.check()
-        return await super()._ended(name)
-
-    async def _end_of(self, name: str) -> ExecutionRecord | None:
-        """Look at an execution, unless this runner is over."""
-        engine = self._working_engine
-        engine.driver.check()
-        try:
-            return await super()._end_of(name)
-        except ExecutionParkedError:
-            if engine.ownership.may_go_on(name):
-                return None
-            raise
-
-    async def _request(
-        self, record: ExecutionRecord, fact: StopRequested | TaskActionRequested
-    ) -> None:
-        """Tell a wish to the execution itself, if it is this runner's."""
-        driver = self._working_engine.driver
-        live = driver.lives.get(record.id)
-        if live is None:
-            await super()._request(record, fact)
-            self._working_engine.ownership.look_soon()  # it may be about to be taken over here
-            return
-        done = asyncio.get_running_loop().create_future()
-        driver.put(Told(live, fact, done=done))
-        await done
-
-    async def publish(self, event: EventRecord, *, by_task: bool = False) -> EventRecord:
-        """Store an event for those who hear it, and return it with its offset."""
-        engine = self._working_engine
-        live = None if event.execution is None else engine.driver.lives.get(event.execution)
-        if live is None and (event.execution is not None or await engine.ownership.others(event)):
-            # Others hear it too, or nobody here: it goes by letter, also to ourselves.
-            (offset,) = await self._store.append([event_letter(event)])
-            await self._ring()
-            if offset is not None:
-                self._listeners.sent([(event.namespace, event.key, offset)])
-                await engine.ownership.answered(offset)
-            return replace(event, offset=offset)
-        done = asyncio.get_running_loop().create_future()
-        heard = Publication(event, live, done, for_workflows=by_task or live is None)
-        engine.driver.put(heard)
-        return replace(event, offset=await done)
 
 
 def _settle(clock: Clock, *settlers: Settler) -> Callback:

@@ -12,14 +12,17 @@ from asyncflow._client.listeners import Sent
 from asyncflow._core.commands import Command
 from asyncflow._core.execution import Decision
 from asyncflow._core.facts import Fact
-from asyncflow._core.state import Head
+from asyncflow._core.state import Closing, Head
 from asyncflow._model.record import EventRecord, LogRecord
 from asyncflow._runner.live import (
+    Awaited,
     Entry,
+    Expired,
     Heard,
     Impulse,
     LiveExecution,
     Publication,
+    Signalled,
     Told,
     Undeliverable,
     Wanted,
@@ -30,6 +33,8 @@ from asyncflow._store.batch import (
     FactWrite,
     Fence,
     NewExecution,
+    Notified,
+    Receipt,
     TaskWrite,
     WorkflowCell,
 )
@@ -49,6 +54,7 @@ class Answer:
     context: dict[str, str | None] = field(default_factory=dict[str, str | None])
     cells: dict[str, str | None] = field(default_factory=dict[str, str | None])
     facts: list[FactWrite] = field(default_factory=list[FactWrite])
+    closings: tuple[Closing, ...] = ()
 
     def add(self, fact: Fact, decision: Decision) -> None:
         """Lay one more decision over those before it."""
@@ -61,6 +67,7 @@ class Answer:
             earlier = self.tasks.pop(key, None)
             outcome = change.outcome or (earlier.outcome if earlier else None)
             self.tasks[key] = TaskWrite(change.state, outcome)
+        self.closings += decision.closings
         self.facts.append(FactWrite(type(fact).__name__, fact_body(fact), fact.at))
 
     def write(self, row: int) -> ExecutionWrite:
@@ -73,6 +80,7 @@ class Answer:
             facts=tuple(self.facts),
             fingerprint=self.fingerprint,
             cells=self.cells,
+            closings=self.closings,
         )
 
 
@@ -98,23 +106,32 @@ class Work:
     impulses: list[Impulse] = field(default_factory=list[Impulse])
     cells: dict[WorkflowCell, str | None] = field(default_factory=dict[WorkflowCell, str | None])
     logs: tuple[LogRecord, ...] = ()
+    awaited: list[Awaited] = field(default_factory=list[Awaited])
+    signals: list[Signalled] = field(default_factory=list[Signalled])
+    expired: list[Expired] = field(default_factory=list[Expired])
+    notified: list[Notified] = field(default_factory=list[Notified])
+    closings: list[tuple[LiveExecution, Closing]] = field(
+        default_factory=list[tuple[LiveExecution, Closing]]
+    )
 
     def __len__(self) -> int:
         """Return how much was taken from the inbox."""
-        taken = len(self.entries) + len(self.publications) + len(self.heard)
-        return taken + len(self.impulses)
+        taken = len(self.entries) + len(self.publications) + len(self.heard) + len(self.impulses)
+        return taken + len(self.awaited) + len(self.signals)
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to store."""
         rows = self.answers or self.storing or self.taken or self.cells or self.logs
-        return not (rows or self.impulses)
+        waits = self.awaited or self.signals or self.expired or self.notified
+        return not (rows or waits or self.impulses)
 
     def answer(self, live: LiveExecution, fact: Fact, decision: Decision) -> None:
         """Add what follows from a fact, if anything does."""
         if decision.head is not None or decision.tasks or decision.cells:
             self.answers.setdefault(live, Answer()).add(fact, decision)
         self.commands.extend((live, command) for command in decision.commands)
+        self.closings.extend((live, closing) for closing in decision.closings)
 
     def batch(self, fence: Fence) -> Batch:
         """Return it as a store wants it."""
@@ -128,18 +145,29 @@ class Work:
             cursors=tuple(each.cursor for each in self.impulses if each.cursor is not None),
             failed_polls=tuple(each.failed for each in self.impulses if each.failed is not None),
             dropped=tuple(each.dropped for each in self.impulses if each.dropped is not None),
+            awaited=tuple(each.row for each in self.awaited),
+            signals=tuple(each.signal for each in self.signals),
+            expired=tuple(each.expiry for each in self.expired),
+            notified=tuple(self.notified),
         )
 
     def refuse(self, error: Exception) -> list[Entry]:
         """Tell callers that it could not be stored; return what is to be answered again."""
-        again: list[Entry] = [*self.undeliverable]
+        again: list[Entry] = [*self.undeliverable, *self.expired, *self.notified]
         for entry in self.entries:
             if isinstance(entry, Told) and _reopened(entry):
                 again.append(entry)
             elif entry.done is not None:
                 _fail(entry.done, error)
         again += [heard for heard in self.heard if _reopened(heard)]
-        self._refuse_impulses(error)
+        asking: list[Impulse | Awaited | Signalled] = [*self.impulses, *self.awaited]
+        asking += self.signals
+        for asked in asking:
+            asked.fail(error)
+        return again + self._refuse_publications(error)
+
+    def _refuse_publications(self, error: Exception) -> list[Entry]:
+        again: list[Entry] = []
         for publication in self.publications:
             if publication.offset is None:
                 publication.refused = True
@@ -149,15 +177,14 @@ class Work:
                 again.append(publication)
         return again
 
-    def _refuse_impulses(self, error: Exception) -> None:
-        for impulse in self.impulses:
-            impulse.fail(error)
-
-    def sent(self) -> Iterator[Sent]:
+    def sent(self, receipt: Receipt) -> Iterator[Sent]:
         """Yield the events that it stored, for listeners."""
         for publication in self.storing:
             if publication.offset is not None:
                 yield publication.event.namespace, publication.event.key, publication.offset
+        for entry, offset in zip(self.signals, receipt.signals, strict=True):
+            if offset is not None:
+                yield entry.signal.event.namespace, entry.signal.event.key, offset
 
     def _events(self) -> Iterator[EventRecord]:
         for publication in self.storing:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
+from asyncflow._core.state import Closing
 from asyncflow._model.record import AwaitedRecord
 from asyncflow._model.status import EventPhase
-from asyncflow._store.batch import Closing, Letter, NewAwaited, Signal
+from asyncflow._store.batch import Letter, NewAwaited, Signal
 from asyncflow._store.codec import utf8
 
 SIGNALLED: Final = "EventSignalled"

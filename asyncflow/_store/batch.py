@@ -6,16 +6,14 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TypeAlias
 
-from asyncflow._core.state import Head, Outcome, TaskState
+from asyncflow._core.state import Closing, Head, Outcome, TaskState
 from asyncflow._model.record import (
     AwaitedRecord,
     EventRecord,
     ExecutionRecord,
     LogRecord,
-    ScheduleRecord,
-    TriggerRecord,
 )
-from asyncflow._model.status import EventPhase, ExecutionType
+from asyncflow._model.status import ExecutionType
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,19 +156,6 @@ class FactWrite:
 
     kind: str
     body: str
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Closing:
-    """One run of a task is over: what it awaits still is closed at ``at``.
-
-    What is past its deadline by then is TIMED_OUT, whatever ``phase`` says.
-    """
-
-    task: str
-    sequence_number: int
-    phase: EventPhase
     at: datetime
 
 
@@ -392,109 +377,3 @@ class FactRecord:
     kind: str
     body: str
     at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class SetEnabled:
-    """Let a workflow be started, or refuse new executions of it; those that run go on."""
-
-    namespace: str
-    workflow: str
-    enabled: bool
-
-
-@dataclass(frozen=True, slots=True)
-class DeleteWorkflow:
-    """Remove the ended executions of a workflow, with their events, states, logs and rules.
-
-    And its schedules, the histories of both its schedules and its triggers, and the latter's
-    cursors; the triggers stay.
-    """
-
-    namespace: str
-    workflow: str
-
-
-@dataclass(frozen=True, slots=True)
-class AddRule:
-    """Keep a workflow rule; one that is there already stays as it is, also if it is paused."""
-
-    namespace: str
-    workflow: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class SetRulePaused:
-    """Pause a workflow rule or let it act again; no effect on one that is not there."""
-
-    namespace: str
-    workflow: str
-    name: str
-    paused: bool
-
-
-@dataclass(frozen=True, slots=True)
-class DropRule:
-    """Forget a workflow rule."""
-
-    namespace: str
-    workflow: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class AddTriggers:
-    """Keep triggers; of one that is there already ``enabled``, ``cursor`` and ``created`` stay.
-
-    Nothing is written for one that is there already as it is.
-    """
-
-    triggers: tuple[TriggerRecord, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class SetTriggerEnabled:
-    """Let a trigger poll, or not; no effect on one that is not there."""
-
-    namespace: str
-    trigger: str
-    enabled: bool
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class PutSchedule:
-    """Keep a schedule, if the one of its name still has the version ``instead_of``.
-
-    Its row gets a fresh version; ``created`` and ``last_run`` of an older row stay, and its
-    ``answered`` never goes back.
-
-    Attributes:
-        instead_of: None if there must be none of its name.
-    """
-
-    schedule: ScheduleRecord
-    instead_of: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class DropSchedule:
-    """Forget a schedule and its history."""
-
-    namespace: str
-    schedule: str
-
-
-Change: TypeAlias = (
-    SetEnabled
-    | DeleteWorkflow
-    | AddRule
-    | SetRulePaused
-    | DropRule
-    | AddTriggers
-    | SetTriggerEnabled
-    | PutSchedule
-    | DropSchedule
-)
-"""What an operator of the service changes; each is one transaction."""

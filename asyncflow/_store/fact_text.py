@@ -2,10 +2,11 @@
 
 import json
 from datetime import datetime
-from typing import assert_never
+from typing import Final, assert_never
 
 from asyncflow._core.facts import (
     CellWritten,
+    EventAwaited,
     EventSent,
     ExecutionRecovered,
     ExecutionStarted,
@@ -21,7 +22,7 @@ from asyncflow._model.status import TaskAction
 from asyncflow.errors import StoreError
 
 
-def fact_body(fact: Fact) -> str:
+def fact_body(fact: Fact) -> str:  # noqa: C901  one arm for each fact
     """Return a fact without its time as JSON; large payloads are in other rows."""
     match fact:
         case ExecutionStarted() | ExecutionRecovered() | StopRequested():
@@ -34,6 +35,8 @@ def fact_body(fact: Fact) -> str:
             return json.dumps([fact.task, fact.number])
         case TaskActionRequested():
             return json.dumps({"task": fact.task, "action": fact.action})
+        case EventAwaited():
+            return json.dumps([fact.task, fact.sequence_number, fact.try_number, fact.name])
         case TaskStarted() | RetryFellDue():
             return json.dumps([fact.task, fact.sequence_number, fact.try_number])
         case TaskEnded():
@@ -42,6 +45,20 @@ def fact_body(fact: Fact) -> str:
             return json.dumps([*attempt, outcome.status, outcome.error])
         case _:
             assert_never(fact)
+
+
+SIGNALLED: Final = "EventSignalled"
+"""The kind of a letter about a signal; its body names the awaited event."""
+
+
+def signalled_body(awaited: int) -> str:
+    """Return the body of a letter about the signal of an awaited event."""
+    return json.dumps({"awaited": awaited})
+
+
+def signalled(body: str) -> int:
+    """Return the awaited event that a letter is about."""
+    return int(json.loads(body)["awaited"])
 
 
 def request(kind: str, body: str, at: datetime) -> StopRequested | TaskActionRequested:

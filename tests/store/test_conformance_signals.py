@@ -6,13 +6,11 @@ from typing import Any
 
 import pytest
 
-from asyncflow._core.state import TaskState
+from asyncflow._core.state import Closing, TaskState
 from asyncflow._model.record import AwaitedRecord
 from asyncflow._model.status import EventPhase
 from asyncflow._store.batch import (
     Batch,
-    Closing,
-    DeleteWorkflow,
     ExecutionWrite,
     Expiry,
     Fence,
@@ -20,6 +18,7 @@ from asyncflow._store.batch import (
     Notified,
     TaskWrite,
 )
+from asyncflow._store.change import DeleteWorkflow
 from asyncflow._store.protocol import Store
 from asyncflow._store.queries import (
     AwaitedByIds,
@@ -51,7 +50,7 @@ FULL = NewAwaited(
 async def make(store: Store, *new: NewAwaited) -> list[int | None]:
     """Register what is awaited; return the ids of the rows, None for each that was refused."""
     receipt = await store.commit(Batch(awaited=new))
-    return [each and each.id for each in receipt.awaited]
+    return [None if each is None else each.id for each in receipt.awaited]
 
 
 async def close(store: Store, execution: int, *closings: Closing) -> None:

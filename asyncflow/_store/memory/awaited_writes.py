@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
+from asyncflow._core.state import Closing
 from asyncflow._model.record import AwaitedRecord
 from asyncflow._model.status import EventPhase
 from asyncflow._store.awaited import closed, run_of, timed_out
-from asyncflow._store.batch import Closing, Expiry, NewAwaited, Notified
+from asyncflow._store.batch import Expiry, NewAwaited, Notified
 from asyncflow._store.codec import utf8
 from asyncflow._store.memory.tables import Execution, Tables
 

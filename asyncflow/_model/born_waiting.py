@@ -1,0 +1,74 @@
+"""What an event shows that a task made: what is asked, of which type, until when."""
+
+from datetime import datetime
+
+from asyncflow._model.payload import PayloadType
+from asyncflow._model.port import Port
+from asyncflow._model.record import AwaitedRecord
+
+
+class BornWaiting:
+    """Keeps the row of what was born waiting, and who is asked, out of an event's fields.
+
+    An event that was just sent has no such row, and None for all of this.
+    """
+
+    __slots__ = ("_port", "_record")
+
+    _port: Port | None
+    _record: AwaitedRecord | None
+
+    @property
+    def _awaited(self) -> AwaitedRecord | None:
+        return getattr(self, "_record", None)
+
+    @property
+    def expected_type(self) -> type | None:
+        """The type that its payload must have; None for an event that was just sent.
+
+        ``dict`` for a pydantic model that no task of this process has declared.
+        """
+        record = self._awaited
+        return None if record is None else PayloadType(record.data_type).python_type
+
+    @property
+    def task_name(self) -> str | None:
+        """The task that made it; None for an event that was just sent."""
+        record = self._awaited
+        return None if record is None else record.task_name
+
+    @property
+    def prompt(self) -> str | None:
+        """What people are asked; None for an event that was just sent."""
+        record = self._awaited
+        return None if record is None else record.prompt
+
+    @property
+    def prompt_type(self) -> str | None:
+        """How the prompt is written, ``text`` or ``markdown``; None for one that was just sent."""
+        record = self._awaited
+        return None if record is None else record.prompt_type
+
+    @property
+    def description(self) -> str | None:
+        """What its author says of it; None for an event that was just sent."""
+        record = self._awaited
+        return None if record is None else record.description
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When it times out, aware, UTC; None if it does not."""
+        record = self._awaited
+        return None if record is None else record.deadline
+
+    @property
+    def comment(self) -> str | None:
+        """What who signalled it added for people to read."""
+        record = self._awaited
+        return None if record is None else record.comment
+
+    @property
+    def webhook_error(self) -> str | None:
+        """Type and text of what went wrong with its webhook; None if nothing did, so far."""
+        record = self._awaited
+        return None if record is None else record.webhook_error

@@ -1,0 +1,159 @@
+"""What a runner does itself about awaited events of executions that it owns.
+
+Others of its store are asked about as any client does.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+
+from asyncflow._clock import Clock
+from asyncflow._core.facts import EventAwaited
+from asyncflow._failpoint import hit
+from asyncflow._model.awaited import EventWish
+from asyncflow._model.port import CURRENT_TASK, TaskScope
+from asyncflow._model.record import AwaitedRecord
+from asyncflow._model.status import EventPhase
+from asyncflow._operators.threads import in_thread_of_task
+from asyncflow._runner.driver import Driver
+from asyncflow._runner.live import Answer, Awaited, Awaiting, LiveExecution, Signalled
+from asyncflow._store.batch import NewAwaited, Signal
+from asyncflow.errors import EventAlreadyExistsError, TaskStopped, UsageError
+
+
+class Taken(NamedTuple):
+    """The offset of a signal, None if it was refused; and whether a letter tells rules of it."""
+
+    offset: int | None
+    by_letter: bool
+
+
+class Awaits:
+    """Makes, signals and waits for events by the driver. Called on the home loop."""
+
+    def __init__(self, clock: Clock, driver: Driver) -> None:
+        """Ask this driver."""
+        self._clock = clock
+        self._driver = driver
+
+    async def open(self, scope: TaskScope, wish: EventWish) -> AwaitedRecord:
+        """Let a task await an event, or find it as an earlier attempt left it."""
+        live = self._driver.lives.get(scope.execution)
+        if live is None:
+            text = f"workflow execution {scope.execution_name!r} is not worked on here any more"
+            raise UsageError(text)
+        place = scope.events[wish.name] = scope.events.get(wish.name, 0) + 1
+        record: AwaitedRecord | None = None
+        try:
+            record = await self._opened(live, scope, wish, place)
+        finally:
+            if record is None:
+                scope.events[wish.name] -= 1
+        if record is None:
+            raise EventAlreadyExistsError(wish.name, scope.task_name)
+        return record
+
+    async def _opened(
+        self, live: LiveExecution, scope: TaskScope, wish: EventWish, place: int
+    ) -> AwaitedRecord | None:
+        now, task, number = self._clock.now(), scope.task_name, scope.sequence_number
+        row = NewAwaited(
+            execution=live.id,
+            task=task,
+            sequence_number=number,
+            name=wish.name,
+            place=place,
+            failures=live.state.task(task).failures,
+            data_type=wish.payload.text,
+            created=now,
+            prompt=wish.prompt,
+            prompt_type=wish.prompt_type,
+            description=wish.description,
+            deadline=None if wish.timeout is None else now + wish.timeout,
+        )
+        fact = EventAwaited(now, task, number, scope.try_number, wish.name)
+        hit("event.open.before")
+        done: asyncio.Future[AwaitedRecord | None] = asyncio.get_running_loop().create_future()
+        self._driver.put(Awaited(live, fact, row, done))
+        return await done
+
+    async def take(self, signal: Signal) -> Taken:
+        """Store a signal for an execution that is owned here."""
+        live = None
+        if signal.event.execution is not None:
+            live = self._driver.lives.get(signal.event.execution)
+        assert live is not None  # `owns` was asked just now
+        done: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
+        entry = Signalled(live, signal, done)
+        self._driver.put(entry)
+        return Taken(await done, entry.signal.by_letter)
+
+    def owns(self, signal: Signal) -> bool:
+        """Say whether the execution whose event is signalled is worked on here."""
+        return signal.event.execution in self._driver.lives
+
+    async def closed(self, records: Sequence[AwaitedRecord]) -> AwaitedRecord | None:
+        """Return the first of some events that is signalled, else the last that closes.
+
+        None if the store must be asked.
+        """
+        self._driver.check()
+        while True:
+            awaited = self._awaiting(records)
+            if awaited is None:
+                return None
+            id_, answer = await _news(awaited)
+            if answer is None:
+                return None
+            found, records = _apart(records, id_, answer)
+            if found.phase is EventPhase.SUCCEEDED or not records:
+                return found
+
+    def _awaiting(self, records: Sequence[AwaitedRecord]) -> list[Awaiting] | None:
+        """Return the memory of events, if all of them wait here."""
+        found: list[Awaiting] = []
+        for record in records:
+            live = self._driver.lives.get(record.execution)
+            awaiting = None if live is None else live.awaiting.get(record.id)
+            if awaiting is None:
+                return None
+            found.append(awaiting)
+        return found
+
+
+def _apart(
+    records: Sequence[AwaitedRecord], id_: int, answer: Answer
+) -> tuple[AwaitedRecord, Sequence[AwaitedRecord]]:
+    """Return the record of an event as it is now, and those of the others."""
+    found = next(answer.of(record) for record in records if record.id == id_)
+    return found, [record for record in records if record.id != id_]
+
+
+async def _news(awaited: Sequence[Awaiting]) -> tuple[int, Answer | None]:
+    """Return what is told next of some events; a thread that is told to stop waits no more.
+
+    Nothing is made here that only a thread needs: those on the loop are many.
+    """
+    news: asyncio.Future[tuple[int, Answer | None]] = asyncio.get_running_loop().create_future()
+    scope = CURRENT_TASK.get()
+    sign = None if scope is None else scope.stop_sign
+    stop = partial(_stop, news) if in_thread_of_task() else None
+    for each in awaited:
+        each.waiters.append(news)
+    if sign is not None:
+        sign.begin_wait(stop)
+    try:
+        hit("event.wait.before")
+        return await news
+    finally:
+        for each in awaited:
+            if news in each.waiters:
+                each.waiters.remove(news)
+        if sign is not None:
+            sign.end_wait(stop)
+
+
+def _stop(news: "asyncio.Future[tuple[int, Answer | None]]") -> None:
+    if not news.done():
+        news.set_exception(TaskStopped())

@@ -1,0 +1,134 @@
+"""Who waits for awaited events: asyncio futures, told what became of them once that is on disk.
+
+They are hints. What is true is in the store: a waiter that is told nothing more definite looks
+there. Everything is called on the home loop.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+from asyncflow._clock import Clock
+from asyncflow._core.state import Closing
+from asyncflow._model.record import AwaitedRecord, EventRecord
+from asyncflow._model.status import EventPhase
+from asyncflow._model.value import from_json_text
+from asyncflow._runner.live import (
+    Answer,
+    Awaited,
+    Awaiting,
+    Entry,
+    Expired,
+    LiveExecution,
+    Signalled,
+)
+from asyncflow._runner.work import Work
+from asyncflow._store.batch import Expiry, Receipt
+
+EARLY: Final = 1_000
+"""Answers that are kept for events of which the answer was heard before the making."""
+
+
+class Waiters:
+    """Futures and timers of the awaited events of the executions that a runner owns."""
+
+    def __init__(self, clock: Clock) -> None:
+        """Begin with none; ``put`` must be set before the first."""
+        self.put: Callable[[Entry], None]
+        self.letters: Callable[[], None]
+        self._clock = clock
+        self._early: OrderedDict[int, Answer] = OrderedDict()
+        self._closed = False
+
+    def answer(self, live: LiveExecution, id_: int, answer: Answer) -> None:
+        """Tell those who wait for an event what became of it."""
+        awaiting = live.awaiting.pop(id_, None)
+        if awaiting is not None:
+            awaiting.tell(id_, answer)
+            return
+        self._early[id_] = answer
+        while len(self._early) > EARLY:
+            self._early.popitem(last=False)
+
+    def settle(self, work: Work, receipt: Receipt) -> None:
+        """Tell what a transaction has stored of awaited events."""
+        for entry, offset in zip(work.signals, receipt.signals, strict=True):
+            self._taken(entry, offset)
+        for expired, was in zip(work.expired, receipt.expired, strict=True):
+            if was:
+                answer = Answer(EventPhase.TIMED_OUT, expired.expiry.at)
+                self.answer(expired.live, expired.expiry.awaited, answer)
+        for live, closing in work.closings:
+            self._close(live, closing)
+        for wish, record in zip(work.awaited, receipt.awaited, strict=True):
+            if not wish.done.done():
+                wish.done.set_result(None if record is None else self._opened(wish, record))
+
+    def doubt(self, work: Work) -> None:
+        """Let those look into the store who wait for what a failed transaction may have stored."""
+        for entry in work.signals:
+            self._look_up(entry.live, entry.signal.awaited)
+        for live, closing in work.closings:
+            self._close(live, closing)
+
+    def close(self) -> None:
+        """Let no timer fire any more; the next owner sets them anew."""
+        self._closed = True
+
+    def _taken(self, entry: Signalled, offset: int | None) -> None:
+        """Tell those who wait of a signal, unless it was refused, and then who signals."""
+        if offset is not None:
+            signal = entry.signal
+            self.answer(entry.live, signal.awaited, answer_of(signal.event, offset))
+            if signal.by_letter:
+                self.letters()
+        if not entry.done.done():
+            entry.done.set_result(offset)
+
+    def _opened(self, wish: Awaited, record: AwaitedRecord) -> AwaitedRecord:
+        """Begin to wait, unless it is over already."""
+        if record.phase is not EventPhase.RUNNING:
+            return record
+        early = self._early.pop(record.id, None)
+        if early is not None:
+            return early.of(record)
+        awaiting = wish.live.awaiting.get(record.id)
+        if awaiting is None:
+            awaiting = Awaiting(record.task_name, record.sequence_number, [])
+            wish.live.awaiting[record.id] = awaiting
+            if record.deadline is not None:
+                self._time(wish.live, record.id, awaiting, record.deadline)
+        return record
+
+    def _time(self, live: LiveExecution, id_: int, awaiting: Awaiting, deadline: datetime) -> None:
+        def fire() -> None:
+            if not self._closed:
+                self.put(Expired(live, Expiry(id_, self._clock.now())))
+
+        awaiting.timer = self._clock.call_at_time(deadline, fire)
+
+    def _close(self, live: LiveExecution, closing: Closing) -> None:
+        """Let those look who wait for what a run of a task asked for, which is over."""
+        run = (closing.task, closing.sequence_number)
+        for id_, awaiting in tuple(live.awaiting.items()):
+            if (awaiting.task, awaiting.sequence_number) == run:
+                self._look_up(live, id_)
+
+    def _look_up(self, live: LiveExecution, id_: int) -> None:
+        awaiting = live.awaiting.pop(id_, None)
+        if awaiting is not None:
+            awaiting.tell(id_, None)
+
+
+def answer_of(event: EventRecord, offset: int) -> Answer:
+    """Return what an event, as which a signal was stored, makes of the one that awaits it."""
+    note = None if event.context is None else from_json_text(event.context)
+    return Answer(
+        EventPhase.SUCCEEDED,
+        event.create_time,
+        event.value,
+        event.sender,
+        note if isinstance(note, str) else None,
+        offset,
+    )
