@@ -36,11 +36,15 @@ class Session:
         """Return whom to ask; blocks where it has to be opened.
 
         Raises:
-            UsageError: several are open; what asyncflow raises if the store cannot be opened.
+            UsageError: several are open, or this thread runs an event loop; what asyncflow raises if
+            the store cannot be opened.
         """
         try:
             return Client.current()
         except UsageError:  # none is open, or several
+            if in_loop():
+                text = "this would block the running event loop: `await` it with .aio, as run.aio()"
+                raise UsageError(text) from None
             with self._lock:
                 if self._runner is None:
                     self._runner = self._opened()
