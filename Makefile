@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PY  := $(BIN)/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet install
 
-BENCHMARKS = $(filter-out yardstick,$(basename $(notdir $(wildcard benchmarks/*.py))))
+BENCHMARKS = $(filter-out yardstick signal_peers,$(basename $(notdir $(wildcard benchmarks/*.py))))
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-long check format bench mutants clean

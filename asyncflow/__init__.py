@@ -14,6 +14,7 @@ from asyncflow._model.condition import (
     MeetAllCondition,
     MeetAnyCondition,
     SingleEventCondition,
+    TaskStatusCondition,
 )
 from asyncflow._model.context import Context
 from asyncflow._model.duration import parse_duration
@@ -152,6 +153,7 @@ __all__ = [
     "TaskNotFoundError",
     "TaskRule",
     "TaskStatus",
+    "TaskStatusCondition",
     "TaskStopped",
     "TooLargeError",
     "Trigger",

@@ -92,7 +92,10 @@ class Dual(_Bound[P, R_co]):
 
     async def aio(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Await it in any event loop; cancelling the caller cancels it, and waits for its end."""
-        return await self._home().arun(partial(self._body, *args, **kwargs), self._name)
+        home = self._home()
+        if home.is_here():  # as `arun` does, without its frame: of those who wait there are many
+            return await self._body(*args, **kwargs)
+        return await home.arun(partial(self._body, *args, **kwargs), self._name)
 
 
 class dual_method(Generic[P, R_co]):  # noqa: N801  a decorator

@@ -106,14 +106,18 @@ class Home:
         block(call.begin, call.done, call.cancel)
         return call.result()
 
+    def is_here(self) -> bool:
+        """Say whether the loop that runs here is home; raise where nothing may be called."""
+        _pass_gate()
+        root = self._root
+        return root is not None and root.loop is asyncio.get_running_loop()
+
     async def arun(self, make_coroutine: Callable[[], Coroutine[Any, Any, R]], name: str) -> R:
         """Await it here if this loop is home, else on the home loop; needs an open home.
 
         Cancelling the caller cancels it, and waits for its end.
         """
-        _pass_gate()
-        root = self._root
-        if root is not None and root.loop is asyncio.get_running_loop():
+        if self.is_here():
             return await make_coroutine()
         root = self._admitting()
         if root is None:

@@ -94,8 +94,11 @@ TASKS = {
 ALLOWED: Mapping[tuple[str, str], str] = {
     ("asyncflow/_home.py", "create_task"): "the root task, whose end every closing awaits",
     ("asyncflow/_client/bodies.py", "create_task"): "a body may never end: docs/decisions/0007",
+    ("asyncflow/_model/event.py", "asyncflow._dual"): "handles ask in both forms",
+    ("asyncflow/_model/event.py", "asyncflow._home"): "handles say where their coroutines run",
     ("asyncflow/_model/execution.py", "asyncflow._dual"): "handles ask in both forms",
     ("asyncflow/_model/execution.py", "asyncflow._home"): "handles say where their coroutines run",
+    ("asyncflow/_model/payload.py", "pydantic"): "events may be signalled with users' models",
     ("asyncflow/_model/port.py", "asyncflow._home"): "handles say where their coroutines run",
     ("asyncflow/_model/value.py", "pydantic"): "users' models are stored as JSON",
     ("asyncflow/_model/webhook.py", "urllib"): "names become parts of an address; it opens none",

@@ -1,8 +1,9 @@
 """A client's calls about events that tasks await: find them, signal them, wait for them."""
 
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from asyncflow._client.event_calls import EventCalls
 from asyncflow._client.executions import FIRST_LOOK, LAST_LOOK
@@ -116,16 +117,25 @@ class AwaitedCalls(EventCalls):
             context=None if comment is None else to_json_text(comment),
             execution=record.execution,
             awaited=record.id,
+            run_name=record.run_name,
         )
         if not await self._take(Signal(record.id, event, comment)):
             await self._check_refused(record, payload)
 
-    async def await_closed(
+    def await_closed(
         self, records: Sequence[AwaitedRecord], timeout: timedelta | None
+    ) -> Coroutine[Any, Any, AwaitedRecord]:
+        """Return the first of some awaited events that is signalled, else the last that closes.
+
+        It is no coroutine of its own: many wait, and each is memory.
+        """
+        return self._closed(records) if timeout is None else self._closed_within(records, timeout)
+
+    # --- inside ---
+
+    async def _closed_within(
+        self, records: Sequence[AwaitedRecord], timeout: timedelta
     ) -> AwaitedRecord:
-        """Return the first of some awaited events that is signalled, else the last that closes."""
-        if timeout is None:
-            return await self._closed(records)
         try:
             async with self._clock.deadline(timeout):
                 return await self._closed(records)
@@ -133,8 +143,6 @@ class AwaitedCalls(EventCalls):
             names = ", ".join(repr(record.name) for record in records)
             text = f"event {names} of {records[0].run_name!r} was not signalled within {timeout}"
             raise WaitTimeoutError(f"{text}; it waits on") from error
-
-    # --- inside ---
 
     async def _take(self, signal: Signal) -> bool:
         """Store a signal and a letter about it; say whether it was taken."""

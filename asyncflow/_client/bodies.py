@@ -7,6 +7,7 @@ limit; an error of the engine's own that comes out of it ends the group all the 
 import asyncio
 import logging
 from collections.abc import Coroutine
+from contextvars import Context, copy_context
 from typing import Any
 
 logger = logging.getLogger(__name__)
@@ -18,11 +19,16 @@ class Bodies:
     def __init__(self, group: asyncio.TaskGroup | None = None) -> None:
         """Pass errors of the engine's own on to ``group``; None: they are logged."""
         self._group = group
+        # One of each for all tasks: each of its own would be memory while they wait.
+        self._context = copy_context()
+        self._checked = self._check
 
-    def start(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Start it, and return its task."""
-        task = asyncio.get_running_loop().create_task(coroutine)
-        task.add_done_callback(self._check)
+    def start(
+        self, coroutine: Coroutine[Any, Any, None], context: Context | None = None
+    ) -> asyncio.Task[None]:
+        """Start it in a context, by default a copy of the caller's, and return its task."""
+        task = asyncio.get_running_loop().create_task(coroutine, context=context)
+        task.add_done_callback(self._checked, context=self._context)
         return task
 
     def _check(self, task: asyncio.Task[None]) -> None:

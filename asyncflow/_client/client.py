@@ -5,14 +5,14 @@ Its calls are in one module for each noun; here they come together.
 
 from typing import Self
 
-from asyncflow._client.awaited_calls import AwaitedCalls
 from asyncflow._client.schedules import ScheduleCalls
 from asyncflow._client.triggers import TriggerCalls
+from asyncflow._client.wait_for import WaitCalls
 from asyncflow._model.port import current_port
 from asyncflow.errors import UsageError
 
 
-class Client(TriggerCalls, ScheduleCalls, AwaitedCalls):
+class Client(TriggerCalls, ScheduleCalls, WaitCalls):
     """Asks a store: starts workflows, sends events, stops, waits and looks up.
 
     Open it with ``async with`` in a loop and with ``with`` elsewhere; used plainly it opens itself

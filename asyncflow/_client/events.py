@@ -40,6 +40,7 @@ class Envelopes:
             create_time=at,
             context=None if context is None else self._text(context, "context"),
             execution=None if target is None else target.id,
+            run_name=None if target is None else target.name,
         )
 
     def of_task(
@@ -55,6 +56,7 @@ class Envelopes:
             create_time=at,
             context=None if context is None else self._text(context, "context"),
             execution=scope.execution,
+            run_name=scope.execution_name,
         )
 
     def _text(self, value: object, what: str) -> str:

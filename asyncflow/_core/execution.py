@@ -89,6 +89,10 @@ class Decision:
 
 NOTHING: Final = Decision()
 
+# Most executions have no such thing, and many thousands may wait: nobody changes these.
+_NO_TEXTS: Final[dict[str, str]] = {}
+_NONE_MET: Final[dict[int, int]] = {}
+
 
 @dataclass(slots=True)
 class ExecutionState:
@@ -97,6 +101,7 @@ class ExecutionState:
     Attributes:
         tasks: the latest run of each task that ever ran.
         context: JSON text by key. Replaced, never changed in place: tasks hold on to it.
+        met: see `Decision`. While it is empty it may be shared; so may be ``cells``.
         cells: users' states, JSON text by name.
     """
 
@@ -105,7 +110,7 @@ class ExecutionState:
     context: Mapping[str, str]
     met: dict[int, int]
     counts: Counts
-    cells: dict[str, str] = field(default_factory=dict[str, str])
+    cells: dict[str, str]
 
     @classmethod
     def new(cls, plan: Plan, context: Mapping[str, str]) -> "ExecutionState":
@@ -131,7 +136,8 @@ class ExecutionState:
             for rule in plan.status_rules
             if (count := sum(_status(latest, name) is wanted for name, wanted in rule.upstreams))
         }
-        return cls(head, latest, dict(context), met, counts, dict(cells or {}))
+        texts = dict(context) or _NO_TEXTS
+        return cls(head, latest, texts, met or _NONE_MET, counts, dict(cells or {}) or _NO_TEXTS)
 
     def task(self, name: str) -> TaskState:
         """Return the latest run of a task, INIT if it never ran."""
@@ -145,11 +151,18 @@ class ExecutionState:
             self.counts = decision.counts
         for change in decision.tasks:
             self.tasks[change.state.name] = change.state
-        self.met.update(decision.met)
+        if decision.met:
+            self.met = self.met or {}  # the shared one stays empty
+            self.met.update(decision.met)
         if decision.context:
             merged = {**self.context, **decision.context}
             self.context = {key: text for key, text in merged.items() if text is not None}
-        for name, text in decision.cells.items():
+        if decision.cells:
+            self._remember(decision.cells)
+
+    def _remember(self, cells: Mapping[str, str | None]) -> None:
+        self.cells = self.cells or {}
+        for name, text in cells.items():
             if text is None:
                 self.cells.pop(name, None)
             else:

@@ -6,7 +6,7 @@ It computes and remembers; it never waits, and what is changed in it is stored b
 import reprlib
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from asyncflow._model.naming import check_text
 from asyncflow._model.state import Cells, StateDescriptor, ValueState, ValueStateDescriptor
@@ -15,6 +15,11 @@ from asyncflow._model.value import from_json_text, to_json_text
 from asyncflow.errors import TaskStopped, UsageError
 
 _NO_TEXTS: Final[Mapping[str, str]] = {}
+
+# Most contexts are never written to, and many thousands of them may wait: these two, which nobody
+# may change, stand for their empty dictionaries.
+_NO_VALUES: Final[dict[str, Any]] = {}
+_NONE_GONE: Final[dict[str, None]] = {}
 
 
 def _never() -> bool:
@@ -36,6 +41,21 @@ class RunningTask:
     stop_requested: Callable[[], bool] = _never
 
 
+class TaskPlace(Protocol):
+    """What a context says of the task execution that it was given to; see `RunningTask`."""
+
+    @property
+    def execution_name(self) -> str: ...
+    @property
+    def task_name(self) -> str: ...
+    @property
+    def sequence_number(self) -> int: ...
+    @property
+    def try_number(self) -> int: ...
+    @property
+    def stop_requested(self) -> Callable[[], bool]: ...
+
+
 class Context(MutableMapping[str, Any]):
     """The data of a workflow execution, as a mapping of names to JSON values.
 
@@ -51,11 +71,13 @@ class Context(MutableMapping[str, Any]):
             A key is no string, or no Unicode text.
     """
 
+    __slots__ = ("_base", "_cells", "_frozen", "_gone", "_status_of", "_task", "_values")
+
     def __init__(self, data: Mapping[str, object] | None = None, /) -> None:
         self._base = _NO_TEXTS
-        self._values: dict[str, Any] = {}
-        self._gone: dict[str, None] = {}
-        self._task: RunningTask | None = None
+        self._values = _NO_VALUES
+        self._gone = _NONE_GONE
+        self._task: TaskPlace | None = None
         self._status_of: Callable[[str], TaskStatus | None] | None = None
         self._cells: Cells | None = None
         self._frozen = False
@@ -67,7 +89,7 @@ class Context(MutableMapping[str, Any]):
         cls,
         texts: Mapping[str, str],
         *,
-        task: RunningTask | None = None,
+        task: TaskPlace | None = None,
         status_of: Callable[[str], TaskStatus | None] | None = None,
         cells: Cells | None = None,
         frozen: bool = False,
@@ -95,21 +117,25 @@ class Context(MutableMapping[str, Any]):
             return self._values[key]
         if key in self._gone or key not in self._base:
             raise KeyError(key)
-        value = self._values[key] = from_json_text(self._base[key])
+        value = from_json_text(self._base[key])
+        self._keep(key, value)
         return value
 
     def __setitem__(self, key: str, value: object) -> None:
         self._check_writable(key)
         key = _plain_key(key)
         to_json_text(value, _place(key))
-        self._values[key] = value
+        self._keep(key, value)
 
     def __delitem__(self, key: str) -> None:
         self._check_writable(key)
         if key not in self:
             raise KeyError(key)
-        self._values.pop(key, None)
+        if key in self._values:
+            del self._values[key]
         if key in self._base:
+            if self._gone is _NONE_GONE:
+                self._gone = {}
             self._gone[key] = None
 
     def __contains__(self, key: object) -> bool:
@@ -261,6 +287,11 @@ class Context(MutableMapping[str, Any]):
     def _told_to_stop(self) -> bool:
         return self._task is not None and self._task.stop_requested()
 
+    def _keep(self, key: str, value: object) -> None:
+        if self._values is _NO_VALUES:
+            self._values = {}
+        self._values[key] = value
+
     def _added(self, key: str) -> bool:
         return key not in self._base or key in self._gone
 
@@ -269,7 +300,7 @@ class Context(MutableMapping[str, Any]):
             text = f"context[{key!r}] cannot be changed here: conditions and callbacks only read it"
             raise UsageError(text)
 
-    def _in_task(self, name: str) -> RunningTask:
+    def _in_task(self, name: str) -> TaskPlace:
         if self._task is None:
             text = f"context.{name} is known only in the context that a task was given"
             raise UsageError(text)

@@ -2,19 +2,16 @@
 
 from datetime import timedelta
 from functools import partial
-from typing import Any, Final, Literal, TypeAlias, TypeVar, overload
-
-from pydantic import BaseModel
+from typing import Any, Final, Literal, TypeAlias, overload
 
 from asyncflow._model.awaited import PROMPT, EventWish
 from asyncflow._model.event import Event
+from asyncflow._model.payload import PayloadT
 from asyncflow._model.port import CURRENT_TASK, TaskScope
 from asyncflow._model.webhook import Webhook
 from asyncflow.errors import UsageError
 
 PromptType: TypeAlias = Literal["text", "markdown"]
-
-T = TypeVar("T", bound=bool | int | float | str | BaseModel)
 
 
 class NewEvent:
@@ -65,11 +62,11 @@ class NewEvent:
         prompt: str = PROMPT,
         prompt_type: PromptType = "text",
         *,
-        data_type: type[T],
+        data_type: type[PayloadT],
         description: str = "",
         timeout: str | float | timedelta | None = None,
         webhook: Webhook | None = None,
-    ) -> Event[T]: ...
+    ) -> Event[PayloadT]: ...
     @overload
     def __call__(
         self,
@@ -77,11 +74,11 @@ class NewEvent:
         /,
         prompt: str,
         prompt_type: PromptType,
-        data_type: type[T],
+        data_type: type[PayloadT],
         description: str = "",
         timeout: str | float | timedelta | None = None,
         webhook: Webhook | None = None,
-    ) -> Event[T]: ...
+    ) -> Event[PayloadT]: ...
     def __call__(  # noqa: PLR0917  as Flyte's
         self,
         name: str,
@@ -125,11 +122,11 @@ class NewEvent:
         prompt: str = PROMPT,
         prompt_type: PromptType = "text",
         *,
-        data_type: type[T],
+        data_type: type[PayloadT],
         description: str = "",
         timeout: str | float | timedelta | None = None,
         webhook: Webhook | None = None,
-    ) -> Event[T]: ...
+    ) -> Event[PayloadT]: ...
     @overload
     async def aio(
         self,
@@ -137,11 +134,11 @@ class NewEvent:
         /,
         prompt: str,
         prompt_type: PromptType,
-        data_type: type[T],
+        data_type: type[PayloadT],
         description: str = "",
         timeout: str | float | timedelta | None = None,
         webhook: Webhook | None = None,
-    ) -> Event[T]: ...
+    ) -> Event[PayloadT]: ...
     async def aio(  # noqa: PLR0917  as Flyte's
         self,
         name: str,

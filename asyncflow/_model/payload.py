@@ -5,7 +5,7 @@ The store has names only. A model is checked where its class is known; a name is
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias, TypeVar, cast
 from weakref import WeakValueDictionary
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -16,6 +16,9 @@ from asyncflow.errors import EventTypeError
 
 EventPayload: TypeAlias = bool | int | float | str | BaseModel | Mapping[str, Any]
 """What `Event.signal` takes; a mapping, or an instance, only for a pydantic model."""
+
+PayloadT = TypeVar("PayloadT", bound=bool | int | float | str | BaseModel)
+"""What a task gets that waits."""
 
 _SCALARS: Final[Mapping[str, type]] = {kind.__name__: kind for kind in (bool, int, float, str)}
 _MODEL: Final = "model:"

@@ -4,7 +4,7 @@
 called in, else the only one that is open.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -125,9 +125,9 @@ class Port(Protocol):
         """Return once an awaited event has its payload, on disk; see `Event.signal`."""
         ...
 
-    async def await_closed(
+    def await_closed(
         self, records: Sequence[AwaitedRecord], timeout: timedelta | None
-    ) -> AwaitedRecord:
+    ) -> Coroutine[Any, Any, AwaitedRecord]:
         """Return the first of some awaited events that is signalled, else the last that closes."""
         ...
 
@@ -214,6 +214,10 @@ class TaskScope:
     lines: Iterator[int] = field(default_factory=count, repr=False, compare=False)
     events: dict[str, int] = field(default_factory=dict[str, int], repr=False, compare=False)
 
+    def stop_requested(self) -> bool:
+        """Say whether the task was told to stop."""
+        return self.stop_sign.raised
+
     def check(self) -> None:
         """Raise `TaskStopped` if the task was told to stop: it should do nothing more."""
         if self.stop_sign.raised:
@@ -222,6 +226,14 @@ class TaskScope:
 
 CURRENT_TASK: Final[ContextVar[TaskScope | None]] = ContextVar("asyncflow_task", default=None)
 """Set for the length of an attempt, also in its thread."""
+
+
+def check_current_task() -> None:
+    """Raise `TaskStopped` if the task whose code runs here was told to stop."""
+    scope = CURRENT_TASK.get()
+    if scope is not None:
+        scope.check()
+
 
 _open_ports: Final[list[Port]] = []
 

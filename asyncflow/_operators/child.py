@@ -12,24 +12,34 @@ import runpy
 import signal
 import sys
 import threading
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import count
 from types import ModuleType
 from typing import Any, BinaryIO, Final, NoReturn, cast
 
 from asyncflow._home import GATE, Home
+from asyncflow._model.awaited import EventWish
 from asyncflow._model.context import Context, RunningTask
 from asyncflow._model.port import CURRENT_TASK, Port, TaskScope
-from asyncflow._model.record import EventRecord
+from asyncflow._model.record import AwaitedRecord, EventRecord
 from asyncflow._model.status import TaskStatus
 from asyncflow._model.value import to_json_text
 from asyncflow._operators.isolation import IMPORTED, importing
 from asyncflow._operators.lines import LONGEST
 from asyncflow._operators.python import filled
-from asyncflow._operators.wire import Message, decoded, encoded, error_message, known_error
+from asyncflow._operators.wire import (
+    Message,
+    awaited_message,
+    decoded,
+    encoded,
+    error_message,
+    known_error,
+    told_awaited,
+    wish_message,
+)
 from asyncflow.errors import TaskStopped, UsageError
 
 MAIN: Final = "__mp_main__"
@@ -47,6 +57,7 @@ class Link:
         self._writing = threading.RLock()
         self._numbers = count()
         self._asked: dict[int, Future[Any]] = {}
+        self._waits: set[int] = set()
 
     def receive(self) -> Message:
         """Return the next message; the runner's end is the end of all."""
@@ -69,6 +80,8 @@ class Link:
         """Ask the runner something, and return what will have the answer."""
         number = next(self._numbers)
         answer = self._asked[number] = Future()
+        if question["ask"] == "wait":
+            self._waits.add(number)
         self.say({**question, "number": number})
         return answer
 
@@ -78,12 +91,21 @@ class Link:
             message = self.receive()
             if "stop" in message:
                 scope.stop_sign.give()
+                self._stop_waits()
                 continue
-            answer = self._asked.pop(message["number"])
+            answer = self._asked.pop(message["number"], None)
+            if answer is None:  # it was a wait that a stop has ended
+                continue
+            self._waits.discard(message["number"])
             if "error" in message:
                 answer.set_exception(known_error(message["error"]))
             else:
                 answer.set_result(message["value"])
+
+    def _stop_waits(self) -> None:
+        """End what waits for events; all else is answered soon."""
+        for number in self._waits & self._asked.keys():
+            self._asked.pop(number).set_exception(TaskStopped())
 
 
 class Proxy:
@@ -110,10 +132,24 @@ class Proxy:
         created = datetime.fromisoformat(told.pop("create_time"))
         return EventRecord(**told, value=text, context=more, create_time=created)
 
+    async def open_event(self, scope: TaskScope, wish: EventWish) -> AwaitedRecord:
+        """Have the runner make an event for the task."""
+        asked = self._link.ask(ask="open", wish=wish_message(wish))
+        return told_awaited(await asyncio.wrap_future(asked))
+
+    async def await_closed(
+        self, records: Sequence[AwaitedRecord], timeout: timedelta | None
+    ) -> AwaitedRecord:
+        """Have the runner wait; a stop ends this."""
+        waiting = [awaited_message(record) for record in records]
+        seconds = None if timeout is None else timeout.total_seconds()
+        asked = self._link.ask(ask="wait", records=waiting, timeout=seconds)
+        return told_awaited(await asyncio.wrap_future(asked))
+
     def __getattr__(self, name: str) -> NoReturn:
         text = (
             f"this call ({name}) does not work in a task with isolation='process': there are the "
-            "context and NotificationClient().send_event; do the rest in another task"
+            "context, new_event and NotificationClient().send_event; do the rest in another task"
         )
         raise UsageError(text)
 

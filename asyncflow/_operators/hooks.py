@@ -11,16 +11,25 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-async def call(hook: Callable[P, T | Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
-    """Return what a hook returns, whichever way it was written."""
-    found: T | Awaitable[T]
-    if is_async(hook):
-        found = hook(*args, **kwargs)
-    else:
-        found = await in_thread(partial(hook, *args, **kwargs))
-    if inspect.isawaitable(found):
-        return cast("T", await found)
-    return found
+def call(hook: Callable[P, T | Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
+    """Return what gives what a hook returns, whichever way it was written; await it at once.
+
+    An ``async def`` is awaited by the caller itself: many may wait, and each coroutine in between
+    is memory.
+    """
+    if not is_async(hook):
+        return _called_in_thread(partial(hook, *args, **kwargs))
+    found = hook(*args, **kwargs)
+    return cast("Awaitable[T]", found) if inspect.isawaitable(found) else _given(found)
+
+
+async def _called_in_thread(hook: Callable[[], T | Awaitable[T]]) -> T:
+    found = await in_thread(hook)
+    return cast("T", await found) if inspect.isawaitable(found) else found
+
+
+async def _given(found: T | Awaitable[T]) -> T:
+    return cast("T", found)
 
 
 def is_async(hook: Callable[..., object]) -> bool:

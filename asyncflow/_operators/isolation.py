@@ -3,6 +3,7 @@
 The other side is `child`. What it asks is answered in the task's own scope.
 """
 
+import asyncio
 import inspect
 import os
 import sys
@@ -11,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from types import ModuleType
 from typing import Any, Final, Literal, TypeAlias
 
@@ -21,7 +23,16 @@ from asyncflow._model.value import from_json_text, to_json_text
 from asyncflow._operators.lines import Lines, task_log
 from asyncflow._operators.process import Child, running_clock
 from asyncflow._operators.threads import slot
-from asyncflow._operators.wire import Message, decoded, encoded, error_message, remote_error
+from asyncflow._operators.wire import (
+    Message,
+    awaited_message,
+    decoded,
+    encoded,
+    error_message,
+    remote_error,
+    told_awaited,
+    told_wish,
+)
 from asyncflow.errors import AsyncflowError, DefinitionError, TaskStopped, UsageError, ending
 
 Isolation: TypeAlias = Literal["thread", "process"]
@@ -132,6 +143,7 @@ class _Run:
         self._questions: deque[Message] = deque()
         self._end: Message | None = None
         self._cut = False  # a message was cut off: it would spoil the next
+        self._telling = asyncio.Lock()
 
     async def result(self, job: Message) -> object:
         source, sink = os.pipe()
@@ -159,21 +171,47 @@ class _Run:
         """See a process through, and return its return code."""
         try:
             await self._tell(child, sink, job)
-            while await child.listen():
-                while self._questions:
-                    answer = await self._answer(self._questions.popleft())
-                    await self._tell(child, sink, answer)
-            await child.ended()
+            async with asyncio.TaskGroup() as group:
+                waits = await self._listen(child, sink, group)
+                await child.ended()
+                for wait in waits:
+                    wait.cancel()
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from None
         finally:
             self._ask_to_stop(sink)
             returncode = await child.finish(running_clock())
             self._printed.close()
         return returncode
 
+    async def _listen(
+        self, child: Child, sink: int, group: asyncio.TaskGroup
+    ) -> list[asyncio.Task[None]]:
+        """Answer until the process says no more; return what may still be waited for."""
+        waits: list[asyncio.Task[None]] = []
+        while await child.listen():
+            while self._questions:
+                question = self._questions.popleft()
+                reply = self._reply(child, sink, question)
+                if question["ask"] == "wait":  # for days: it may say and ask more meanwhile
+                    waits.append(group.create_task(reply))
+                else:
+                    await reply
+        return waits
+
+    async def _reply(self, child: Child, sink: int, question: Message) -> None:
+        try:
+            answer = await self._answer(question)
+        except TaskStopped:
+            self._ask_to_stop(sink)
+        else:
+            await self._tell(child, sink, answer)
+
     async def _tell(self, child: Child, sink: int, message: Message) -> None:
-        self._cut = True
-        await child.send(sink, encoded(message))
-        self._cut = False
+        async with self._telling:
+            self._cut = True
+            await child.send(sink, encoded(message))
+            self._cut = False
 
     def _ask_to_stop(self, sink: int) -> None:
         """Raise the stop sign there, for one that hears SIGTERM."""
@@ -216,6 +254,12 @@ class _Run:
                 told = asdict(record)
                 del told["value"], told["context"]  # the process has them
                 return {**told, "create_time": record.create_time.isoformat()}
+            case {"ask": "open", "wish": wish}:
+                return awaited_message(await scope.port.open_event(scope, told_wish(wish)))
+            case {"ask": "wait", "records": records, "timeout": timeout}:
+                patience = None if timeout is None else timedelta(seconds=timeout)
+                waiting = list(map(told_awaited, records))
+                return awaited_message(await scope.port.await_closed(waiting, patience))
             case {"ask": "status", "name": name}:
                 return self._context.get_task_status(name)
             case {"ask": "get", "name": name}:

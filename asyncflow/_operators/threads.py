@@ -6,7 +6,7 @@ could starve.
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Final, TypeVar
 
@@ -160,17 +160,22 @@ def in_thread_of_task() -> bool:
     return _HELD.get() is not None
 
 
-@asynccontextmanager
-async def without_slot() -> AsyncGenerator[None]:
+def without_slot() -> AbstractAsyncContextManager[None]:
     """Give up the slot of the thread that waits for the body, and take one again for its work.
 
     Raises:
         UsageError: too many threads wait already.
     """
     held = _HELD.get()
-    if held is None:
-        yield
-        return
+    return _NO_SLOT if held is None else _waiting_in_thread(held)
+
+
+_NO_SLOT: Final = nullcontext()
+"""One for all who wait on the loop, where they are many."""
+
+
+@asynccontextmanager
+async def _waiting_in_thread(held: _Held) -> AsyncGenerator[None]:
     held.wait()
     work = True
     try:

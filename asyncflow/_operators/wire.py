@@ -6,10 +6,17 @@ its log, questions, and one end.
 
 import builtins
 import traceback
+from dataclasses import asdict
+from datetime import datetime, timedelta
 from typing import Any, Final, cast
 
 import asyncflow.errors as known
+from asyncflow._model.awaited import EventWish
+from asyncflow._model.payload import PayloadType
+from asyncflow._model.record import AwaitedRecord
+from asyncflow._model.status import EventPhase
 from asyncflow._model.value import from_json_text, to_json_text
+from asyncflow._model.webhook import Webhook
 
 LONGEST_TRACE: Final = 64 * 1024
 """Characters of a traceback that are told: its end, where the error is."""
@@ -50,6 +57,53 @@ def known_error(message: Message) -> Exception:
     error = kind.__new__(kind, text)
     Exception.__init__(error, text)  # its own would make another text
     return error
+
+
+def awaited_message(record: AwaitedRecord) -> Message:
+    """Return what is told of an awaited event."""
+    told = asdict(record)
+    return {
+        key: value.isoformat() if isinstance(value, datetime) else value
+        for key, value in told.items()
+    }
+
+
+def told_awaited(message: Message) -> AwaitedRecord:
+    """Return the awaited event that a message tells of."""
+    times = {
+        key: datetime.fromisoformat(message[key])
+        for key in ("created", "deadline", "ended", "notified")
+        if message[key] is not None
+    }
+    return AwaitedRecord(**{**message, **times, "phase": EventPhase(message["phase"])})
+
+
+def wish_message(wish: EventWish) -> Message:
+    """Return what is told of an event that a task asks for."""
+    hook = wish.webhook
+    return {
+        "name": wish.name,
+        "prompt": wish.prompt,
+        "prompt_type": wish.prompt_type,
+        "data_type": wish.payload.text,
+        "description": wish.description,
+        "timeout": None if wish.timeout is None else wish.timeout.total_seconds(),
+        "webhook": None if hook is None else {"url": hook.url, "payload": hook.payload},
+    }
+
+
+def told_wish(message: Message) -> EventWish:
+    """Return the event that a message asks for."""
+    hook, timeout = message["webhook"], message["timeout"]
+    return EventWish(
+        name=message["name"],
+        prompt=message["prompt"],
+        prompt_type=message["prompt_type"],
+        payload=PayloadType(message["data_type"]),
+        description=message["description"],
+        timeout=None if timeout is None else timedelta(seconds=timeout),
+        webhook=None if hook is None else Webhook(**hook),
+    )
 
 
 class RemoteTraceback(Exception):  # noqa: N818  it is the cause of one

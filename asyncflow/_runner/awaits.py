@@ -5,6 +5,7 @@ Others of its store are asked about as any client does.
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 from asyncflow._clock import Clock
@@ -98,22 +99,21 @@ class Awaits:
         None if the store must be asked.
         """
         self._driver.check()
-        waiting = {record.id: record for record in records}
         while True:
-            awaited = self._awaiting(waiting)
+            awaited = self._awaiting(records)
             if awaited is None:
                 return None
             id_, answer = await _news(awaited)
             if answer is None:
                 return None
-            found = answer.of(waiting.pop(id_))
-            if found.phase is EventPhase.SUCCEEDED or not waiting:
+            found, records = _apart(records, id_, answer)
+            if found.phase is EventPhase.SUCCEEDED or not records:
                 return found
 
-    def _awaiting(self, records: dict[int, AwaitedRecord]) -> list[Awaiting] | None:
+    def _awaiting(self, records: Sequence[AwaitedRecord]) -> list[Awaiting] | None:
         """Return the memory of events, if all of them wait here."""
         found: list[Awaiting] = []
-        for record in records.values():
+        for record in records:
             live = self._driver.lives.get(record.execution)
             awaiting = None if live is None else live.awaiting.get(record.id)
             if awaiting is None:
@@ -122,18 +122,25 @@ class Awaits:
         return found
 
 
+def _apart(
+    records: Sequence[AwaitedRecord], id_: int, answer: Answer
+) -> tuple[AwaitedRecord, Sequence[AwaitedRecord]]:
+    """Return the record of an event as it is now, and those of the others."""
+    found = next(answer.of(record) for record in records if record.id == id_)
+    return found, [record for record in records if record.id != id_]
+
+
 async def _news(awaited: Sequence[Awaiting]) -> tuple[int, Answer | None]:
-    """Return what is told next of some events; a thread that is told to stop waits no more."""
+    """Return what is told next of some events; a thread that is told to stop waits no more.
+
+    Nothing is made here that only a thread needs: those on the loop are many.
+    """
     news: asyncio.Future[tuple[int, Answer | None]] = asyncio.get_running_loop().create_future()
     scope = CURRENT_TASK.get() if in_thread_of_task() else None
-
-    def stop() -> None:
-        if not news.done():
-            news.set_exception(TaskStopped())
-
+    stop = None if scope is None else partial(_stop, news)
     for each in awaited:
         each.waiters.append(news)
-    if scope is not None:
+    if scope is not None and stop is not None:
         scope.stop_sign.waits += (stop,)
     try:
         hit("event.wait.before")
@@ -144,3 +151,8 @@ async def _news(awaited: Sequence[Awaiting]) -> tuple[int, Answer | None]:
                 each.waiters.remove(news)
         if scope is not None:
             scope.stop_sign.waits = tuple(x for x in scope.stop_sign.waits if x is not stop)
+
+
+def _stop(news: "asyncio.Future[tuple[int, Answer | None]]") -> None:
+    if not news.done():
+        news.set_exception(TaskStopped())

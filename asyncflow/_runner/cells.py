@@ -1,8 +1,9 @@
 """Users' states as conditions and tasks see them. Nothing here stores them; facts do."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from asyncflow._clock import Clock
 from asyncflow._core.facts import CellWritten
@@ -29,11 +30,21 @@ class Overlay:
         self.changes[name] = text
 
 
+class Teller(Protocol):
+    """Takes facts; the driver."""
+
+    def put(self, entry: Told) -> None:
+        """Take one, on the home loop."""
+        ...
+
+
 class TaskCells:
     """What a task sees: the states of its execution. Each change is told to the driver at once.
 
     A thread of the task may call it, too.
     """
+
+    __slots__ = ("_clock", "_home", "_limits", "_live", "_scope", "_teller", "_told")
 
     def __init__(
         self,
@@ -41,14 +52,14 @@ class TaskCells:
         scope: TaskScope,
         clock: Clock,
         limits: SizeLimits,
-        put: Callable[[Told], None],
+        teller: Teller,
     ) -> None:
-        """Show the states of ``live``; made on the home loop, where ``put`` must be called."""
+        """Show the states of ``live``; made on the home loop, where ``teller`` is told."""
         self._live = live
         self._scope = scope
         self._clock = clock
         self._limits = limits
-        self._put = put
+        self._teller = teller
         self._home = asyncio.get_running_loop()
         self._told: dict[str, CellWritten] = {}  # not decided on yet
 
@@ -70,9 +81,9 @@ class TaskCells:
         fact = self._told[name] = CellWritten(self._clock.now(), name, text)
         told = Told(self._live, fact, answered=lambda: self._forget(fact))
         if _running_loop() is self._home:
-            self._put(told)
+            self._teller.put(told)
         else:
-            self._home.call_soon_threadsafe(self._put, told)
+            self._home.call_soon_threadsafe(self._teller.put, told)
 
     def _forget(self, fact: CellWritten) -> None:
         if self._told.get(fact.name) is fact:

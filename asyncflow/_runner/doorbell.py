@@ -51,19 +51,22 @@ class Doorbell(asyncio.DatagramProtocol):
 async def open_doorbell(*, shared: bool) -> AsyncGenerator[Doorbell]:
     """Open a doorbell; if nobody else writes the store, without a socket."""
     bell = Doorbell()
-    if not shared:
+    transport = await _listen(bell) if shared else None
+    try:
         yield bell
-        return
+    finally:
+        if transport is not None:
+            transport.close()
+            await bell.closed
+
+
+async def _listen(bell: Doorbell) -> asyncio.DatagramTransport | None:
     loop = asyncio.get_running_loop()
     try:
         transport, _ = await loop.create_datagram_endpoint(lambda: bell, local_addr=(HERE_ONLY, 0))
     except OSError as error:
         logger.warning("nobody can wake this runner, it only looks now and then: %s", error)
-        yield bell
-        return
-    try:
-        bell.address = "{}:{}".format(*transport.get_extra_info("sockname"))
-        yield bell
-    finally:
-        transport.close()
-        await bell.closed
+        return None
+    host, port = transport.get_extra_info("sockname")
+    bell.address = f"{host}:{port}"
+    return transport

@@ -317,7 +317,7 @@ class Driver:
     def _look_at(self, live: LiveExecution) -> None:
         if live.state.head.status.final:
             self._let_go(live)
-        elif live.state.head.parked_reason is not None:
+        elif live.watched or live.state.head.parked_reason is not None:
             live.wake()
 
     def _let_go(self, live: LiveExecution) -> None:

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, TypeAlias
@@ -12,7 +13,7 @@ from asyncflow._core.facts import EventAwaited, ExecutionStarted, Fact
 from asyncflow._core.plan import Plan
 from asyncflow._model.record import AwaitedRecord, EventRecord
 from asyncflow._model.rule import WorkflowRule
-from asyncflow._model.status import EventPhase
+from asyncflow._model.status import EventPhase, TaskStatus
 from asyncflow._model.workflow import Workflow
 from asyncflow._store.batch import (
     CursorWrite,
@@ -26,6 +27,7 @@ from asyncflow._store.batch import (
     Signal,
 )
 from asyncflow._timer import Timer
+from asyncflow.errors import TaskNotFoundError
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -89,9 +91,10 @@ class LiveExecution:
         id: its row, 0 until the transaction that makes it has committed.
         held: facts that wait until a condition has been judged; None if none is being judged.
         waiters: resolved when there is something new to see about its end.
-        started: sequence and try number of each task's last attempt here: a `StartTask` that is
-            told again starts nothing.
+        ended: sequence and try number of each task's last attempt that ended here: a `StartTask`
+            that is told again starts nothing. None: no attempt has ended.
         awaiting: by id, the awaited events that its tasks have made here and that wait still.
+        watched: how many wait for changes of its tasks, of whatever kind.
         redefined: its row has the fingerprint of another definition than it goes on under.
     """
 
@@ -102,9 +105,36 @@ class LiveExecution:
     id: int = 0
     held: "deque[Told] | None" = None
     waiters: list[asyncio.Future[None]] = field(default_factory=list[asyncio.Future[None]])
-    started: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
+    ended: dict[str, tuple[int, int]] | None = None
     awaiting: dict[int, Awaiting] = field(default_factory=dict[int, Awaiting])
+    watched: int = 0
     redefined: bool = False
+
+    def status_of(self, task: str) -> TaskStatus | None:
+        """Return the latest status of a task, None if it never ran.
+
+        Raises:
+            TaskNotFoundError: the workflow has no such task.
+        """
+        found = self.state.tasks.get(task)
+        if found is not None:
+            return found.status
+        if task not in self.plan.tasks:
+            raise TaskNotFoundError(task, self.plan.workflow, tuple(self.plan.tasks))
+        return None
+
+    @contextmanager
+    def news(self, *, ends: bool = False) -> Generator[asyncio.Future[None]]:
+        """Give what is resolved with the next transaction about it, or about its end only."""
+        news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.waiters.append(news)
+        self.watched += not ends
+        try:
+            yield news
+        finally:
+            self.watched -= not ends
+            if news in self.waiters:
+                self.waiters.remove(news)
 
     def wake(self) -> None:
         """Let everybody who waits for it look again."""

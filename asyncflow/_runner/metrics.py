@@ -9,7 +9,6 @@ from typing import Final, cast
 
 from asyncflow._clock import Clock
 from asyncflow._core.facts import TaskEnded
-from asyncflow._home import GATE
 from asyncflow._model.operator import Operator
 from asyncflow._model.port import CURRENT_TASK, StopSign
 from asyncflow._model.value import SizeLimits, byte_size, to_json_text
@@ -38,15 +37,12 @@ async def with_metrics(
     earlier = attempt.scope
     # A task that was stopped may still say what it did: it gets a sign of its own.
     sign = StopSign()
-    scope = replace(earlier, stop_sign=sign)
-    CURRENT_TASK.set(scope)
-    GATE.set(scope.check)
+    CURRENT_TASK.set(replace(earlier, stop_sign=sign))
     try:
         text = await _ask(clock, limits, attempt)
     finally:
         sign.give()  # for a thread that is still at it
         CURRENT_TASK.set(earlier)
-        GATE.set(earlier.check)
     return replace(ended, outcome=replace(ended.outcome, metrics=text))
 
 

@@ -1,25 +1,30 @@
 """Which executions this runner works on: those it takes over, and what others have put before it.
 
-It looks once a second. A look reads; it writes only when there is something to take.
+It looks when its doorbell rings, and once a second. A look reads; it writes only when there is
+something to take, and takes little at a time: what was left waits in the store and not in the
+driver's inbox, where it would hold up what comes meanwhile.
 """
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Final, Protocol
 
 from asyncflow._client.plans import Plans
-from asyncflow._clock import Clock
+from asyncflow._clock import Clock, SystemClock
 from asyncflow._core.execution import ExecutionState
 from asyncflow._core.facts import ExecutionRecovered, ExecutionStarted
 from asyncflow._core.plan import Plan
+from asyncflow._model.record import EventRecord
 from asyncflow._model.registry import Registry
 from asyncflow._model.status import WorkflowStatus
 from asyncflow._runner.doorbell import Doorbell
 from asyncflow._runner.driver import Driver
-from asyncflow._runner.live import LiveExecution, Publication, Told, Undeliverable
+from asyncflow._runner.live import Impulse, LiveExecution, Publication, Told, Undeliverable
 from asyncflow._runner.process import is_gone
 from asyncflow._runner.waiters import Waiters, answer_of
 from asyncflow._store.batch import Fence, InboxItem, RunnerRow, StoredExecution
@@ -41,7 +46,13 @@ LOOK: Final = timedelta(seconds=1)
 """Pause between looks."""
 
 AT_ONCE: Final = 500
-"""Executions that one claim takes."""
+"""Executions that are taken over and have not gone on yet; twice as many if letters want it."""
+
+FEW: Final = 100
+"""When so few of them are left, the next are taken."""
+
+AT_LEAST: Final = 32
+"""Executions that a look takes in any case: those for which letters wait are the first."""
 
 
 class Refreshed(Protocol):
@@ -79,31 +90,67 @@ class Ownership:
         self._waiters = waiters
         self._refreshed = tuple(refreshed)
         self._claimed: tuple[int, ...] = ()
+        self._fresh: set[int] = set()  # taken over, and their first fact is not decided on
+        self._behind = False  # whether more may be there to be taken than was
+        self._parks = True  # whether it takes also what is not declared here
         self._in_doubt = False  # whether more may be claimed than is known here
         self._letters: dict[int, Publication | None] = {}
         self._read = 0  # offset of the last event that came by letter
         self._looking = asyncio.Lock()
+        self._watching = False
+        self._settling: list[asyncio.Future[None]] = []
 
     async def recover(self) -> None:
-        """Take over all that no live owner holds, also what is declared nowhere here.
+        """Take over what no live owner holds, also what is declared nowhere here.
 
         The latter is parked, so that those who wait for it learn why it does not go on; another
-        runner, which may know it, leaves it to that one.
+        runner, which may know it, leaves it to that one. What one look does not take, `watch` does.
+        On return what was taken has gone on, on disk, unless the store is slow to take it.
         """
         await self.look()
-        if not await self.others():
-            async with self._looking:
-                await self._claim((), None)
+        if not (self._driver.lives or self._letters):
+            return
+        gone_on = Impulse(asyncio.get_running_loop().create_future())
+        self._driver.put(gone_on)
+        with suppress(StoreError, TimeoutError):
+            async with SystemClock().deadline(LOOK):
+                await gone_on.done
 
-    async def others(self) -> bool:
+    async def others(self, event: EventRecord) -> bool:
         """Say whether any other runner, as far as one can tell, is alive.
 
-        What a dead one owned is taken over first: it hears what is sent from now on.
+        If none is, all who hear the event are here: also what a dead one owned is taken over first.
         """
         rows = await self._other_rows()
-        if any(map(is_gone, rows)):
+        if not all(map(is_gone, rows)):
+            return True
+        if rows:
             await self.look()
-        return not all(map(is_gone, rows))
+        if self._behind:
+            async with self._looking:
+                await self._take_hearers({(event.namespace, event.key)})
+        return False
+
+    def look_soon(self) -> None:
+        """Look at the loop's next turn: something was put before an execution."""
+        self._doorbell.ring()
+
+    def may_go_on(self, name: str) -> bool:
+        """Say whether an execution that was parked by an earlier runner is still to be judged."""
+        live = self._driver.names.get(name)
+        if live is None:
+            return self._behind
+        return live.id in self._fresh or live.state.head.parked_reason is None
+
+    async def settled(self) -> None:
+        """Return when no more will be taken over before time moves on.
+
+        An ordinary look is not waited for: there is one for each second that a clock goes over.
+        """
+        while self._recovering and (self._doorbell.rung or self._looking.locked()):
+            settled = asyncio.get_running_loop().create_future()
+            self._settling.append(settled)
+            await settled
 
     async def answered(self, offset: int) -> None:
         """Return when this runner's executions have answered an event that came by letter."""
@@ -116,26 +163,42 @@ class Ownership:
             if letter is not None and letter.offset == offset and letter.done is not None:
                 await letter.done
 
+    @property
+    def _recovering(self) -> bool:
+        return self._watching and self._behind
+
     async def watch(self) -> None:
         """Look whenever it rings, and each second if others write the store. Ends by cancellation.
 
         If nobody does, a virtual clock has no second of each day to stop at.
         """
-        while True:
-            timer = None
-            if self._store.shared:
-                timer = self._clock.call_later(LOOK, self._doorbell.ring)
-            try:
-                await self._doorbell.wait()
-            finally:
-                if timer is not None:
-                    timer.cancel()
-            try:
-                await self.look()
-            except FencedError:
-                raise
-            except StoreError as error:
-                logger.warning("the store could not be looked at: %s", error)
+        self._watching = True
+        try:
+            while self._watching:
+                await self._heard()
+                try:
+                    await self.look()
+                except FencedError:
+                    raise
+                except StoreError as error:
+                    logger.warning("the store could not be looked at: %s", error)
+        finally:
+            self._watching = False
+            self._tell_settled()
+
+    async def _heard(self) -> None:
+        timer = self._clock.call_later(LOOK, self._doorbell.ring) if self._store.shared else None
+        try:
+            await self._doorbell.wait()
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def _tell_settled(self) -> None:
+        settling, self._settling = self._settling, []
+        for each in settling:
+            if not each.done():
+                each.set_result(None)
 
     async def look(self, until: int | None = None) -> None:
         """Take over what is nobody's, and read what others have put before this runner.
@@ -145,16 +208,22 @@ class Ownership:
         """
         # One at a time: a letter to what another look is just taking over has its reader here.
         async with self._looking:
-            if until is not None and until <= self._read:
-                return
-            rows = await self._checked_rows()
-            dead = tuple(row.id for row in rows if is_gone(row))
-            _log_dead(rows, dead)
-            await self._adopt_claimed()
-            await self._claim(dead, await self._wanted(dead))
-            for each in self._refreshed:
-                await each.refresh()
-            await self._read_letters()
+            try:
+                if until is None or until > self._read:
+                    await self._look()
+            finally:
+                self._tell_settled()
+
+    async def _look(self) -> None:
+        rows = await self._checked_rows()
+        dead = tuple(row.id for row in rows if is_gone(row))
+        _log_dead(rows, dead)
+        self._parks = self._parks and len(dead) == len(rows)
+        await self._adopt_claimed()
+        await self._take(dead)
+        for each in self._refreshed:
+            await each.refresh()
+        await self._read_letters()
 
     async def _checked_rows(self) -> list[RunnerRow]:
         """Return the rows of the others; raise `FencedError` if this runner was replaced.
@@ -178,25 +247,55 @@ class Ownership:
         unowned = await self._store.read(UnownedWorkflows())
         return tuple(each for each in known if each in unowned) if unowned else ()
 
+    async def _take(self, dead: tuple[str, ...] = ()) -> int:
+        """Take over some of what is nobody's; return how many. The rest is left to later looks."""
+        wanted = None if self._parks else await self._wanted(dead)
+        waiting, taken = len(self._fresh), 0
+        limit = max(AT_ONCE - waiting, AT_LEAST) if waiting < 2 * AT_ONCE else 0
+        if dead or (limit and (wanted is None or wanted)):
+            taken = await self._claim(dead, wanted, limit)
+        self._behind = taken == limit
+        self._parks = self._parks and self._behind
+        self._go_on()
+        return taken
+
+    async def _take_hearers(self, heard: Iterable[tuple[str, str]]) -> int:
+        """Take over all that listens for events, by namespace and key; return how many."""
+        wanted = tuple(
+            (each.namespace, each.name)
+            for each in self._registry.workflows()
+            for namespace, key in heard
+            if each.namespace == namespace and key in self._plans.of(each).by_key
+        )
+        taken = 0
+        while wanted and (number := await self._claim((), wanted, AT_ONCE)):
+            taken += number
+        return taken
+
     async def _claim(
-        self, dead: tuple[str, ...], workflows: tuple[tuple[str, str], ...] | None
-    ) -> None:
-        if not (dead or workflows is None or workflows):
-            return
-        while True:
-            self._in_doubt = True  # an error or a cancellation may come after the commit
-            ids = await self._store.claim(self._fence, dead, workflows, AT_ONCE)
-            self._in_doubt = False
-            self._claimed += ids
-            dead = ()
-            await self._adopt_claimed()
-            if len(ids) < AT_ONCE:
-                return
+        self, dead: tuple[str, ...], workflows: tuple[tuple[str, str], ...] | None, limit: int
+    ) -> int:
+        self._in_doubt = True  # an error or a cancellation may come after the commit
+        ids = await self._store.claim(self._fence, dead, workflows, limit)
+        self._in_doubt = False
+        self._claimed += ids
+        await self._adopt_claimed()
+        return len(ids)
+
+    def _go_on(self) -> None:
+        """Take more once most of what was taken has gone on."""
+        if self._behind and len(self._fresh) <= FEW:
+            self._doorbell.ring()
+
+    def _gone_on(self, execution: int) -> None:
+        self._fresh.discard(execution)
+        self._go_on()
 
     async def _adopt_claimed(self) -> None:
         """Begin to work on what is claimed; what cannot be read now is read at the next look."""
         if self._in_doubt:
-            self._claimed = await self._store.read(OwnedExecutions(self._fence.runner))
+            owned = await self._store.read(OwnedExecutions(self._fence.runner))
+            self._claimed = tuple(each for each in owned if each not in self._driver.lives)
             self._in_doubt = False
         if self._claimed:
             for stored in await self._store.read(StoredExecutions(self._claimed)):
@@ -225,14 +324,16 @@ class Ownership:
         now = self._clock.now()
         begun = record.status is not WorkflowStatus.INIT
         fact = ExecutionRecovered(now) if begun else ExecutionStarted(now)
-        self._driver.put(Told(live, fact))
+        self._fresh.add(live.id)
+        self._driver.put(Told(live, fact, answered=partial(self._gone_on, live.id)))
 
     async def _read_letters(self) -> None:
         """Deliver what is there, once. A letter is forgotten when it is there no more."""
         query, there = Inbox(self._fence.runner), dict[int, Publication | None]()
         while items := await self._store.read(query):
-            # After the reading: whoever was to hear these may have lost its owner just before it.
-            await self._claim((), await self._wanted(()))
+            if await self._missed(items):
+                query, there = Inbox(self._fence.runner), {}
+                continue
             early = await self._early(items)
             for item in items:
                 event = item.letter.event
@@ -243,6 +344,24 @@ class Ownership:
                     there[item.id] = self._letters[item.id] = self._try_deliver(item)
             query = replace(query, after=items[-1].id)
         self._letters = there
+
+    async def _missed(self, items: tuple[InboxItem, ...]) -> bool:
+        """Take over who is to hear these and is not here; say whether there was anybody.
+
+        Then they are read again: what else waits for those comes first. Whoever it is may have lost
+        its owner just before the reading, or waits still to be taken over.
+        """
+        taken = 0 if self._behind else await self._take()
+        if self._behind:
+            letters = [item.letter for item in items if item.id not in self._letters]
+            taken += await self._take_hearers(
+                {
+                    (letter.namespace, letter.event.key)
+                    for letter in letters
+                    if letter.execution is None and letter.event is not None
+                }
+            )
+        return taken > 0
 
     async def _early(self, items: tuple[InboxItem, ...]) -> frozenset[int]:
         """Return who will only later hear what is for them: begun in a commit that is in doubt."""

@@ -8,42 +8,33 @@ import asyncio
 import logging
 import os
 import uuid
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
 from datetime import datetime, timedelta
 from os import PathLike
 from typing import Final
 
 from asyncflow._client.bodies import Bodies
-from asyncflow._client.client import Client
-from asyncflow._client.event_calls import event_letter
-from asyncflow._clock import Clock, VirtualClock
-from asyncflow._core.facts import StopRequested, TaskActionRequested
+from asyncflow._clock import Clock, Settler, VirtualClock
 from asyncflow._dual import Shutdown, dual_method
-from asyncflow._model.awaited import EventWish
 from asyncflow._model.duration import parse_duration
 from asyncflow._model.naming import storable_name
-from asyncflow._model.port import CURRENT_TASK, TaskScope
+from asyncflow._model.port import CURRENT_TASK
 from asyncflow._model.record import (
-    AwaitedRecord,
-    EventRecord,
-    ExecutionRecord,
     TriggerRecord,
 )
 from asyncflow._model.registry import Registry
 from asyncflow._model.rule import WorkflowRule
 from asyncflow._model.value import SizeLimits
 from asyncflow._model.workflow import Workflow
-from asyncflow._operators.threads import without_slot
 from asyncflow._runner.awaits import Awaits
 from asyncflow._runner.dispatcher import Dispatcher
 from asyncflow._runner.doorbell import Doorbell, open_doorbell
 from asyncflow._runner.driver import Driver
 from asyncflow._runner.engine import Engine
 from asyncflow._runner.judge import Judge
-from asyncflow._runner.live import Publication, Told, Wanted
 from asyncflow._runner.logs import TaskLog
+from asyncflow._runner.owner import OwnerCalls
 from asyncflow._runner.ownership import Ownership
 from asyncflow._runner.poller import POLLING, Polling
 from asyncflow._runner.pollers import Pollers
@@ -52,7 +43,7 @@ from asyncflow._runner.rulebook import Rulebook
 from asyncflow._runner.task_runner import TaskRunner
 from asyncflow._runner.timekeeper import Timekeeper
 from asyncflow._runner.waiters import Waiters
-from asyncflow._store.batch import Fence, NewExecution, Refused, RunnerRow, Signal
+from asyncflow._store.batch import Fence, RunnerRow
 from asyncflow._timer import Callback
 from asyncflow.errors import StoreError, UsageError
 
@@ -65,7 +56,7 @@ THREADS: Final = 40
 """Threads for blocking tasks."""
 
 
-class Runner(Client):
+class Runner(OwnerCalls):
     """Works: starts workflows, runs their tasks, and takes over what a dead runner left.
 
     Everything that `Client` says holds here too.
@@ -102,7 +93,6 @@ class Runner(Client):
         self._threads = threads
         self._grace = parse_duration(grace, "grace", zero=True)
         self._rules = tuple(rules)
-        self._engine: Engine | None = None
 
     @property
     def shutdown(self) -> Shutdown:
@@ -155,6 +145,7 @@ class Runner(Client):
         """Let others take over at once, also after a failure: this process may go on for long."""
         try:
             await self._store.release(fence)
+            await self._ring()
         except StoreError:
             logger.exception("runner %s stays in the store until its process ends", fence.runner)
 
@@ -167,7 +158,7 @@ class Runner(Client):
             async with asyncio.TaskGroup() as group:
                 engine = self._engine = self._build(group, fence, log, doorbell)
                 driving = group.create_task(engine.vital(engine.driver.run()))
-                settler = _settle(self._clock, engine.driver)
+                settler = _settle(self._clock, engine.driver.settled, engine.ownership.settled)
                 unwatch = self._registry.watch(_soon(engine.declared))
                 grace = self._grace
                 try:
@@ -245,13 +236,6 @@ class Runner(Client):
             awaits=Awaits(self._clock, driver),
         )
 
-    @property
-    def _working_engine(self) -> Engine:
-        if self._engine is None:
-            text = f"{self.label} is not open: open it with `async with` or `with`"
-            raise UsageError(text)
-        return self._engine
-
     @dual_method
     async def add_workflow_rule(
         self,
@@ -318,118 +302,18 @@ class Runner(Client):
         pollers = None if self._engine is None else self._engine.pollers
         return None if pollers is None else pollers.last_poll((record.namespace, record.name))
 
-    # --- what a runner does itself, where a client writes a letter ---
 
-    async def _admit(
-        self, workflow: Workflow, row: NewExecution, texts: Mapping[str, str]
-    ) -> ExecutionRecord | Refused:
-        """Store an execution that this runner owns, and begin it in the same transaction."""
-        if self._working_engine.closing:
-            text = f"{self.label} shuts down and starts nothing more: open another one"
-            raise UsageError(text)
-        driver = self._working_engine.driver
-        done: asyncio.Future[Refused | None] = asyncio.get_running_loop().create_future()
-        wanted = Wanted.of(self._plans.of(workflow), workflow, row, texts, done)
-        driver.put(wanted)
-        refused = await done
-        if refused is not None:
-            return refused
-        live, head = wanted.live, wanted.live.state.head
-        return ExecutionRecord(
-            id=live.id,
-            name=row.name,
-            workflow=row.workflow,
-            namespace=row.namespace,
-            execution_type=row.execution_type,
-            status=head.status,
-            created=row.created,
-            begin=head.begin,
-            end=head.end,
-            error=head.error,
-            parked_reason=head.parked_reason,
-            stopping=head.stopping,
-            fingerprint=row.fingerprint,
-            owner=None,
-        )
+def _settle(clock: Clock, *settlers: Settler) -> Callback:
+    """Let a virtual clock stand still while somebody is at work; return what ends that."""
+    if not isinstance(clock, VirtualClock):
+        return _nothing
+    ends = [clock.add_settler(each) for each in settlers]
 
-    async def _ended(self, name: str) -> ExecutionRecord:
-        """Look at each piece of news of an execution that this runner owns, else as a client."""
-        driver = self._working_engine.driver
-        while (live := driver.names.get(name)) is not None:
-            # Before the look, so that nothing comes unseen between the two.
-            news = asyncio.get_running_loop().create_future()
-            live.waiters.append(news)
-            try:
-                record = await self._end_of(name)
-                if record is not None:
-                    return record
-                await news
-            finally:
-                if news in live.waiters:
-                    live.waiters.remove(news)
-            if driver.names.get(name) is live:
-                driver.check()
-        return await super()._ended(name)
+    def end() -> None:
+        for each in ends:
+            each()
 
-    async def _end_of(self, name: str) -> ExecutionRecord | None:
-        """Look at an execution, unless this runner is over."""
-        self._working_engine.driver.check()
-        return await super()._end_of(name)
-
-    async def _request(
-        self, record: ExecutionRecord, fact: StopRequested | TaskActionRequested
-    ) -> None:
-        """Tell a wish to the execution itself, if it is this runner's."""
-        driver = self._working_engine.driver
-        live = driver.lives.get(record.id)
-        if live is None:
-            await super()._request(record, fact)
-            return
-        done = asyncio.get_running_loop().create_future()
-        driver.put(Told(live, fact, done=done))
-        await done
-
-    async def publish(self, event: EventRecord, *, by_task: bool = False) -> EventRecord:
-        """Store an event for those who hear it, and return it with its offset."""
-        engine = self._working_engine
-        live = None if event.execution is None else engine.driver.lives.get(event.execution)
-        if live is None and (event.execution is not None or await engine.ownership.others()):
-            # Others hear it too, or nobody here: it goes by letter, also to ourselves.
-            (offset,) = await self._store.append([event_letter(event)])
-            await self._ring()
-            if offset is not None:
-                self._listeners.sent([(event.namespace, event.key, offset)])
-                await engine.ownership.answered(offset)
-            return replace(event, offset=offset)
-        done = asyncio.get_running_loop().create_future()
-        heard = Publication(event, live, done, for_workflows=by_task or live is None)
-        engine.driver.put(heard)
-        return replace(event, offset=await done)
-
-    async def open_event(self, scope: TaskScope, wish: EventWish) -> AwaitedRecord:
-        """Let a task await an event, or find it as an earlier attempt left it; it is on disk."""
-        return await self._working_engine.awaits.open(scope, wish)
-
-    async def _take(self, signal: Signal) -> bool:
-        """Store a signal; say whether it was taken."""
-        engine = self._working_engine
-        if not engine.awaits.owns(signal):
-            return await super()._take(signal)
-        taken = await engine.awaits.take(signal)
-        if taken.offset is not None and taken.by_letter:
-            await engine.ownership.answered(taken.offset)
-        return taken.offset is not None
-
-    async def _closed(self, records: Sequence[AwaitedRecord]) -> AwaitedRecord:
-        """Wait for events of its own by futures, for others as a client."""
-        async with without_slot():
-            found = await self._working_engine.awaits.closed(records)
-            return await super()._closed(records) if found is None else found
-
-
-def _settle(clock: Clock, driver: Driver) -> Callback:
-    """Let a virtual clock stand still while the driver is at work; return what ends that."""
-    return clock.add_settler(driver.settled) if isinstance(clock, VirtualClock) else _nothing
+    return end
 
 
 def _soon(callback: Callback) -> Callback:

@@ -6,21 +6,22 @@ again.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Coroutine
+from contextvars import Context as Variables
+from contextvars import copy_context
 from dataclasses import replace
 from datetime import timedelta
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from asyncflow._clock import Clock
+from asyncflow._clock import Clock, Deadline
 from asyncflow._core.commands import StartTask, StopTask
 from asyncflow._core.facts import TaskEnded
 from asyncflow._core.state import Outcome
 from asyncflow._failpoint import hit
 from asyncflow._home import GATE
-from asyncflow._model.context import Context
 from asyncflow._model.operator import Operator
-from asyncflow._model.port import CURRENT_TASK, Port, StopSign, TaskScope
+from asyncflow._model.port import CURRENT_TASK, Port, StopSign, TaskScope, check_current_task
 from asyncflow._model.status import TaskStatus
 from asyncflow._model.value import SizeLimits
 from asyncflow._operators.hooks import call
@@ -43,12 +44,20 @@ STOP_GRACE: Final = timedelta(seconds=10)
 """How long a thread that was told to stop may take, before it is left to itself."""
 
 
+class Spawn(Protocol):
+    """Starts a coroutine as a task, in a context of its own or in a copy of the caller's."""
+
+    def __call__(
+        self, coroutine: Coroutine[Any, Any, None], context: Variables | None = None
+    ) -> asyncio.Task[None]: ...
+
+
 class TaskRunner:
     """Runs the bodies that the dispatcher asks for. Everything is called on the home loop."""
 
     def __init__(
         self,
-        spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
+        spawn: Spawn,
         clock: Clock,
         port: Port,
         limits: SizeLimits,
@@ -59,21 +68,19 @@ class TaskRunner:
         self._clock = clock
         self._port = port
         self._limits = limits
-        self._slots = Slots(threads)
+        self._variables = _variables(clock, Slots(threads))
         self._attempts: dict[tuple[int, str], Attempt] = {}
         self._closed = False
         self._empty: asyncio.Future[None] | None = None
 
     def start(self, driver: Driver, live: LiveExecution, command: StartTask) -> None:
         """Start a body, unless it was started already or this runner is closing."""
-        key, number = (live.id, command.task), (command.sequence_number, command.try_number)
-        if self._closed or live.workflow is None or live.started.get(command.task) == number:
+        if self._closed or live.workflow is None or self._has(live, command):
             return
-        live.started[command.task] = number
         operator = live.workflow.tasks[command.task]
         attempt = self._attempt(driver, live, command, operator)
-        self._attempts[key] = attempt
-        attempt.body = self._spawn(self._run(driver, attempt))
+        self._attempts[live.id, command.task] = attempt
+        attempt.body = self._spawn(self._run(driver, attempt), self._variables.copy())
         attempt.body.set_name(command.task)
 
     def stop(self, driver: Driver, live: LiveExecution, command: StopTask) -> None:
@@ -129,6 +136,17 @@ class TaskRunner:
             if not attempt.begun:
                 self._forget(attempt)
 
+    def _has(self, live: LiveExecution, command: StartTask) -> bool:
+        """Say whether an attempt was started here already."""
+        running = self._attempts.get((live.id, command.task))
+        if (
+            running is not None
+            and running.live is live
+            and _number(running.command) == _number(command)
+        ):
+            return True
+        return live.ended is not None and live.ended.get(command.task) == _number(command)
+
     def _attempt(
         self, driver: Driver, live: LiveExecution, command: StartTask, operator: Operator
     ) -> Attempt:
@@ -142,19 +160,22 @@ class TaskRunner:
             try_number=command.try_number,
             stop_sign=StopSign(),
         )
-        cells = TaskCells(live, scope, self._clock, self._limits, driver.put)
+        cells = TaskCells(live, scope, self._clock, self._limits, driver)
         context = task_context(live, scope, cells)
         base = live.state.context
         return Attempt(live, command, operator, context, scope, base=base)
 
     async def _run(self, driver: Driver, attempt: Attempt) -> None:
-        """See one attempt through. It must not raise: it would end the runner."""
+        """See one attempt through. It must not raise: it would end the runner.
+
+        Between it and the user's own coroutine there are as few others as can be: that many wait.
+        """
         attempt.begun = True
-        SLOTS.set(self._slots)
-        CLOCK.set(self._clock)
-        _enter(attempt)
+        CURRENT_TASK.set(attempt.scope)
         try:
-            ended = await self._see_through(driver, attempt)
+            ended = await self._begin(driver, attempt)
+            if ended is None:
+                ended = await self._conclude(attempt, await self._body(attempt))
         except asyncio.CancelledError as error:
             if attempt.dropped:
                 raise
@@ -164,7 +185,8 @@ class TaskRunner:
         if not (attempt.dropped or driver.over):
             driver.put(Told(attempt.live, ended))
 
-    async def _see_through(self, driver: Driver, attempt: Attempt) -> TaskEnded:
+    async def _begin(self, driver: Driver, attempt: Attempt) -> TaskEnded | None:
+        """Tell that an attempt begins; return its end if its body is not to be called."""
         if attempt.stopping:  # before it began
             return attempt.stopped(self._clock.now())
         if attempt.command.lost:
@@ -174,9 +196,8 @@ class TaskRunner:
             return ended
         hit("task.start.before")
         await self._tell_start(driver, attempt)
-        ended = await self._work(attempt)
-        hit("task.result.before")
-        return ended
+        attempt.unmeasured = True
+        return None
 
     async def _cut_short(self, attempt: Attempt, error: asyncio.CancelledError) -> TaskEnded:
         """Return the end of an attempt that was cancelled; its operator may still give metrics."""
@@ -194,7 +215,10 @@ class TaskRunner:
         return await with_metrics(self._clock, self._limits, attempt, ended)
 
     def _forget(self, attempt: Attempt) -> None:
-        del self._attempts[attempt.live.id, attempt.command.task]
+        live, task = attempt.live, attempt.command.task
+        del self._attempts[live.id, task]
+        live.ended = live.ended or {}
+        live.ended[task] = _number(attempt.command)
         self._port.end_listeners(attempt.scope)
         if attempt.patience is not None:
             attempt.patience.cancel()
@@ -221,26 +245,22 @@ class TaskRunner:
             else:
                 return
 
-    async def _work(self, attempt: Attempt) -> TaskEnded:
-        """Return how the body ended, its callbacks called."""
-        attempt.unmeasured = True
-        ended = await self._body(attempt)
+    async def _conclude(self, attempt: Attempt, ended: TaskEnded) -> TaskEnded:
+        """Return how the body ended, its metrics asked for and its callbacks called."""
         hit("task.body.after")
         if not attempt.dropped:
             ended = await self._measured(attempt, ended)
-        if attempt.ending:
-            return ended
-        await call_back(self._clock, attempt, ended)
+        if not attempt.ending:
+            await call_back(self._clock, attempt, ended)
+        hit("task.result.before")
         return ended
 
     async def _body(self, attempt: Attempt) -> TaskEnded:
         """Return how the body ended; whatever it raises is an end of its own."""
         limit = attempt.operator.timeout
-        deadline = self._clock.deadline(limit)
+        deadline = None if limit is None else self._clock.deadline(limit)
         try:
-            async with deadline:
-                DEADLINE.set(deadline)
-                value = await _operate(attempt.operator, attempt.context, limit)
+            value = await (_operate(attempt) if deadline is None else _within(deadline, attempt))
         except asyncio.CancelledError as error:
             if attempt.ending:
                 raise
@@ -248,7 +268,7 @@ class TaskRunner:
         except TaskStopped:
             return attempt.stopped(self._clock.now())
         except BaseException as error:  # user code: even SystemExit ends the task, not the loop
-            if isinstance(error, TimeoutError) and deadline.expired:
+            if isinstance(error, TimeoutError) and deadline is not None and deadline.expired:
                 return self._time_out(attempt, limit)
             return self._fail(attempt, error)
         ended = attempt.succeeded(self._clock.now(), value, self._limits)
@@ -268,7 +288,7 @@ class TaskRunner:
         attempt.scope.stop_sign.give()
         # Its callbacks are not stopped: they get a sign of their own.
         attempt.scope = replace(attempt.scope, stop_sign=StopSign())
-        _enter(attempt)
+        CURRENT_TASK.set(attempt.scope)
         return ended
 
     async def _call_stop(self, attempt: Attempt, until: float) -> None:
@@ -295,14 +315,37 @@ class TaskRunner:
             body.cancel()
 
 
-async def _operate(operator: Operator, context: Context, limit: timedelta | None) -> object:
-    """Let an operator work, and return its result."""
-    value = await call(operator.start, context)
+def _variables(clock: Clock, slots: Slots) -> Variables:
+    """Return the context that each attempt gets a copy of: what is the same for all is set once."""
+    variables = copy_context()
+    variables.run(SLOTS.set, slots)
+    variables.run(CLOCK.set, clock)
+    variables.run(DEADLINE.set, None)  # this runner's opener may have one
+    variables.run(GATE.set, check_current_task)
+    return variables
+
+
+def _operate(attempt: Attempt) -> Awaitable[object]:
+    """Return what lets an operator work, and gives its result; await it at once."""
+    operator = attempt.operator
+    work = call(operator.start, attempt.context)
     if type(operator).await_termination is Operator.await_termination:
-        return value
+        return work
+    return _terminated(attempt, work)
+
+
+async def _terminated(attempt: Attempt, work: Awaitable[object]) -> object:
+    limit = attempt.operator.timeout
     seconds = None if limit is None else limit.total_seconds()
-    last = await call(operator.await_termination, context, seconds)
+    value = await work
+    last = await call(attempt.operator.await_termination, attempt.context, seconds)
     return last if value is None else value
+
+
+async def _within(deadline: Deadline, attempt: Attempt) -> object:
+    async with deadline:
+        DEADLINE.set(deadline)
+        return await _operate(attempt)
 
 
 def _log_failure(attempt: Attempt, ended: TaskEnded) -> None:
@@ -311,10 +354,8 @@ def _log_failure(attempt: Attempt, ended: TaskEnded) -> None:
     logger.warning("task %r of %r failed%s: %s", name, execution, again, ended.outcome.error)
 
 
-def _enter(attempt: Attempt) -> None:
-    """Let the code that runs from now on know its task, and be refused once that is stopped."""
-    CURRENT_TASK.set(attempt.scope)
-    GATE.set(attempt.scope.check)
+def _number(command: StartTask) -> tuple[int, int]:
+    return command.sequence_number, command.try_number
 
 
 def _cancel(body: asyncio.Task[None]) -> None:

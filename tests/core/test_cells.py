@@ -60,3 +60,12 @@ def test_a_decision_that_is_dropped_changed_nothing() -> None:
     play.tell(CellWritten(play.at, "sum", "1"))
 
     assert before.cells == {}
+
+
+def test_what_one_execution_keeps_no_other_has() -> None:
+    plan = listening()
+    one, other = Play.begun(plan), Play.begun(plan)
+
+    one.tell(CellWritten(one.at, "sum", "1"))
+
+    assert other.state.cells == Play.begun(plan).state.cells == {}

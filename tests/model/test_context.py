@@ -283,6 +283,15 @@ def test_outside_a_task_a_context_is_nobodys(name: str) -> None:
         getattr(Context(), name)
 
 
+def test_what_one_context_keeps_and_deletes_no_other_sees() -> None:
+    one, other = Context.of(TEXTS), Context.of(TEXTS)
+    one["new"] = 1
+    del one["a"]
+
+    assert other.changes() == Context().changes() == {}
+    assert "a" in other
+
+
 def test_a_context_tells_the_statuses_of_the_tasks() -> None:
     context = Context.of({}, status_of=status_of)
 

@@ -52,6 +52,17 @@ async def test_an_idle_runner_is_woken_by_what_another_process_asks_for(
     assert [each.status for each in rest] == ["SUCCESS", "SUCCESS"]
 
 
+async def test_what_a_runner_leaves_when_it_closes_another_one_takes_over_at_once(url: str) -> None:
+    async with Runner(url, registry=waiting(), clock=VirtualClock()) as other:
+        async with Runner(url, registry=waiting(), clock=VirtualClock()) as runner:
+            execution = await runner.start.aio("w")
+        await until(lambda: execution.name in other._working_engine.driver.names)
+        await other.send_event.aio("said")
+        done = await asyncio.wait_for(other.wait.aio(execution.name), SOON)
+
+    assert done.status == "SUCCESS"
+
+
 async def test_without_a_doorbell_a_runner_looks_within_a_second(url: str, path: Path) -> None:
     clock = VirtualClock()
     async with Runner(url, registry=waiting(), clock=clock) as runner:

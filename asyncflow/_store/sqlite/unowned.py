@@ -10,13 +10,16 @@ from asyncflow._store.sqlite.terms import UNFINISHED
 
 _UNOWNED: Final = f"owner IS NULL AND {UNFINISHED}"  # word for word that of the partial index
 
-# From one workflow to the next one in the index: DISTINCT would go through all their executions.
+# From one workflow to the next one in the index: DISTINCT would go through all their executions,
+# and so would SQLite if it were free to choose the other partial index.
+_BY_WORKFLOW: Final = f"SELECT id FROM execution INDEXED BY execution_unowned WHERE {_UNOWNED}"
 _WORKFLOWS: Final = (
     "WITH RECURSIVE one (id) AS ("
-    f"SELECT (SELECT id FROM execution WHERE {_UNOWNED} ORDER BY namespace, workflow LIMIT 1) "
-    f"UNION ALL SELECT (SELECT id FROM execution WHERE {_UNOWNED} "
-    "AND (namespace, workflow) > (last.namespace, last.workflow) "
-    "ORDER BY namespace, workflow LIMIT 1) "
+    f"SELECT ({_BY_WORKFLOW} ORDER BY namespace, workflow LIMIT 1) "
+    "UNION ALL SELECT coalesce("
+    f"({_BY_WORKFLOW} AND namespace = last.namespace AND workflow > last.workflow "
+    "ORDER BY workflow LIMIT 1), "
+    f"({_BY_WORKFLOW} AND namespace > last.namespace ORDER BY namespace, workflow LIMIT 1)) "
     "FROM one CROSS JOIN execution last ON last.id = one.id) "
     "SELECT namespace, workflow FROM one CROSS JOIN execution ON execution.id = one.id"
 )

@@ -1,0 +1,268 @@
+"""Waiting from outside for a condition: asked about each event that is sent, or about statuses.
+
+It acts on nothing and stores nothing; what a stateful condition remembers ends with the call.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import partial
+from typing import Any, Final, overload
+
+from asyncflow._client.awaited_calls import AwaitedCalls
+from asyncflow._client.event_listing import checked_offset
+from asyncflow._client.executions import FIRST_LOOK, LAST_LOOK
+from asyncflow._dual import Homed
+from asyncflow._model.condition import Condition, TaskStatusCondition, checked_condition
+from asyncflow._model.context import Context
+from asyncflow._model.duration import parse_duration
+from asyncflow._model.event import Event
+from asyncflow._model.execution import WorkflowExecution, snapshot
+from asyncflow._model.naming import storable_name
+from asyncflow._model.port import ListenerWish
+from asyncflow._model.record import ExecutionRecord
+from asyncflow._model.status import TaskStatus
+from asyncflow.errors import ExecutionParkedError, UsageError, WaitTimeoutError
+
+logger = logging.getLogger(__name__)
+
+_NOTHING: Final = Event("")
+
+
+class WaitCalls(AwaitedCalls):
+    """Waits until a condition is met."""
+
+    @property
+    def wait_for(self) -> "WaitFor":
+        """Wait until a condition is met: `wait_for(...)` blocks, `wait_for.aio(...)` awaits."""
+        return WaitFor(self, self._met, f"{type(self).__name__}.wait_for")
+
+    async def _met(
+        self,
+        condition: Condition,
+        execution: str | None,
+        namespace: str | None,
+        begin_offset: int | None,
+        timeout: str | float | timedelta | None,
+    ) -> Any:  # noqa: ANN401  the overloads of `WaitFor` say which
+        checked_condition(condition)
+        patience = None if timeout is None else parse_duration(timeout, "timeout", zero=True)
+        run = None if execution is None else await self._existing(execution)
+        try:
+            async with self._clock.deadline(patience):
+                if isinstance(condition, TaskStatusCondition):
+                    return await self._statuses_met(condition, run)
+                space = storable_name(namespace or "default", "a namespace")
+                return await self._event_met(
+                    condition, run, space if run is None else run.namespace, begin_offset
+                )
+        except TimeoutError as error:
+            text = f"{type(condition).__name__} was not met within {timeout}: it may be later"
+            raise WaitTimeoutError(text) from error
+
+    async def _event_met(
+        self,
+        condition: Condition,
+        run: ExecutionRecord | None,
+        namespace: str,
+        begin_offset: int | None,
+    ) -> Event:
+        met: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
+        cells = _Cells()
+
+        async def process(events: list[Event]) -> None:
+            for event in events:
+                if met.done():
+                    return
+                if run is None or event.run_name in {"", run.name}:
+                    context = await self._context_of(run, cells)
+                    if await _is_met(condition, event, context) and not met.done():
+                        met.set_result(event)
+
+        begin = None if begin_offset is None else checked_offset(begin_offset, "begin_offset")
+        keys = frozenset(condition.expect_event_keys)
+        listener = await self.listen(ListenerWish(process, namespace, keys, begin=begin))
+        try:
+            return await met
+        finally:
+            await self.stop_listening(listener)
+
+    async def _statuses_met(
+        self, condition: TaskStatusCondition, run: ExecutionRecord | None
+    ) -> WorkflowExecution:
+        if run is None:
+            text = "wait_for() of task statuses needs to know where: give execution=name"
+            raise UsageError(text)
+        pause = FIRST_LOOK
+        while True:
+            with self._news_of(run.id) as news:  # before the look: nothing comes unseen in between
+                found = await self._look_at(condition, run.name)
+                if found is not None:
+                    return found
+                await news(pause)
+            pause = min(pause * 2, LAST_LOOK)
+
+    async def _look_at(self, condition: TaskStatusCondition, name: str) -> WorkflowExecution | None:
+        """Return the execution if its tasks stand as wanted, None if that may still come."""
+        record = await self._existing(name)
+        if await _is_met(condition, _NOTHING, await self._context_of(record, _Cells())):
+            return await snapshot(self, record)
+        if record.status.final:
+            text = (
+                f"workflow execution {name!r} has ended {record.status}, and its tasks do not come "
+                f"to {_listed(condition.statuses)} any more"
+            )
+            raise UsageError(text)
+        if record.parked_reason is not None and not record.stopping:
+            raise ExecutionParkedError(name, record.parked_reason)
+        return None
+
+    @contextmanager
+    def _news_of(self, execution: int) -> Generator[Callable[[timedelta], Awaitable[None]]]:
+        """Give what waits until an execution may stand otherwise, or so long."""
+        yield self._clock.pause
+
+    async def _context_of(self, run: ExecutionRecord | None, cells: "_Cells") -> Context:
+        if run is None:
+            return Context.of({}, cells=cells, frozen=True)
+        texts = await self.find_context(run.id)
+        runs = await self.find_task_executions(run.id)
+        statuses = {each.task_name: each.status for each in runs}  # the last of each task counts
+        return Context.of(texts, status_of=_status_in(statuses), cells=cells, frozen=True)
+
+
+class WaitFor:
+    """Both forms of `Client.wait_for`.
+
+    Return once a condition is met. A `TaskStatusCondition` is looked at as the tasks of
+    ``execution`` stand now, and then whenever that changes; a status that passes within one
+    transaction may be missed. Any other condition is asked about each event of its keys that is
+    sent from now on; one that raises counts as not met, and what it remembers in states ends with
+    the call.
+
+    Args:
+        condition: any `Condition`.
+        execution: the name of the workflow execution whose context the condition sees; then only
+            events that it may hear count. None: the context is empty.
+        namespace: of the events; None is the execution's, else ``"default"``.
+        begin_offset: first ask about what was sent after this offset.
+        timeout: a duration or seconds; None waits for ever.
+
+    Returns:
+        The event that met it; of a `TaskStatusCondition` the workflow execution.
+
+    Raises:
+        WaitTimeoutError: it was not met in time.
+        ExecutionNotFoundError: there is no such execution; ExecutionParkedError: it cannot go on.
+        UsageError: statuses are waited for without an execution, or it ended without them.
+        DefinitionError: it is no condition.
+    """
+
+    __slots__ = ("_homed", "_name", "_wait")
+
+    def __init__(
+        self, homed: Homed, wait: Callable[..., Coroutine[Any, Any, Any]], name: str
+    ) -> None:
+        """Call ``wait`` where ``homed`` is at home."""
+        self._homed = homed
+        self._wait = wait
+        self._name = name
+
+    @overload
+    def __call__(  # type: ignore[overload-overlap]  # the narrower one comes first
+        self,
+        condition: TaskStatusCondition,
+        *,
+        execution: str,
+        timeout: str | float | timedelta | None = None,
+    ) -> WorkflowExecution: ...
+    @overload
+    def __call__(
+        self,
+        condition: Condition,
+        *,
+        execution: str | None = None,
+        namespace: str | None = None,
+        begin_offset: int | None = None,
+        timeout: str | float | timedelta | None = None,
+    ) -> Event: ...
+    def __call__(
+        self,
+        condition: Condition,
+        *,
+        execution: str | None = None,
+        namespace: str | None = None,
+        begin_offset: int | None = None,
+        timeout: str | float | timedelta | None = None,
+    ) -> WorkflowExecution | Event:
+        """Block until it is met."""
+        wait = partial(self._wait, condition, execution, namespace, begin_offset, timeout)
+        found: WorkflowExecution | Event = self._homed.__home__().run(wait, self._name)
+        return found
+
+    @overload
+    async def aio(  # type: ignore[overload-overlap]  # as above
+        self,
+        condition: TaskStatusCondition,
+        *,
+        execution: str,
+        timeout: str | float | timedelta | None = None,
+    ) -> WorkflowExecution: ...
+    @overload
+    async def aio(
+        self,
+        condition: Condition,
+        *,
+        execution: str | None = None,
+        namespace: str | None = None,
+        begin_offset: int | None = None,
+        timeout: str | float | timedelta | None = None,
+    ) -> Event: ...
+    async def aio(
+        self,
+        condition: Condition,
+        *,
+        execution: str | None = None,
+        namespace: str | None = None,
+        begin_offset: int | None = None,
+        timeout: str | float | timedelta | None = None,
+    ) -> WorkflowExecution | Event:
+        """Await it."""
+        wait = partial(self._wait, condition, execution, namespace, begin_offset, timeout)
+        found: WorkflowExecution | Event = await self._homed.__home__().arun(wait, self._name)
+        return found
+
+
+class _Cells:
+    """States of a condition that nobody keeps."""
+
+    def __init__(self) -> None:
+        self._texts: dict[str, str] = {}
+
+    def get(self, name: str) -> str | None:
+        return self._texts.get(name)
+
+    def put(self, name: str, text: str | None) -> None:
+        if text is None:
+            self._texts.pop(name, None)
+        else:
+            self._texts[name] = text
+
+
+async def _is_met(condition: Condition, event: Event, context: Context) -> bool:
+    try:
+        met = condition.is_met(event, context)
+        return bool(await met if isinstance(met, Awaitable) else met)
+    except Exception:  # user code: a condition that raises is not met
+        logger.exception("wait_for(): %s raised, it counts as not met", type(condition).__name__)
+        return False
+
+
+def _status_in(statuses: Mapping[str, TaskStatus]) -> Callable[[str], TaskStatus | None]:
+    return statuses.get
+
+
+def _listed(statuses: Mapping[str, TaskStatus]) -> str:
+    return ", ".join(f"{task!r}: {status}" for task, status in statuses.items())

@@ -1,0 +1,156 @@
+"""What a runner does itself about executions that it owns, where a client writes a letter.
+
+About all others it asks as any client does.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+
+from asyncflow._client.client import Client
+from asyncflow._client.event_calls import event_letter
+from asyncflow._core.facts import StopRequested, TaskActionRequested
+from asyncflow._model.awaited import EventWish
+from asyncflow._model.port import TaskScope
+from asyncflow._model.record import AwaitedRecord, EventRecord, ExecutionRecord
+from asyncflow._model.workflow import Workflow
+from asyncflow._operators.threads import without_slot
+from asyncflow._runner.engine import Engine
+from asyncflow._runner.live import Publication, Told, Wanted
+from asyncflow._store.batch import NewExecution, Refused, Signal
+from asyncflow.errors import ExecutionParkedError, UsageError
+
+
+class OwnerCalls(Client):
+    """Answers by its own driver what is asked of its own executions."""
+
+    _engine: Engine | None = None
+
+    @property
+    def _working_engine(self) -> Engine:
+        if self._engine is None:
+            text = f"{self.label} is not open: open it with `async with` or `with`"
+            raise UsageError(text)
+        return self._engine
+
+    async def _admit(
+        self, workflow: Workflow, row: NewExecution, texts: Mapping[str, str]
+    ) -> ExecutionRecord | Refused:
+        """Store an execution that this runner owns, and begin it in the same transaction."""
+        if self._working_engine.closing:
+            text = f"{self.label} shuts down and starts nothing more: open another one"
+            raise UsageError(text)
+        driver = self._working_engine.driver
+        done: asyncio.Future[Refused | None] = asyncio.get_running_loop().create_future()
+        wanted = Wanted.of(self._plans.of(workflow), workflow, row, texts, done)
+        driver.put(wanted)
+        refused = await done
+        if refused is not None:
+            return refused
+        live, head = wanted.live, wanted.live.state.head
+        return ExecutionRecord(
+            id=live.id,
+            name=row.name,
+            workflow=row.workflow,
+            namespace=row.namespace,
+            execution_type=row.execution_type,
+            status=head.status,
+            created=row.created,
+            begin=head.begin,
+            end=head.end,
+            error=head.error,
+            parked_reason=head.parked_reason,
+            stopping=head.stopping,
+            fingerprint=row.fingerprint,
+            owner=None,
+        )
+
+    async def _ended(self, name: str) -> ExecutionRecord:
+        """Look at each piece of news of an execution that this runner owns, else as a client."""
+        driver = self._working_engine.driver
+        while (live := driver.names.get(name)) is not None:
+            with live.news(ends=True) as news:  # before the look: nothing comes unseen in between
+                record = await self._end_of(name)
+                if record is not None:
+                    return record
+                await news
+            if driver.names.get(name) is live:
+                driver.check()
+        return await super()._ended(name)
+
+    @contextmanager
+    def _news_of(self, execution: int) -> Generator[Callable[[timedelta], Awaitable[None]]]:
+        """Give what waits for the next transaction about an execution of its own."""
+        live = self._working_engine.driver.lives.get(execution)
+        if live is None:
+            with super()._news_of(execution) as look:
+                yield look
+            return
+        with live.news() as news:
+            yield lambda _: news
+
+    async def _end_of(self, name: str) -> ExecutionRecord | None:
+        """Look at an execution, unless this runner is over."""
+        engine = self._working_engine
+        engine.driver.check()
+        try:
+            return await super()._end_of(name)
+        except ExecutionParkedError:
+            if engine.ownership.may_go_on(name):
+                return None
+            raise
+
+    async def _request(
+        self, record: ExecutionRecord, fact: StopRequested | TaskActionRequested
+    ) -> None:
+        """Tell a wish to the execution itself, if it is this runner's."""
+        driver = self._working_engine.driver
+        live = driver.lives.get(record.id)
+        if live is None:
+            await super()._request(record, fact)
+            self._working_engine.ownership.look_soon()  # it may be about to be taken over here
+            return
+        done = asyncio.get_running_loop().create_future()
+        driver.put(Told(live, fact, done=done))
+        await done
+
+    async def publish(self, event: EventRecord, *, by_task: bool = False) -> EventRecord:
+        """Store an event for those who hear it, and return it with its offset."""
+        engine = self._working_engine
+        live = None if event.execution is None else engine.driver.lives.get(event.execution)
+        if live is None and (event.execution is not None or await engine.ownership.others(event)):
+            # Others hear it too, or nobody here: it goes by letter, also to ourselves.
+            (offset,) = await self._store.append([event_letter(event)])
+            await self._ring()
+            if offset is not None:
+                self._listeners.sent([(event.namespace, event.key, offset)])
+                await engine.ownership.answered(offset)
+            return replace(event, offset=offset)
+        done = asyncio.get_running_loop().create_future()
+        heard = Publication(event, live, done, for_workflows=by_task or live is None)
+        engine.driver.put(heard)
+        return replace(event, offset=await done)
+
+    async def open_event(self, scope: TaskScope, wish: EventWish) -> AwaitedRecord:
+        """Let a task await an event, or find it as an earlier attempt left it; it is on disk."""
+        return await self._working_engine.awaits.open(scope, wish)
+
+    async def _take(self, signal: Signal) -> bool:
+        """Store a signal; say whether it was taken."""
+        engine = self._working_engine
+        if not engine.awaits.owns(signal):
+            taken = await super()._take(signal)
+            engine.ownership.look_soon()  # it may be about to be taken over here
+            return taken
+        offset, by_letter = await engine.awaits.take(signal)
+        if offset is not None and by_letter:
+            await engine.ownership.answered(offset)
+        return offset is not None
+
+    async def _closed(self, records: Sequence[AwaitedRecord]) -> AwaitedRecord:
+        """Wait for events of its own by futures, for others as a client."""
+        async with without_slot():
+            found = await self._working_engine.awaits.closed(records)
+            return await super()._closed(records) if found is None else found
