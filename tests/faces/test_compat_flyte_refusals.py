@@ -120,7 +120,7 @@ def test_flytes_errors_are_those_of_asyncflow_too() -> None:
 
 async def test_a_blocking_call_in_a_coroutine_names_the_other_form() -> None:
     flyte.init()  # opens nothing here
-    with pytest.raises(UsageError, match=r"with \.aio"):
+    with pytest.raises(SyncInLoopError, match=r"await init\.aio\(\) first"):
         Run.get("r")
 
     await flyte.init.aio()

@@ -4,7 +4,7 @@ import threading
 from os import PathLike, fspath
 from typing import Final
 
-from asyncflow import Client, Runner, UsageError
+from asyncflow import Client, Runner, SyncInLoopError, UsageError
 from asyncflow.compat.flyte.both import Both, in_loop, in_thread
 
 STORE: Final = "sqlite:///asyncflow.db"
@@ -36,15 +36,16 @@ class Session:
         """Return whom to ask; blocks where it has to be opened.
 
         Raises:
-            UsageError: several are open, or this thread runs an event loop; what asyncflow raises if
-            the store cannot be opened.
+            UsageError: several are open; what asyncflow raises if the store cannot be opened.
+        SyncInLoopError: none is open, and this thread runs an event loop.
         """
         try:
             return Client.current()
         except UsageError:  # none is open, or several
             if in_loop():
-                text = "this would block the running event loop: `await` it with .aio, as run.aio()"
-                raise UsageError(text) from None
+                raise SyncInLoopError(
+                    "init", "await init.aio() first, and .aio of each call"
+                ) from None
             with self._lock:
                 if self._runner is None:
                     self._runner = self._opened()
