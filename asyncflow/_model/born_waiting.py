@@ -1,6 +1,9 @@
 """What an event shows that a task made: what is asked, of which type, until when."""
 
+from collections.abc import Callable
+from dataclasses import Field
 from datetime import datetime
+from typing import Any, ClassVar, Self
 
 from asyncflow._model.payload import PayloadType
 from asyncflow._model.port import Port
@@ -15,8 +18,20 @@ class BornWaiting:
 
     __slots__ = ("_port", "_record")
 
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
     _port: Port | None
     _record: AwaitedRecord | None
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Keep the row, or what waits would seem to be signalled; who is asked is found anew."""
+        shown = tuple(getattr(self, name) for name in type(self).__dataclass_fields__)
+        return _read_back, (type(self), shown, self._awaited)
 
     @property
     def _awaited(self) -> AwaitedRecord | None:
@@ -72,3 +87,11 @@ class BornWaiting:
         """Type and text of what went wrong with its webhook; None if nothing did, so far."""
         record = self._awaited
         return None if record is None else record.webhook_error
+
+
+def _read_back(
+    kind: Callable[..., BornWaiting], shown: tuple[object, ...], record: AwaitedRecord | None
+) -> BornWaiting:
+    event = kind(*shown)
+    object.__setattr__(event, "_record", record)
+    return event

@@ -5,7 +5,7 @@ looks again.
 """
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Generic, cast
 
@@ -67,12 +67,12 @@ class Event(BornWaiting, Generic[T_co]):
     """
 
     key: str
-    value: JsonValue = None
+    value: JsonValue = field(default=None, hash=False)
     namespace: str = "default"
     sender: str | None = None
     offset: int | None = None
     create_time: datetime | None = None
-    context: JsonValue = None
+    context: JsonValue = field(default=None, hash=False)
     run_name: str = ""
     action_name: str = ""
     phase: EventPhase = EventPhase.SUCCEEDED

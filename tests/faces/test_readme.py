@@ -13,7 +13,7 @@ from tests.core.test_table import TABLE, Expected
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 README, GUIDE = ROOT / "README.md", ROOT / "docs/guide.md"
-MIGRATE = [ROOT / f"docs/migrate-from-{name}.md" for name in ("aiflow", "cloacina")]
+MIGRATE = [ROOT / f"docs/migrate-from-{name}.md" for name in ("aiflow", "cloacina", "flyte")]
 MARK = "-- the block ends here --"
 
 
