@@ -61,6 +61,8 @@ class Waiters:
                 self.answer(expired.live, expired.expiry.awaited, answer)
         for live, closing in work.closings:
             self._close(live, closing)
+        for late, why in work.late:
+            late.fail(why)
         for wish, record in zip(work.awaited, receipt.awaited, strict=True):
             if not wish.done.done():
                 wish.done.set_result(None if record is None else self._opened(wish, record))
@@ -69,6 +71,8 @@ class Waiters:
         """Let those look into the store who wait for what a failed transaction may have stored."""
         for entry in work.signals:
             self._look_up(entry.live, entry.signal.awaited)
+        for expired in work.expired:  # one that was stored is not so a second time
+            self._look_up(expired.live, expired.expiry.awaited)
         for live, closing in work.closings:
             self._close(live, closing)
 
