@@ -177,6 +177,7 @@ class Scene:
             if event is not None:
                 return event
             execution = await port.execution.aio(run)
+            assert execution is not None
             if execution.status.final or await self.asked(execution):
                 return None
             await turns(self.chance, 3)
@@ -293,9 +294,16 @@ def play(seed: int) -> None:
     run_seeded(lambda: asyncio.wait_for(Scene(Random(seed)).play(), 20))
 
 
-@pytest.mark.parametrize("begin", range(0, 300, 50))
+@pytest.mark.parametrize(
+    "begin",
+    [
+        *range(0, 300, 100),
+        *(pytest.param(n, marks=pytest.mark.long) for n in range(300, 1000, 100)),
+    ],
+)
+@pytest.mark.timeout(60)
 def test_of_a_signal_that_races_with_everything_none_is_lost_and_none_comes_twice(
     begin: int,
 ) -> None:
-    for seed in range(begin, begin + 50):
+    for seed in range(begin, begin + 100):
         play(seed)
