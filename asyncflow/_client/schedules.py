@@ -37,7 +37,8 @@ from asyncflow._model.schedule import (
 from asyncflow._model.status import WorkflowStatus
 from asyncflow._model.value import from_json_text, to_json_text
 from asyncflow._model.workflow import Workflow
-from asyncflow._store.batch import Batch, DroppedTicks, DropSchedule, PutSchedule
+from asyncflow._store.batch import Batch, DroppedTicks
+from asyncflow._store.change import DropSchedule, PutSchedule
 from asyncflow._store.queries import Schedules, TickCounts, Ticks
 from asyncflow.errors import ScheduleNotFoundError, UsageError
 

@@ -17,7 +17,8 @@ from asyncflow._model.record import FiringRecord, TriggerRecord
 from asyncflow._model.status import ExecutionType
 from asyncflow._model.trigger import AnyTrigger, Fire, TriggerResult
 from asyncflow._model.value import byte_size
-from asyncflow._store.batch import CursorWrite, Firing, NewExecution, Refused, SetTriggerEnabled
+from asyncflow._store.batch import CursorWrite, Firing, NewExecution, Refused
+from asyncflow._store.change import SetTriggerEnabled
 from asyncflow._store.queries import Firings, Triggers
 from asyncflow.errors import TriggerNotFoundError
 

@@ -5,7 +5,7 @@ from asyncflow._dual import dual_method
 from asyncflow._model.naming import storable_name
 from asyncflow._model.record import RuleRecord
 from asyncflow._model.workflow import Workflow
-from asyncflow._store.batch import DeleteWorkflow, DropRule, SetEnabled, SetRulePaused
+from asyncflow._store.change import DeleteWorkflow, DropRule, SetEnabled, SetRulePaused
 from asyncflow._store.queries import DisabledWorkflows, Executions, WorkflowRules
 from asyncflow.errors import (
     DefinitionError,

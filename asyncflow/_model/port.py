@@ -179,12 +179,14 @@ class StopSign:
     Attributes:
         threads: how many threads work for the task now.
         abandoned: one of them did not end when the task did.
+        waiting: how often the task waits for events now.
         waits: ended when it is raised: what threads of the task wait for, on the loop.
     """
 
     raised: bool = False
     threads: int = 0
     abandoned: bool = False
+    waiting: int = 0
     waits: tuple[Callable[[], object], ...] = ()
 
     def give(self) -> None:
@@ -192,6 +194,17 @@ class StopSign:
         self.raised = True
         for end in self.waits:
             end()
+
+    def begin_wait(self, end: Callable[[], object] | None) -> None:
+        """Note that the task waits for an event, and what ends that, if it is in a thread."""
+        self.waiting += 1
+        if end is not None:
+            self.waits += (end,)
+
+    def end_wait(self, end: Callable[[], object] | None) -> None:
+        """Note that it waits no more."""
+        self.waiting -= 1
+        self.waits = tuple(each for each in self.waits if each is not end)
 
 
 @dataclass(frozen=True, slots=True)

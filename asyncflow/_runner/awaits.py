@@ -136,12 +136,13 @@ async def _news(awaited: Sequence[Awaiting]) -> tuple[int, Answer | None]:
     Nothing is made here that only a thread needs: those on the loop are many.
     """
     news: asyncio.Future[tuple[int, Answer | None]] = asyncio.get_running_loop().create_future()
-    scope = CURRENT_TASK.get() if in_thread_of_task() else None
-    stop = None if scope is None else partial(_stop, news)
+    scope = CURRENT_TASK.get()
+    sign = None if scope is None else scope.stop_sign
+    stop = partial(_stop, news) if in_thread_of_task() else None
     for each in awaited:
         each.waiters.append(news)
-    if scope is not None and stop is not None:
-        scope.stop_sign.waits += (stop,)
+    if sign is not None:
+        sign.begin_wait(stop)
     try:
         hit("event.wait.before")
         return await news
@@ -149,8 +150,8 @@ async def _news(awaited: Sequence[Awaiting]) -> tuple[int, Answer | None]:
         for each in awaited:
             if news in each.waiters:
                 each.waiters.remove(news)
-        if scope is not None:
-            scope.stop_sign.waits = tuple(x for x in scope.stop_sign.waits if x is not stop)
+        if sign is not None:
+            sign.end_wait(stop)
 
 
 def _stop(news: "asyncio.Future[tuple[int, Answer | None]]") -> None:

@@ -22,6 +22,7 @@ from asyncflow._runner.rulebook import Rulebook
 from asyncflow._runner.task_runner import TaskRunner
 from asyncflow._runner.timekeeper import Timekeeper
 from asyncflow._runner.waiters import Waiters
+from asyncflow._runner.webhooks import Webhooks
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +45,7 @@ class Engine:
     timekeeper: Timekeeper
     waiters: Waiters
     awaits: Awaits
+    webhooks: Webhooks
     closing: bool = False
 
     def drop(self) -> None:
@@ -96,6 +98,7 @@ class Engine:
         self.tasks.close()
         self.dispatcher.close()
         self.waiters.close()
+        self.tasks.drop(waiting=True)  # what it waits for is not told any more, whatever the grace
         if self.tasks.running:
             text = "%s shuts down: tasks that run (%d) may go on for %s"
             logger.info(text, label, self.tasks.running, grace)
@@ -113,6 +116,7 @@ class Engine:
                 text = "conditions are still awaited after %s: their events are not judged"
                 logger.warning(text, grace)
         finally:
+            await self.webhooks.close()
             self.drop()  # also if whoever closes is cancelled, as by a second Ctrl-C
             self.driver.release()
             self.driver.close()

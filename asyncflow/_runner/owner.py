@@ -15,6 +15,7 @@ from asyncflow._core.facts import StopRequested, TaskActionRequested
 from asyncflow._model.awaited import EventWish
 from asyncflow._model.port import TaskScope
 from asyncflow._model.record import AwaitedRecord, EventRecord, ExecutionRecord
+from asyncflow._model.status import EventPhase
 from asyncflow._model.workflow import Workflow
 from asyncflow._operators.threads import without_slot
 from asyncflow._runner.engine import Engine
@@ -135,7 +136,12 @@ class OwnerCalls(Client):
 
     async def open_event(self, scope: TaskScope, wish: EventWish) -> AwaitedRecord:
         """Let a task await an event, or find it as an earlier attempt left it; it is on disk."""
-        return await self._working_engine.awaits.open(scope, wish)
+        engine = self._working_engine
+        record = await engine.awaits.open(scope, wish)
+        told = record.notified is not None or record.phase is not EventPhase.RUNNING
+        if wish.webhook is not None and not told:
+            engine.webhooks.send(record, wish.webhook)
+        return record
 
     async def _take(self, signal: Signal) -> bool:
         """Store a signal; say whether it was taken."""

@@ -105,16 +105,11 @@ class Ownership:
 
         The latter is parked, so that those who wait for it learn why it does not go on; another
         runner, which may know it, leaves it to that one. What one look does not take, `watch` does.
-        On return what was taken has gone on, on disk, unless the store is slow to take it.
+        On return what was taken has gone on, on disk, unless that takes longer than a second.
         """
         await self.look()
-        if not (self._driver.lives or self._letters):
-            return
-        gone_on = Impulse(asyncio.get_running_loop().create_future())
-        self._driver.put(gone_on)
-        with suppress(StoreError, TimeoutError):
-            async with SystemClock().deadline(LOOK):
-                await gone_on.done
+        if self._driver.lives or self._letters:
+            await self._caught_up()
 
     async def others(self, event: EventRecord) -> bool:
         """Say whether any other runner, as far as one can tell, is alive.
@@ -270,7 +265,16 @@ class Ownership:
         taken = 0
         while wanted and (number := await self._claim((), wanted, AT_ONCE)):
             taken += number
+            await self._caught_up()  # what else comes meanwhile has its turn
         return taken
+
+    async def _caught_up(self) -> None:
+        """Return once the driver has answered what it was told so far, but in a second at most."""
+        told = Impulse(asyncio.get_running_loop().create_future())
+        self._driver.put(told)
+        with suppress(StoreError, TimeoutError):
+            async with SystemClock().deadline(LOOK):  # a real one, also where the driver waits
+                await told.done
 
     async def _claim(
         self, dead: tuple[str, ...], workflows: tuple[tuple[str, str], ...] | None, limit: int

@@ -14,7 +14,7 @@ from typing import Any, Final
 from asyncflow._model.record import TriggerRecord
 from asyncflow._model.trigger import AnyTrigger
 from asyncflow._runner.poller import Poller, Polling
-from asyncflow._store.batch import AddTriggers
+from asyncflow._store.change import AddTriggers
 from asyncflow._store.queries import DisabledTriggers, Triggers
 from asyncflow.errors import StoreError, WorkflowNotFoundError
 

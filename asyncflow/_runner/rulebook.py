@@ -27,7 +27,8 @@ from asyncflow._runner.live import (
     Wanted,
 )
 from asyncflow._runner.work import Work
-from asyncflow._store.batch import AddRule, Cause
+from asyncflow._store.batch import Cause
+from asyncflow._store.change import AddRule
 from asyncflow._store.protocol import Store
 from asyncflow._store.queries import WorkflowCells, WorkflowRules
 from asyncflow.errors import UsageError

@@ -26,6 +26,7 @@ from asyncflow._model.record import (
 from asyncflow._model.registry import Registry
 from asyncflow._model.rule import WorkflowRule
 from asyncflow._model.value import SizeLimits
+from asyncflow._model.webhook import CALLBACK_BASE, callback_base
 from asyncflow._model.workflow import Workflow
 from asyncflow._runner.awaits import Awaits
 from asyncflow._runner.dispatcher import Dispatcher
@@ -43,6 +44,7 @@ from asyncflow._runner.rulebook import Rulebook
 from asyncflow._runner.task_runner import TaskRunner
 from asyncflow._runner.timekeeper import Timekeeper
 from asyncflow._runner.waiters import Waiters
+from asyncflow._runner.webhooks import Webhooks
 from asyncflow._store.batch import Fence, RunnerRow
 from asyncflow._timer import Callback
 from asyncflow.errors import StoreError, UsageError
@@ -72,6 +74,8 @@ class Runner(OwnerCalls):
         rules: workflows and `WorkflowRule`s that start them. They hear also what was sent while no
             runner was open, and what tasks that run again send: those of `add_workflow_rule`,
             which comes later, do not. See there for the errors; the names are ``"rule-1"``, ....
+        callback_uri: what the ``{callback_uri}`` of a `Webhook` begins with: an address of your
+            service, which asks `Client.event_at` what event is meant.
     """
 
     def __init__(
@@ -84,6 +88,7 @@ class Runner(OwnerCalls):
         threads: int = THREADS,
         grace: str | float | timedelta = GRACE,
         rules: Sequence[tuple[str | Workflow, WorkflowRule]] = (),
+        callback_uri: str = CALLBACK_BASE,
     ) -> None:
         """Note what is wanted; nothing is opened yet."""
         if threads < 1:
@@ -93,6 +98,7 @@ class Runner(OwnerCalls):
         self._threads = threads
         self._grace = parse_duration(grace, "grace", zero=True)
         self._rules = tuple(rules)
+        self._callback_base = callback_base(callback_uri)
 
     @property
     def shutdown(self) -> Shutdown:
@@ -234,6 +240,7 @@ class Runner(OwnerCalls):
             timekeeper=timekeeper,
             waiters=waiters,
             awaits=Awaits(self._clock, driver),
+            webhooks=Webhooks(spawn, self._clock, self._callback_base, driver.put),
         )
 
     @dual_method

@@ -125,9 +125,11 @@ class TaskRunner:
             self._empty = asyncio.get_running_loop().create_future()
             await self._empty
 
-    def drop(self) -> None:
-        """Cancel what runs, without an end to tell."""
+    def drop(self, *, waiting: bool = False) -> None:
+        """Cancel what runs, or only what waits for events, without an end to tell."""
         for attempt in list(self._attempts.values()):
+            if waiting and not attempt.scope.stop_sign.waiting:
+                continue
             attempt.dropped = True
             attempt.scope.stop_sign.give()
             for each in (attempt.stopper, attempt.body):

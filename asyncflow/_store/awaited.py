@@ -5,15 +5,13 @@ It holds values by id and by place; where they are kept is the store's business.
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Final
 
 from asyncflow._core.state import Closing
 from asyncflow._model.record import AwaitedRecord
 from asyncflow._model.status import EventPhase
 from asyncflow._store.batch import Letter, NewAwaited, Signal
 from asyncflow._store.codec import utf8
-
-SIGNALLED: Final = "EventSignalled"
+from asyncflow._store.fact_text import SIGNALLED, signalled_body
 
 Run = tuple[int, str, int, str]
 """An execution, a task, its sequence number and the name of an event in that run."""
@@ -61,8 +59,10 @@ class AwaitedTable:
             over = record.phase is EventPhase.TIMED_OUT and self.failures[found] < new.failures
             if not over:
                 return record
-        if run in self.waiting:
-            return None
+        waiting = self.waiting.get(run)
+        if waiting is not None:
+            left = self.failures[waiting] < new.failures  # by an attempt that has failed
+            return self.records[waiting] if left else None
         record = _made(new, id_, run_name, namespace)
         self.add(record, new.failures)
         return record
@@ -114,7 +114,7 @@ def closed(record: AwaitedRecord, closing: Closing) -> AwaitedRecord:
 def letter_about(signal: Signal) -> Letter:
     """Return the letter that tells the owner of the execution about a signal."""
     event = replace(signal.event, awaited=signal.awaited)
-    body = f'{{"awaited": {signal.awaited}}}'
+    body = signalled_body(signal.awaited)
     return Letter(event.namespace, SIGNALLED, body, event.create_time, event.execution, event)
 
 

@@ -9,7 +9,8 @@ All coroutines are called on the client's home loop.
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
-from asyncflow._store.batch import Batch, Change, Fence, Letter, Receipt, RunnerRow
+from asyncflow._store.batch import Batch, Fence, Letter, Receipt, RunnerRow
+from asyncflow._store.change import Change
 from asyncflow._store.queries import Query
 
 T = TypeVar("T")

@@ -14,11 +14,11 @@ from asyncflow._store.batch import (
     Letter,
     NewAwaited,
     NewExecution,
-    PutSchedule,
     RunnerRow,
     Signal,
     TaskWrite,
 )
+from asyncflow._store.change import PutSchedule
 from asyncflow._store.protocol import Store
 from asyncflow._store.queries import (
     AwaitedByIds,

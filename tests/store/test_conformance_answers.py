@@ -8,9 +8,9 @@ import pytest
 
 from asyncflow._model.record import EventRecord
 from asyncflow._model.status import EventPhase
-from asyncflow._store.batch import Batch, Letter, NewAwaited
+from asyncflow._store.batch import Batch, ExecutionWrite, Letter, NewAwaited
 from asyncflow._store.protocol import Store
-from asyncflow._store.queries import AwaitedByIds, AwaitedEvents, Events, Inbox
+from asyncflow._store.queries import AwaitedByIds, AwaitedEvents, Events, Inbox, UnownedWorkflows
 from tests.store.samples import (
     ENDED,
     LATER,
@@ -19,6 +19,7 @@ from tests.store.samples import (
     due,
     event,
     letter,
+    new,
     runner,
     signal,
     start,
@@ -229,3 +230,21 @@ async def test_the_oldest_of_several_workflows_are_claimed(store: Store) -> None
     assert await store.claim(fence, (), [("default", "gone")], 3) == ()
     assert await store.claim(fence, (), two, 9) == (6, 7, 9)
     assert await store.claim(fence, (), None, 9) == (2, 5, 8)
+
+
+async def test_an_execution_with_letters_is_claimed_once(store: Store) -> None:
+    (a, b, _) = await start(store, "a", "b", "c")
+    await store.append([letter("Told", a)])
+    fence = await store.register(runner("r1"))
+
+    assert await store.claim(fence, (), None, 2) == (a, b)
+
+
+async def test_workflows_that_nobody_works_on_are_found_in_every_namespace(store: Store) -> None:
+    places = {(space, f"w{n}") for space in ("a", "b", "c") for n in range(3)}
+    assert await store.read(UnownedWorkflows()) == frozenset()
+
+    made = (ExecutionWrite(new(f"{n}", *reversed(place))) for n, place in enumerate(places))
+    await store.commit(Batch(None, tuple(made)))
+
+    assert await store.read(UnownedWorkflows()) == places

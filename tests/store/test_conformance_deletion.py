@@ -4,22 +4,24 @@ from dataclasses import replace
 from typing import Any
 
 from asyncflow._store.batch import (
-    AddRule,
-    AddTriggers,
     Batch,
     Cause,
     CursorWrite,
-    DeleteWorkflow,
     DroppedTicks,
     ExecutionWrite,
     FailedPoll,
     Fence,
     Firing,
-    PutSchedule,
     Refused,
+    Tick,
+)
+from asyncflow._store.change import (
+    AddRule,
+    AddTriggers,
+    DeleteWorkflow,
+    PutSchedule,
     SetEnabled,
     SetRulePaused,
-    Tick,
 )
 from asyncflow._store.protocol import Store
 from asyncflow._store.queries import (

@@ -6,18 +6,8 @@ from datetime import timedelta
 from asyncflow._core.state import Outcome, TaskState
 from asyncflow._model.record import RuleRecord
 from asyncflow._model.status import TaskStatus
-from asyncflow._store.batch import (
-    AddRule,
-    Batch,
-    Cause,
-    DropRule,
-    ExecutionWrite,
-    Refused,
-    SetEnabled,
-    SetRulePaused,
-    TaskWrite,
-    WorkflowCell,
-)
+from asyncflow._store.batch import Batch, Cause, ExecutionWrite, Refused, TaskWrite, WorkflowCell
+from asyncflow._store.change import AddRule, DropRule, SetEnabled, SetRulePaused
 from asyncflow._store.protocol import Store
 from asyncflow._store.queries import (
     DisabledWorkflows,

@@ -8,17 +8,15 @@ import pytest
 from asyncflow._failpoint import armed
 from asyncflow._store import queries
 from asyncflow._store.batch import (
-    AddRule,
-    AddTriggers,
     Batch,
     ExecutionWrite,
     FailedPoll,
     Fence,
     InboxItem,
     Letter,
-    PutSchedule,
     Receipt,
 )
+from asyncflow._store.change import AddRule, AddTriggers, PutSchedule
 from asyncflow._store.protocol import Store
 from asyncflow._store.queries import (
     Events,

@@ -7,15 +7,8 @@ import pytest
 
 from asyncflow._model.record import ScheduleRecord, TickRecord
 from asyncflow._model.status import WorkflowStatus
-from asyncflow._store.batch import (
-    Batch,
-    DroppedTicks,
-    DropSchedule,
-    ExecutionWrite,
-    PutSchedule,
-    Refused,
-    Tick,
-)
+from asyncflow._store.batch import Batch, DroppedTicks, ExecutionWrite, Refused, Tick
+from asyncflow._store.change import DropSchedule, PutSchedule
 from asyncflow._store.protocol import Store
 from asyncflow._store.queries import Schedules, SchedulesVersion, TickCounts, Ticks
 from asyncflow.errors import StoreError

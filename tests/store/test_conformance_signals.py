@@ -6,13 +6,11 @@ from typing import Any
 
 import pytest
 
-from asyncflow._core.state import TaskState
+from asyncflow._core.state import Closing, TaskState
 from asyncflow._model.record import AwaitedRecord
 from asyncflow._model.status import EventPhase
 from asyncflow._store.batch import (
     Batch,
-    Closing,
-    DeleteWorkflow,
     ExecutionWrite,
     Expiry,
     Fence,
@@ -20,6 +18,7 @@ from asyncflow._store.batch import (
     Notified,
     TaskWrite,
 )
+from asyncflow._store.change import DeleteWorkflow
 from asyncflow._store.protocol import Store
 from asyncflow._store.queries import (
     AwaitedByIds,
@@ -51,7 +50,7 @@ FULL = NewAwaited(
 async def make(store: Store, *new: NewAwaited) -> list[int | None]:
     """Register what is awaited; return the ids of the rows, None for each that was refused."""
     receipt = await store.commit(Batch(awaited=new))
-    return [each and each.id for each in receipt.awaited]
+    return [None if each is None else each.id for each in receipt.awaited]
 
 
 async def close(store: Store, execution: int, *closings: Closing) -> None:
@@ -367,3 +366,17 @@ async def test_where_a_runner_hears_is_kept(store: Store) -> None:
     await store.register(runner("r2"))
 
     assert [row.address for row in await store.read(Runners())] == ["127.0.0.1:4711", None]
+
+
+async def test_a_retry_whose_event_timed_out_finds_another_of_the_name_that_waits(
+    store: Store,
+) -> None:
+    (owner,) = await start(store, "a")
+    first = replace(awaited(owner), deadline=LATER)
+    second = replace(awaited(owner, place=2), created=LATER)
+    await make(store, first)
+    (waiting,) = await make(store, second)
+
+    again = await make(store, replace(first, created=LATER, deadline=None, failures=1))
+
+    assert again == [waiting]

@@ -7,18 +7,8 @@ import pytest
 
 from asyncflow._core.state import Head
 from asyncflow._model.status import WorkflowStatus
-from asyncflow._store.batch import (
-    Batch,
-    Cause,
-    DeleteWorkflow,
-    ExecutionWrite,
-    Firing,
-    NewExecution,
-    PutSchedule,
-    Refused,
-    SetEnabled,
-    Tick,
-)
+from asyncflow._store.batch import Batch, Cause, ExecutionWrite, Firing, NewExecution, Refused, Tick
+from asyncflow._store.change import DeleteWorkflow, PutSchedule, SetEnabled
 from asyncflow._store.protocol import Store
 from asyncflow._store.queries import Firings, Schedules, TaskExecutions, Ticks
 from tests.store.samples import (

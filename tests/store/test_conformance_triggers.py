@@ -7,17 +7,8 @@ from typing import Any
 import pytest
 
 from asyncflow._model.record import FiringRecord
-from asyncflow._store.batch import (
-    AddTriggers,
-    Batch,
-    CursorWrite,
-    ExecutionWrite,
-    FailedPoll,
-    Firing,
-    Refused,
-    SetEnabled,
-    SetTriggerEnabled,
-)
+from asyncflow._store.batch import Batch, CursorWrite, ExecutionWrite, FailedPoll, Firing, Refused
+from asyncflow._store.change import AddTriggers, SetEnabled, SetTriggerEnabled
 from asyncflow._store.protocol import Store
 from asyncflow._store.queries import DisabledTriggers, Executions, Firings, Triggers
 from asyncflow.errors import StoreError

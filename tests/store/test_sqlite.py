@@ -17,15 +17,8 @@ import pytest
 
 from asyncflow._core.state import Outcome
 from asyncflow._model.status import TaskStatus
-from asyncflow._store.batch import (
-    Batch,
-    Cause,
-    DeleteWorkflow,
-    DroppedTicks,
-    DropSchedule,
-    ExecutionWrite,
-    TaskWrite,
-)
+from asyncflow._store.batch import Batch, Cause, DroppedTicks, ExecutionWrite, TaskWrite
+from asyncflow._store.change import DeleteWorkflow, DropSchedule
 from asyncflow._store.queries import Events, Executions, Facts, Inbox, Runners
 from asyncflow._store.sqlite.connection import Connection
 from asyncflow._store.sqlite.file import APPLICATION_ID

@@ -9,20 +9,22 @@ from typing import Any
 import pytest
 
 from asyncflow._store.batch import (
-    AddRule,
-    AddTriggers,
     Batch,
     Cause,
     CursorWrite,
-    DeleteWorkflow,
     DroppedTicks,
-    DropSchedule,
     ExecutionWrite,
     FailedPoll,
     Firing,
+    Tick,
+)
+from asyncflow._store.change import (
+    AddRule,
+    AddTriggers,
+    DeleteWorkflow,
+    DropSchedule,
     PutSchedule,
     SetTriggerEnabled,
-    Tick,
 )
 from asyncflow._store.queries import (
     DisabledTriggers,
@@ -223,7 +225,7 @@ async def plans(sqlite: SqliteStore, seen: list[str]) -> dict[str, list[str]]:
 
     def explain(db: sqlite3.Connection) -> dict[str, list[str]]:
         db.set_trace_callback(None)
-        looked = [sql for sql in seen if sql.split()[0] in {"SELECT", "UPDATE", "DELETE"}]
+        looked = [sql for sql in seen if sql.split()[0] in {"SELECT", "UPDATE", "DELETE", "WITH"}]
         return {
             sql: [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {sql}").fetchall()]
             for sql in looked

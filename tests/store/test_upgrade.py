@@ -1,13 +1,13 @@
 """That a database of an older schema is brought to the newest one with all that is in it."""
 
 import os
-import signal
 import sqlite3
 import subprocess
 import sys
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from signal import SIGKILL
 from typing import Any
 
 import pytest
@@ -22,7 +22,6 @@ from asyncflow._model.record import (
 )
 from asyncflow._model.status import ExecutionType, TaskStatus, WorkflowStatus
 from asyncflow._store.batch import (
-    AddTriggers,
     Batch,
     Cause,
     ExecutionWrite,
@@ -31,10 +30,10 @@ from asyncflow._store.batch import (
     Letter,
     Refused,
     RunnerRow,
-    SetEnabled,
     TaskWrite,
     Tick,
 )
+from asyncflow._store.change import AddTriggers, SetEnabled
 from asyncflow._store.codec import micros
 from asyncflow._store.queries import (
     DisabledWorkflows,
@@ -55,7 +54,7 @@ from asyncflow._store.queries import (
 from asyncflow._store.sqlite.connection import connect
 from asyncflow._store.sqlite.migrate import migrate, migrations, version
 from asyncflow._store.sqlite.store import SqliteStore
-from tests.store.samples import LATER, NOON, due, new, put, schedule, trigger
+from tests.store.samples import LATER, NOON, awaited, due, new, put, schedule, signal, trigger
 
 ROOT = Path(__file__).parents[2]
 NEWEST = migrations()[-1].number
@@ -293,6 +292,27 @@ async def test_a_database_of_version_2_takes_triggers_and_schedules(path_2: Path
     assert (receipt.ids, again.ids) == ((10, Refused.RUNS_ALREADY), (Refused.CAUSED_ALREADY,))
 
 
+async def test_a_database_of_version_3_takes_awaited_events_and_signals(path_2: Path) -> None:
+    with closing(connect(str(path_2))) as db:
+        migrate(db, "flows.db", migrations()[:3])
+    store = SqliteStore(path_2)
+    await store.open()
+    (stored,) = await store.read(StoredExecutions((3,)))
+    (r1,) = await store.read(Runners())
+
+    made = await store.commit(Batch(awaited=(awaited(3),)))
+    receipt = await store.commit(Batch(signals=(signal(1, 3, letter=True),)))
+    x, y, answer = await store.read(Events())
+    told = await store.read(Inbox("r1"))
+    await store.close()
+
+    assert ([each.awaits for each in stored.tasks], r1.address) == ([False, False], None)
+    assert [each and each.id for each in made.awaited] == [1]
+    assert (x.awaited, y.awaited, answer.awaited, receipt.signals) == (None, None, 1, (12,))
+    assert [item.id for item in told] == [12, 13, 14]
+    assert (dump(path_2)[0], check_references(path_2)) == (NEWEST, [])
+
+
 @pytest.mark.parametrize(
     ("failpoint", "reached"),
     [
@@ -300,6 +320,8 @@ async def test_a_database_of_version_2_takes_triggers_and_schedules(path_2: Path
         ("migration.after:1:kill", 2),
         ("migration.before:2:kill", 2),
         ("migration.after:2:kill", 3),
+        ("migration.before:3:kill", 3),
+        ("migration.after:3:kill", 4),
     ],
 )
 async def test_a_kill_in_an_upgrade_leaves_one_version_whole(
@@ -307,7 +329,7 @@ async def test_a_kill_in_an_upgrade_leaves_one_version_whole(
 ) -> None:
     before = dump(path)
 
-    assert open_in_a_process(path, failpoint) == -signal.SIGKILL
+    assert open_in_a_process(path, failpoint) == -SIGKILL
 
     after = dump(path)
     assert (after[0], after[2]) == (reached, [("ok",)])

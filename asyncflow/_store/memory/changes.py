@@ -5,7 +5,7 @@ from itertools import islice
 from typing import Final, assert_never
 
 from asyncflow._model.record import RuleRecord
-from asyncflow._store.batch import (
+from asyncflow._store.change import (
     AddRule,
     AddTriggers,
     Change,

@@ -5,7 +5,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from asyncflow._model.record import TickRecord
-from asyncflow._store.batch import DroppedTicks, NewExecution, PutSchedule, Refused, Tick
+from asyncflow._store.batch import DroppedTicks, NewExecution, Refused, Tick
+from asyncflow._store.change import PutSchedule
 from asyncflow._store.dropped import lines
 from asyncflow._store.memory.tables import Named, Tables
 

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from asyncflow._failpoint import hit
-from asyncflow._store.batch import Batch, Change, Fence, Letter, Receipt, RunnerRow
+from asyncflow._store.batch import Batch, Fence, Letter, Receipt, RunnerRow
+from asyncflow._store.change import Change
 from asyncflow._store.memory import changes, reads, writes
 from asyncflow._store.memory.tables import Tables
 from asyncflow._store.queries import Query

@@ -4,7 +4,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from asyncflow._model.record import FiringRecord, TriggerRecord
-from asyncflow._store.batch import CursorWrite, FailedPoll, Firing, SetTriggerEnabled
+from asyncflow._store.batch import CursorWrite, FailedPoll, Firing
+from asyncflow._store.change import SetTriggerEnabled
 from asyncflow._store.codec import utf8
 from asyncflow._store.memory.tables import Named, Tables
 

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any, Final
 
-from asyncflow._store.batch import (
+from asyncflow._store.change import (
     AddRule,
     AddTriggers,
     Change,

@@ -3,7 +3,7 @@
 import sqlite3
 
 from asyncflow._model.record import ScheduleRecord
-from asyncflow._store.batch import DropSchedule, PutSchedule
+from asyncflow._store.change import DropSchedule, PutSchedule
 from asyncflow._store.codec import micros
 from asyncflow._store.sqlite.bulk import Value
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
-from asyncflow._store.batch import Batch, Change, Fence, Letter, Receipt, RunnerRow
+from asyncflow._store.batch import Batch, Fence, Letter, Receipt, RunnerRow
+from asyncflow._store.change import Change
 from asyncflow._store.queries import Query
 from asyncflow._store.refusal import not_open
 from asyncflow._store.sqlite import changes, reads, writes

@@ -4,14 +4,8 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
-from asyncflow._store.batch import (
-    AddTriggers,
-    CursorWrite,
-    FailedPoll,
-    Firing,
-    NewExecution,
-    SetTriggerEnabled,
-)
+from asyncflow._store.batch import CursorWrite, FailedPoll, Firing, NewExecution
+from asyncflow._store.change import AddTriggers, SetTriggerEnabled
 from asyncflow._store.codec import micros, utf8
 from asyncflow._store.sqlite.bulk import Bulk
 
