@@ -300,6 +300,9 @@ class Event(BornWaiting, Generic[T_co]):
         """
         record = self._awaited
         if record is None:
+            if self.phase is EventPhase.RUNNING:
+                text = f"this copy of event {self.key!r} waits for nothing: Event.get() gives one"
+                raise UsageError(text)
             return cast("T_co", self.value)
         patience = None if timeout is None else parse_duration(timeout, "timeout", zero=True)
         if record.phase is EventPhase.RUNNING:
