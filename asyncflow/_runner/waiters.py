@@ -59,6 +59,8 @@ class Waiters:
             if was:
                 answer = Answer(EventPhase.TIMED_OUT, expired.expiry.at)
                 self.answer(expired.live, expired.expiry.awaited, answer)
+            else:  # somebody was first, or a transaction that was in doubt has stored it
+                self._look_up(expired.live, expired.expiry.awaited)
         for live, closing in work.closings:
             self._close(live, closing)
         for late, why in work.late:
@@ -71,8 +73,6 @@ class Waiters:
         """Let those look into the store who wait for what a failed transaction may have stored."""
         for entry in work.signals:
             self._look_up(entry.live, entry.signal.awaited)
-        for expired in work.expired:  # one that was stored is not so a second time
-            self._look_up(expired.live, expired.expiry.awaited)
         for live, closing in work.closings:
             self._close(live, closing)
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,6 +12,7 @@ import pytest
 from asyncflow import (
     Client,
     Event,
+    EventClosedError,
     EventPhase,
     EventTimedOutError,
     Registry,
@@ -224,3 +226,69 @@ async def test_a_task_that_asks_once_it_is_being_stopped_is_cancelled_as_any_oth
     assert raised == [asyncio.CancelledError]
     assert run.status is TaskStatus.STOPPED
     assert "UsageError" not in caplog.text
+
+
+class Late(MemoryStore):
+    """Holds the first signal back until its gate is opened."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = asyncio.Event()
+        self._first = True
+
+    async def close(self) -> None:
+        """Keep everything: another runner goes on."""
+
+    async def commit(self, batch: Batch) -> Receipt:
+        if batch.signals and self._first:
+            self._first = False
+            await self.gate.wait()
+        return await super().commit(batch)
+
+
+async def outcome(event: Event[int], *, waits: bool) -> str:
+    """Signal it, or wait for it, and say what came of that."""
+    try:
+        return f"got {await event.wait.aio()}" if waits else f"took {await event.signal.aio(7)}"
+    except EventClosedError as error:
+        return type(error).__name__
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_whoever_was_told_that_the_time_of_an_event_is_over_is_right_for_ever(
+    waits: bool,
+) -> None:
+    clock = VirtualClock()
+    ends: list[str] = []
+    with Registry() as registry, Workflow("w"):
+
+        @task()
+        async def asks() -> None:
+            event = await new_event.aio("approve", data_type=int, timeout="1s")
+            ends.append(await outcome(event, waits=True))
+
+    store = Late()
+    client = Client(":memory:", registry=registry, clock=clock)
+    client._store = store
+    async with client:
+        async with runner_of(store, registry, clock) as runner:
+            execution = await runner.start.aio("w")
+            event = await asked(client, execution.name)
+        early = asyncio.create_task(outcome(event, waits=False))  # in time, and not stored yet
+        await turns()
+        await clock.advance(timedelta(seconds=1))
+        late = await outcome(event, waits=waits)
+        store.gate.set()
+        first = await early
+        async with runner_of(store, registry, clock) as runner, ticking(clock):
+            await runner.wait.aio(execution.name)
+
+    assert late == ("EventTimedOutError" if waits else "EventClosedError")
+    assert first == "EventClosedError"
+    assert ends == ["EventTimedOutError"]
+
+
+def runner_of(store: MemoryStore, registry: Registry, clock: VirtualClock) -> Runner:
+    runner = Runner(":memory:", registry=registry, clock=clock)
+    runner._store = store
+    return runner

@@ -55,7 +55,8 @@ class Slow(MemoryStore):
         return await super().register(replace(runner, address=None))
 
     async def commit(self, batch: Batch) -> Receipt:
-        await turns(self._chance, 4)
+        other = batch.fence is None and self._chance.random() < 0.5
+        await turns(self._chance, 100 if other else 4)  # others may be late: time goes on
         receipt = await super().commit(batch)
         await turns(self._chance, 4)
         return receipt

@@ -52,7 +52,7 @@ def declare(log: Path, timeout: str | None) -> Registry:
 
 async def signal(port: Client, log: Path) -> None:
     """Signal the event as soon as it is there."""
-    while (event := await port.event.aio("approve", NAME)) is None:
+    while (event := await port.event.aio("approve", NAME)) is None:  # noqa: ASYNC110  it is in another process
         await asyncio.sleep(0.002)
     try:
         await event.signal.aio(PAYLOAD)

@@ -119,7 +119,7 @@ def test_an_acknowledged_signal_reaches_its_task_wherever_the_runner_is_killed(
         ended = kill_runner(scene, role, f"{point}:{number}:kill")
 
     assert ended == 0
-    assert number > 2
+    assert number > 1
 
 
 @pytest.mark.timeout(60)
