@@ -4,7 +4,7 @@ None is lost, none is delivered twice, and of two that differ one is refused.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -47,6 +47,7 @@ class Slow(MemoryStore):
 
     def __init__(self, chance: Random) -> None:
         super().__init__()
+        self.ring: Callable[[], None] = unheard
         self._chance = chance
 
     @property
@@ -57,10 +58,14 @@ class Slow(MemoryStore):
         return await super().register(replace(runner, address=None))
 
     async def commit(self, batch: Batch) -> Receipt:
-        other = batch.fence is None and self._chance.random() < 0.5
-        await turns(self._chance, 100 if other else 4)  # others may be late: time goes on
+        other = batch.fence is None
+        late = other and self._chance.random() < 0.3
+        await turns(self._chance, 100 if late else 4)  # others may be late: time goes on
         receipt = await super().commit(batch)
-        await turns(self._chance, 4)
+        if batch.signals and other:
+            self.ring()  # as by a datagram
+        asked = batch.awaited and self._chance.random() < 0.3
+        await turns(self._chance, 100 if asked else 4)  # who else looks may see it first
         return receipt
 
     async def read(self, query: Query[T]) -> T:
@@ -68,6 +73,10 @@ class Slow(MemoryStore):
         answer = await super().read(query)
         await turns(self._chance, 1)
         return answer
+
+
+def unheard() -> None:
+    """Ring where no runner is up yet."""
 
 
 @dataclass
@@ -161,7 +170,7 @@ class Scene:
 
     async def signal(self, port: Client, run: str, name: str, payload: int) -> None:
         event = await self.found(port, run, name)
-        await turns(self.chance, 30)
+        await turns(self.chance, self.chance.choice((0, 30)))
         try:
             if event is not None:
                 await event.signal.aio(payload)
@@ -212,6 +221,7 @@ class Scene:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(client)
             await stack.enter_async_context(runner)
+            store.ring = runner._working_engine.ownership.look_soon
             loop.mix(self.chance)
             ticking = asyncio.create_task(self.tick())
             await self.race(runner, client)
