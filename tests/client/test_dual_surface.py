@@ -80,7 +80,11 @@ PORT = {
 COMPUTED = {"Event.to_dict", "Event.to_json"}
 """What only computes and has both forms all the same, as the text says that it follows."""
 
-OWN_TYPES = {"new_event": type(new_event), "Client.wait_for": WaitFor, "Runner.wait_for": WaitFor}
+OWN_TYPES: dict[str, Any] = {
+    "new_event": type(new_event),
+    "Client.wait_for": WaitFor,
+    "Runner.wait_for": WaitFor,
+}
 """Both forms of a call whose overloads no descriptor can tell."""
 
 CLOCK = {"now", "monotonic", "call_at", "call_at_time", "call_later", "pause", "deadline"}
