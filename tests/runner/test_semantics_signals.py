@@ -53,7 +53,7 @@ async def test_an_event_of_defaults_asks_to_approve_with_a_bool() -> None:
         await new_event.aio("go")
         await forever()
 
-    async with Runner(":memory:", registry=asks(body)) as runner:
+    async with Runner(":memory:", registry=asks(body), grace=0) as runner:
         run = await runner.start.aio("w")
         event = await asked("go", run.name)
 
