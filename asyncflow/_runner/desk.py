@@ -115,6 +115,8 @@ class Desk:
         event = publication.event
         if publication.confined is not None:
             lives: tuple[LiveExecution, ...] = (publication.confined,)
+        elif event.execution is not None:
+            lives = ()  # it has ended since
         else:
             lives = self.receivers.of(event.namespace, event.key)
         offset = publication.offset if publication.letter is not None else None

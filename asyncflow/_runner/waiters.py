@@ -81,12 +81,17 @@ class Waiters:
         self._closed = True
 
     def _taken(self, entry: Signalled, offset: int | None) -> None:
-        """Tell those who wait of a signal, unless it was refused, and then who signals."""
+        """Tell those who wait of a signal, unless it was refused, and then who signals.
+
+        With its letter the rules hear of it, and those who wait after them: if these went on now,
+        the execution might end before its rules have answered.
+        """
         if offset is not None:
             signal = entry.signal
-            self.answer(entry.live, signal.awaited, answer_of(signal.event, offset))
             if signal.by_letter:
                 self.letters()
+            else:
+                self.answer(entry.live, signal.awaited, answer_of(signal.event, offset))
         if not entry.done.done():
             entry.done.set_result(offset)
 
