@@ -102,12 +102,10 @@ def test_a_release_hears_an_answer_that_came_while_it_was_down(tmp_path: Path) -
         out, err = service.communicate()
 
     assert done.returncode == 0, done.stderr
-    begun, ended = out.splitlines()[:2], out.splitlines()[2:]
-    assert set(begun) == {
-        "release-1.2 began earlier, and is RUNNING",
-        "'approve' was answered by Ada",
-    }
-    assert ended == ["build SUCCESS ", "deploy SUCCESS rejected"]
+    *before, build, deploy = out.splitlines()
+    assert (build, deploy) == ("build SUCCESS ", "deploy SUCCESS rejected")
+    assert len(before) == 2  # one is printed by a task, at any time
+    assert "'approve' was answered by Ada" in before
     assert service.returncode == 0
     assert err.endswith("is gone, its executions are taken over\n")
 
