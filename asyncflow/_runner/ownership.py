@@ -91,6 +91,7 @@ class Ownership:
         self._refreshed = tuple(refreshed)
         self._claimed: tuple[int, ...] = ()
         self._fresh: set[int] = set()  # taken over, and their first fact is not decided on
+        self._returning: list[Told] = []  # what begins again once its letters are delivered
         self._behind = False  # whether more may be there to be taken than was
         self._parks = True  # whether it takes also what is not declared here
         self._in_doubt = False  # whether more may be claimed than is known here
@@ -215,10 +216,13 @@ class Ownership:
         _log_dead(rows, dead)
         self._parks = self._parks and len(dead) == len(rows)
         await self._adopt_claimed()
-        await self._take(dead)
-        for each in self._refreshed:
-            await each.refresh()
-        await self._read_letters()
+        try:
+            await self._take(dead)
+            for each in self._refreshed:
+                await each.refresh()
+            await self._read_letters()
+        finally:
+            self._let_go_on()
 
     async def _checked_rows(self) -> list[RunnerRow]:
         """Return the rows of the others; raise `FencedError` if this runner was replaced.
@@ -265,6 +269,7 @@ class Ownership:
         taken = 0
         while wanted and (number := await self._claim((), wanted, AT_ONCE)):
             taken += number
+            self._let_go_on()
             await self._caught_up()  # what else comes meanwhile has its turn
         return taken
 
@@ -325,11 +330,22 @@ class Ownership:
         live = LiveExecution(record.name, plan, workflow, state, record.id)
         live.redefined = redefined and workflow is not None
         self._driver.adopt(live)
-        now = self._clock.now()
-        begun = record.status is not WorkflowStatus.INIT
-        fact = ExecutionRecovered(now) if begun else ExecutionStarted(now)
+        now, gone_on = self._clock.now(), partial(self._gone_on, live.id)
         self._fresh.add(live.id)
-        self._driver.put(Told(live, fact, answered=partial(self._gone_on, live.id)))
+        if record.status is WorkflowStatus.INIT:
+            self._driver.put(Told(live, ExecutionStarted(now), answered=gone_on))
+        else:
+            self._returning.append(Told(live, ExecutionRecovered(now), answered=gone_on))
+
+    def _let_go_on(self) -> None:
+        """Start the tasks of what was taken over, once its letters are delivered.
+
+        A task whose event was signalled meanwhile ends at once, and the execution with it; the
+        rules that hear of the signal by a letter come first.
+        """
+        returning, self._returning = self._returning, []
+        for told in returning:
+            self._driver.put(told)
 
     async def _read_letters(self) -> None:
         """Deliver what is there, once. A letter is forgotten when it is there no more."""
