@@ -1,6 +1,7 @@
 """Signals that come while no runner is open: the next one does all that follows from them."""
 
 from pathlib import Path
+
 from asyncflow import Client, Registry, Runner, TaskAction, Workflow, new_event, task
 
 
