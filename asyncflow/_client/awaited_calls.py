@@ -179,11 +179,15 @@ class AwaitedCalls(EventCalls):
                     del waiting[id_]
                 if not waiting:
                     return row
-            await self._clock.pause(pause)
+            await self._pause(tuple(waiting.values()), pause)
             pause = min(pause * 2, LAST_LOOK)
             scope = CURRENT_TASK.get()
             if scope is not None:
                 scope.check()
+
+    async def _pause(self, waiting: Sequence[AwaitedRecord], pause: timedelta) -> None:
+        """Wait until one of some events may have closed, or so long."""
+        await self._clock.pause(pause)
 
     async def _expired(self, ids: tuple[int, ...]) -> dict[int, AwaitedRecord]:
         """Return awaited events. One that is TIMED_OUT is so on disk.

@@ -110,6 +110,14 @@ class Awaits:
             if found.phase is EventPhase.SUCCEEDED or not records:
                 return found
 
+    async def told(self, records: Sequence[AwaitedRecord]) -> bool:
+        """Return once something is told of one of some events; at once, and False, if not here."""
+        awaited = self._awaiting(records)
+        if awaited is None:
+            return False
+        await _news(awaited)
+        return True
+
     def _awaiting(self, records: Sequence[AwaitedRecord]) -> list[Awaiting] | None:
         """Return the memory of events, if all of them wait here."""
         found: list[Awaiting] = []

@@ -160,3 +160,8 @@ class OwnerCalls(Client):
         async with without_slot():
             found = await self._working_engine.awaits.closed(records)
             return await super()._closed(records) if found is None else found
+
+    async def _pause(self, waiting: Sequence[AwaitedRecord], pause: timedelta) -> None:
+        """Wait for what is told next of events of its own."""
+        if not await self._working_engine.awaits.told(waiting):
+            await super()._pause(waiting, pause)
