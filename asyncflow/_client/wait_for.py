@@ -36,7 +36,33 @@ class WaitCalls(AwaitedCalls):
 
     @property
     def wait_for(self) -> "WaitFor":
-        """Wait until a condition is met: `wait_for(...)` blocks, `wait_for.aio(...)` awaits."""
+        """Wait until a condition is met: `wait_for(...)` blocks, `wait_for.aio(...)` awaits.
+
+        A `TaskStatusCondition` is looked at as the tasks of ``execution`` stand now, and then
+        whenever that changes; a status that passes within one transaction may be missed. Any other
+        condition is asked about each event of its keys that is sent or signalled from now on. One
+        that raises counts as not met, which is logged. Nothing is stored: what it remembers in
+        states ends with the call.
+
+        Args:
+            condition: any `Condition`, like ``SingleEventCondition("key")``, or
+                ``TaskStatusCondition({"task": TaskStatus.SUCCESS})``.
+            execution: the name of the workflow execution whose context the condition sees; then
+                only events that it may hear count. None: the context is empty.
+            namespace: of the events, ``"default"`` if None; with ``execution`` it is that one's.
+            begin_offset: first ask about what was sent after this offset.
+            timeout: a duration or seconds; None waits for ever.
+
+        Returns:
+            The event that met it; of a `TaskStatusCondition` the workflow execution.
+
+        Raises:
+            WaitTimeoutError: it was not met in time.
+            ExecutionNotFoundError: there is no such execution.
+            ExecutionParkedError: it cannot go on, and its task statuses are waited for.
+            UsageError: statuses are waited for without an execution, or it ended without them.
+            DefinitionError: it is no condition.
+        """
         return WaitFor(self, self._met, f"{type(self).__name__}.wait_for")
 
     async def _met(
@@ -134,31 +160,7 @@ class WaitCalls(AwaitedCalls):
 
 
 class WaitFor:
-    """Both forms of `Client.wait_for`.
-
-    Return once a condition is met. A `TaskStatusCondition` is looked at as the tasks of
-    ``execution`` stand now, and then whenever that changes; a status that passes within one
-    transaction may be missed. Any other condition is asked about each event of its keys that is
-    sent from now on; one that raises counts as not met, and what it remembers in states ends with
-    the call.
-
-    Args:
-        condition: any `Condition`.
-        execution: the name of the workflow execution whose context the condition sees; then only
-            events that it may hear count. None: the context is empty.
-        namespace: of the events; None is the execution's, else ``"default"``.
-        begin_offset: first ask about what was sent after this offset.
-        timeout: a duration or seconds; None waits for ever.
-
-    Returns:
-        The event that met it; of a `TaskStatusCondition` the workflow execution.
-
-    Raises:
-        WaitTimeoutError: it was not met in time.
-        ExecutionNotFoundError: there is no such execution; ExecutionParkedError: it cannot go on.
-        UsageError: statuses are waited for without an execution, or it ended without them.
-        DefinitionError: it is no condition.
-    """
+    """Both forms of `Client.wait_for`; see there."""
 
     __slots__ = ("_homed", "_name", "_wait")
 

@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Self
 from asyncflow._model.payload import PayloadType
 from asyncflow._model.port import Port, current_port
 from asyncflow._model.record import AwaitedRecord
-from asyncflow.errors import UsageError
+from asyncflow._model.status import EventPhase
+from asyncflow.errors import EventClosedError, EventTimedOutError, UsageError
 
 
 class BornWaiting:
@@ -102,6 +103,20 @@ class BornWaiting:
         """Type and text of what went wrong with its webhook; None if nothing did, so far."""
         record = self._awaited
         return None if record is None else record.webhook_error
+
+
+def payload_of(record: AwaitedRecord) -> object:
+    """Return what an awaited event was signalled with, or raise why it was not."""
+    if record.phase is not EventPhase.SUCCEEDED or record.value is None:
+        raise closed(record)
+    return PayloadType(record.data_type).decoded(record.value, record.name)
+
+
+def closed(record: AwaitedRecord) -> EventClosedError:
+    """Return the error of an awaited event that nobody signalled."""
+    timed_out = record.phase is EventPhase.TIMED_OUT
+    kind = EventTimedOutError if timed_out else EventClosedError
+    return kind(record.name, record.run_name, record.phase)
 
 
 def _read_back(

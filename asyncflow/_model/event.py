@@ -5,6 +5,7 @@ looks again.
 """
 
 import json
+import reprlib
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Generic, cast
@@ -21,7 +22,7 @@ from asyncflow._dual import (
 )
 from asyncflow._home import Home
 from asyncflow._model.awaited import AwaitedFilter, action_of, run_of
-from asyncflow._model.born_waiting import BornWaiting
+from asyncflow._model.born_waiting import BornWaiting, closed, payload_of
 from asyncflow._model.duration import parse_duration
 from asyncflow._model.execution import page_size
 from asyncflow._model.naming import event_key, execution_name, storable_name
@@ -32,9 +33,7 @@ from asyncflow._model.status import EventPhase
 from asyncflow._model.value import JsonValue, from_json_text
 from asyncflow.errors import (
     EventAlreadySignalledError,
-    EventClosedError,
     EventNotFoundError,
-    EventTimedOutError,
     ExecutionNotFoundError,
     UsageError,
 )
@@ -46,8 +45,11 @@ T_co = TypeVar("T_co", covariant=True, default=Any)
 class Event(BornWaiting, Generic[T_co]):
     """Something said under a key, once: sent, or asked for by a task and then signalled.
 
+    `send_event` makes one of the first kind; it is SUCCEEDED from the beginning. `new_event` makes
+    one of the second: it is RUNNING until somebody calls `signal`, and its task calls `wait`.
+
     The fields are those of the AIFlow documents, then those of Flyte's. It is a snapshot: what
-    becomes of it later is shown by `refresh`.
+    becomes of it later is shown by `refresh`, which returns another one.
 
     Attributes:
         key: what it is about; rules and listeners choose by it, exactly. Flyte's documents call it
@@ -111,6 +113,12 @@ class Event(BornWaiting, Generic[T_co]):
         object.__setattr__(event, "_port", port)
         object.__setattr__(event, "_record", record)
         return event
+
+    def __repr__(self) -> str:
+        """Name it, its execution, and its value, shortened; its phase if it has no value."""
+        of = f" of {self.run_name!r}" if self.run_name else ""
+        known = self.phase is EventPhase.SUCCEEDED
+        return f"<Event {self.key!r}{of}: {reprlib.repr(self.value) if known else self.phase}>"
 
     def __home__(self) -> Home:
         """Return where its coroutines run."""
@@ -210,10 +218,10 @@ class Event(BornWaiting, Generic[T_co]):
         action_name: str | None = None,
         limit: int = 100,
     ) -> "Page[Event[Any], EventsPlace]":
-        """Iterate over the events of a workflow execution; ``limit`` is the size of a page.
+        """Iterate over all events of a workflow execution; ``limit`` is the size of a page.
 
-        First those that its tasks made, in that order, whatever became of them; then those that
-        were sent to it. ``action_name`` as for `get`.
+        First those that its tasks made, oldest first, whatever became of them; then those that were
+        sent to it, oldest first. With ``action_name`` only those of that task, as for `get`.
 
         Raises:
             ExecutionNotFoundError: there is no such execution.
@@ -245,17 +253,20 @@ class Event(BornWaiting, Generic[T_co]):
     ) -> None:
         """Give it its payload. On return that is on disk, and the waiting task goes on.
 
-        Rules and listeners of its key see an event with the payload as its value. The same payload
-        again does nothing. This object stays as it is: `refresh` shows who signalled it.
+        If no runner works on the execution just now, the task goes on when one does. Rules and
+        listeners of its key see an event with the payload as its value. The same payload again does
+        nothing. This object stays as it is: `refresh` shows who signalled it.
 
         Args:
             payload: a bool, int, float or str, of the declared type; an int passes for a float. Of
-                a pydantic model: an instance, or its dict.
+                a pydantic model: an instance, or its dict. A dict is checked here only if a task of
+                this process has declared the model, else by `wait`.
             by: who signals, for people to read; None: the task in which this is called, if any.
             comment: a text that is kept with it.
 
         Raises:
-            TypeError: no event takes such a payload; `EventTypeError`: this one does not.
+            EventTypeError: the payload is not of the declared type.
+            TypeError: no event takes such a payload.
             ValueError: it is NaN, an infinity, or no Unicode text.
             EventAlreadySignalledError: it was signalled before, with another payload.
             EventClosedError: its time was over, or its task ended without it.
@@ -279,39 +290,46 @@ class Event(BornWaiting, Generic[T_co]):
 
     @dual_method
     async def wait(self, timeout: str | float | timedelta | None = None) -> T_co:
-        """Return its payload, once it is signalled; again, at once, if called again.
+        """Return its payload once it is signalled; called again, it returns that at once.
 
         In a task it may take days and restarts: the task begins anew after a crash, and finds its
-        event. A task of ``async def`` costs a few kilobytes meanwhile; one of ``def`` blocks its
-        thread and gives up its slot. A payload of a pydantic model is an instance of it.
+        event. So what it does before this call may be done twice. A task of ``async def`` costs a
+        few kilobytes meanwhile; one of ``def`` blocks its thread, but not one of the runner's
+        ``threads``. A payload of a pydantic model is an instance of it. Others may wait, too.
 
         Args:
-            timeout: of this call, a duration or seconds; the event waits on. That of the event
-                itself is given to `new_event`.
+            timeout: of this call, a duration or seconds; the event goes on waiting. That of the
+                event itself is given to `new_event`.
 
         Raises:
             EventTimedOutError: the event's own time is over.
             EventClosedError: its task ended without it.
+            EventTypeError: a dict that was given for a pydantic model is none.
             WaitTimeoutError: the timeout of this call is over.
+            EventNotFoundError: it was deleted with its workflow.
             UsageError: more than 1,000 threads wait.
         """
         record = self._awaited
         if record is None:
+            if self.phase is EventPhase.RUNNING:
+                text = f"this copy of event {self.key!r} waits for nothing: Event.get() gives one"
+                raise UsageError(text)
             return cast("T_co", self.value)
         patience = None if timeout is None else parse_duration(timeout, "timeout", zero=True)
         if record.phase is EventPhase.RUNNING:
             record = await self._asked("Event.wait").await_closed([record], patience)
-        return cast("T_co", _payload(record))
+        return cast("T_co", payload_of(record))
 
     @dual_classmethod_of_objects
     @classmethod
     async def wait_any(
         cls, *events: "Event[Any]", timeout: str | float | timedelta | None = None
     ) -> "Event[Any]":
-        """Return the first of some events that is signalled, as it is then.
+        """Return the first of some events that is signalled, as it is then: with its ``value``.
 
         Of several that are already it is the first one given. Those that close without a signal are
-        left out; with the last of them its error is raised.
+        left out; with the last of them its error is raised. Its `wait` returns the payload at once,
+        which is an instance of the declared pydantic model, where ``value`` is its dict.
 
         Raises:
             EventTimedOutError, EventClosedError: none of them can be signalled any more.
@@ -330,7 +348,7 @@ class Event(BornWaiting, Generic[T_co]):
         waiting = [each for each in records if each.phase is EventPhase.RUNNING]
         found = await port.await_closed(waiting, patience) if waiting else records[-1]
         if found.phase is not EventPhase.SUCCEEDED:
-            raise _closed(found)
+            raise closed(found)
         return Event.born_waiting(found, port)
 
 
@@ -420,19 +438,6 @@ def _sent(execution: int, run_name: str, action_name: str | None) -> EventFilter
     """Return which events that were just sent are meant: all, or those of a task."""
     sender = None if action_name is None else f"{run_name}/{action_name}"
     return EventFilter(execution=execution, sender=sender, answers=False)
-
-
-def _payload(record: AwaitedRecord) -> object:
-    """Return what an awaited event was signalled with, or raise why it was not."""
-    if record.phase is not EventPhase.SUCCEEDED or record.value is None:
-        raise _closed(record)
-    return PayloadType(record.data_type).decoded(record.value, record.name)
-
-
-def _closed(record: AwaitedRecord) -> EventClosedError:
-    timed_out = record.phase is EventPhase.TIMED_OUT
-    kind = EventTimedOutError if timed_out else EventClosedError
-    return kind(record.name, record.run_name, record.phase)
 
 
 def _iso(time: datetime | None) -> str | None:

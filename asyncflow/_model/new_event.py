@@ -15,29 +15,33 @@ PromptType: TypeAlias = Literal["text", "markdown"]
 
 
 class NewEvent:
-    """Both forms of `new_event`. The type of the payload is that of the event.
+    """Make an event in a task, for somebody outside to signal: a person, or a system.
 
-    Make an event in a task, so that somebody outside can signal it. On return it is on disk, and
-    `Event.get` finds it; `Event.wait` waits for it.
+    ``await new_event.aio("approve", prompt="Ship it?")`` in a task of ``async def``,
+    ``new_event(...)`` in one of ``def``. On return the event is on disk, and everybody with the
+    same database finds it: `Event.get`, `Client.waiting_events`. `Event.wait` waits for it, and
+    returns what it was signalled with, of the type ``data_type``.
 
     Its identity is the run of the task, its name, and which event of that name it is in this
-    attempt. So a task that begins anew, after a crash or for a retry, finds its event as it was:
-    signalled meanwhile, it is waited for no more. A RESTART of the task makes a new one, and so
-    does a retry of one that timed out.
+    attempt. So a task that begins anew, after a crash or for a retry, makes the same calls and
+    finds its event as it was: signalled meanwhile, it is waited for no more. A RESTART of the task
+    makes a new one, and so does a retry if the first one timed out.
 
     Args:
         name: what `Event.get` finds it by, and the key under which rules see the signal.
         prompt: what people are asked.
-        prompt_type: how it is written.
+        prompt_type: how the prompt is written: ``"text"`` or ``"markdown"``.
         data_type: of the payload: ``bool``, ``int``, ``float``, ``str`` or a pydantic model.
         description: more to read for people.
-        timeout: a duration or seconds, counted from now on, also while no runner is up; after it
-            the event cannot be signalled any more. None waits for ever.
-        webhook: is told of it once it waits.
+        timeout: a duration or seconds, counted from when the event was first made, also while no
+            runner is up; after it the event cannot be signalled any more, and `Event.wait` raises
+            `EventTimedOutError`. None waits for ever.
+        webhook: an HTTP address that is told of it once it waits.
 
     Raises:
         UsageError: outside a task.
-        EventAlreadyExistsError: this task waits for an event of that name already.
+        EventAlreadyExistsError: this task waits for an event of that name already; it may make
+            the next one of the name once that was signalled.
         TypeError, ValueError: an argument is not of its kind; a timeout of zero.
         TaskStopped: in a thread, the task was told to stop.
     """

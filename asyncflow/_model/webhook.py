@@ -25,14 +25,18 @@ _CALLBACK: Final = re.compile(r"(?:.*/)?events/([^/]+)/([^/]+)/signal", re.DOTAL
 class Webhook:
     """An HTTP POST that a runner sends once an event waits, as for a message with two buttons.
 
-    It is sent after the event is on disk, at least once; one that fails is logged and shown by
-    `Event.webhook_error`, and fails nothing. Needs ``pip install asyncflow[webhook]``.
+    It is sent after the event is on disk, at least once, with at most three attempts. One that
+    fails is logged on ``asyncflow.webhooks`` and shown by `Event.webhook_error`, and fails nothing.
+    Needs ``pip install asyncflow[webhook]``.
+
+    The answer comes to an address of your own service: `Runner` has ``callback_uri``, where such
+    addresses begin, and `Client.event_at` says which event one means. Asyncflow serves none.
 
     Args:
-        url: of ``http`` or ``https``.
-        payload: JSON object; each string in it may have ``{callback_uri}``, which becomes the
-            address under which the event is signalled: see ``callback_uri`` of `Runner`. None
-            sends that alone, and what the event shows.
+        url: where it is sent: of ``http`` or ``https``.
+        payload: a JSON object, sent as it is, but that ``{callback_uri}`` in any string of it
+            becomes the address for the answer. None sends what `Event.to_dict` gives, and the
+            address as ``callback_uri``.
 
     Raises:
         TypeError, ValueError: the URL is none, or the payload has no JSON form.

@@ -59,8 +59,12 @@ class Waiters:
             if was:
                 answer = Answer(EventPhase.TIMED_OUT, expired.expiry.at)
                 self.answer(expired.live, expired.expiry.awaited, answer)
+            else:  # somebody was first, or a transaction that was in doubt has stored it
+                self._look_up(expired.live, expired.expiry.awaited)
         for live, closing in work.closings:
             self._close(live, closing)
+        for late, why in work.late:
+            late.fail(why)
         for wish, record in zip(work.awaited, receipt.awaited, strict=True):
             if not wish.done.done():
                 wish.done.set_result(None if record is None else self._opened(wish, record))

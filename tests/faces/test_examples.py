@@ -282,6 +282,12 @@ SHOWN = {
         "2026-03-30T02:30:00+02:00 SUCCESS",
         "2026-03-31T02:30:00+02:00 SUCCESS",
     },
+    "approval_plain": {
+        "Ship 1.2? (RUNNING)",
+        "deploy: SUCCESS, shipped",
+        "SUCCEEDED by Ada: tests are green",
+    },
+    "webhook_approval": {"the chat shows: Ship 1.2?", "shipped, as the chat says"},
     "periodic": {f"{name} {n + 1} after {n} s" for name in ("measure", "report") for n in range(3)},
 }
 
@@ -308,5 +314,6 @@ def test_every_example_is_tested_and_in_the_readme() -> None:
     assert {path.stem for path in EXAMPLES.glob("*.py")} == {
         *SHOWN,
         *("quickstart", "embed_in_service", "event_triggers", "watch_folder"),
+        *("approval", "approve", "test_approval"),
     }
     assert all(f"examples/{path.name})" in readme for path in EXAMPLES.glob("*.py"))
