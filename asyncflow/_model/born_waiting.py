@@ -39,6 +39,16 @@ class BornWaiting:
         port: Port | None = getattr(self, "_port", None)  # a user's own event has none
         return current_port(call) if port is None else port
 
+    @staticmethod
+    def _one_asked(events: "Sequence[BornWaiting]", call: str) -> Port:
+        """Return the client of all of them: a row's id means something in its own store only."""
+        port, *others = (each._asked(call) for each in events)  # noqa: SLF001  its own
+        for other in others:
+            if other is not port:
+                text = f"{call} is about events of one client, not of {port.label}, {other.label}"
+                raise UsageError(text)
+        return port
+
     @property
     def _awaited(self) -> AwaitedRecord | None:
         return getattr(self, "_record", None)
@@ -93,16 +103,6 @@ class BornWaiting:
         """Type and text of what went wrong with its webhook; None if nothing did, so far."""
         record = self._awaited
         return None if record is None else record.webhook_error
-
-
-def one_port(events: Sequence[BornWaiting]) -> Port:
-    """Return the client of all of them: what waits is known by its row, and each store has many."""
-    port, *others = (each._asked("Event.wait_any") for each in events)  # noqa: SLF001  ours
-    for other in others:
-        if other is not port:
-            text = f"wait_any() waits for events of one client, not of {port.label}, {other.label}"
-            raise UsageError(text)
-    return port
 
 
 def payload_of(record: AwaitedRecord) -> object:

@@ -22,7 +22,7 @@ from asyncflow._dual import (
 )
 from asyncflow._home import Home
 from asyncflow._model.awaited import AwaitedFilter, action_of, run_of
-from asyncflow._model.born_waiting import BornWaiting, closed, one_port, payload_of
+from asyncflow._model.born_waiting import BornWaiting, closed, payload_of
 from asyncflow._model.duration import parse_duration
 from asyncflow._model.execution import page_size
 from asyncflow._model.naming import event_key, execution_name, storable_name
@@ -343,7 +343,7 @@ class Event(BornWaiting, Generic[T_co]):
         for event in events:
             if event.phase is EventPhase.SUCCEEDED:
                 return event
-        port = one_port(events)
+        port = cls._one_asked(events, "Event.wait_any")
         records = [row for each in events if (row := each._awaited) is not None]  # noqa: SLF001
         waiting = [each for each in records if each.phase is EventPhase.RUNNING]
         found = await port.await_closed(waiting, patience) if waiting else records[-1]

@@ -113,7 +113,7 @@ async def furnish(runner: Runner) -> World:
     done = await runner.execute.aio("quick", name="done")
     (run,) = await done.task_executions.aio()
     opened = await runner.start.aio("open", name="open")
-    await runner.send_event.aio("first")
+    sent = await runner.send_event.aio("first", 1)
     rule = WorkflowRule(SingleEventCondition("never"))
     await runner.add_workflow_rule.aio("quick", rule, name="rule")
     token = CURRENT_TASK.set(TaskScope(runner, opened.id, "open", "default", "waits", 1, 1))
@@ -125,7 +125,7 @@ async def furnish(runner: Runner) -> World:
     await runner.register_schedule.aio("polled", "@daily", name="daily")
     heard = await runner.register_listener.aio(Heard())
     by_task = await notifier.register_listener.aio(Heard())
-    return World(runner, done, opened, run, notifier, heard, by_task)
+    return World(runner, done, opened, run, notifier, heard, by_task, sent)
 
 
 def open_runner(inside: Inside = lambda context: None) -> Runner:

@@ -33,6 +33,7 @@ class World:
     heard: str
     """Two listeners: of the runner, and of a task."""
     heard_by_task: str
+    sent: Event
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,10 @@ class Row:
 
 def is_none(found: object) -> bool:
     return found is None
+
+
+def nothing(found: list[object]) -> bool:
+    return found == []
 
 
 def named(*names: str) -> Callable[[list[WorkflowExecution]], bool]:
@@ -173,4 +178,18 @@ ROWS: dict[str, Row] = {
     "WorkflowExecution.stop_task": Row(lambda w: w.open.stop_task, is_none, of("waits")),
     "WorkflowExecution.restart_task": Row(lambda w: w.open.restart_task, is_none, of("waits")),
     "TaskExecution.logs": Row(lambda w: w.run.logs, lambda found: found == []),
+    "Client.event": Row(lambda w: w.runner.event, is_none, of("never", "open")),
+    "Client.events": Row(lambda w: w.runner.events, nothing, of("open")),
+    "Client.event_at": Row(
+        lambda w: w.runner.event_at, is_none, of("events/open/waits-1-event-x-1/signal")
+    ),
+    "Client.waiting_events": Row(lambda w: w.runner.waiting_events, nothing),
+    "Event.get": Row(lambda w: Event.get, is_none, of("never", "open")),
+    "Event.listall": Row(lambda w: Event.listall, nothing, of("open")),
+    "Event.refresh": Row(lambda w: w.sent.refresh, lambda found: found.key == "first"),
+    "Event.signal": Row(lambda w: w.sent.signal, is_none, of(1)),
+    "Event.wait": Row(lambda w: w.sent.wait, lambda found: found == 1),
+    "Event.wait_any": Row(
+        lambda w: Event.wait_any, lambda found: found.value == 1, lambda w: (w.sent,)
+    ),
 }

@@ -18,7 +18,7 @@ from tests.client.test_dual_surface import DUAL
 
 RIGHT = "right"
 REFUSED = r"SyncInLoopError: .* would block the running event loop: "
-CLOSED = r"UsageError: (Runner is closed|WorkflowExecution finds no open Client or Runner)"
+CLOSED = r"UsageError: (Runner is closed|(WorkflowExecution|Event) finds no open Client or Runner)"
 FORK = r"UsageError: Runner was opened before this process was forked: open another one here"
 ITS_OWN = r"UsageError: task 'call' cannot shut down the runner that runs it"
 STILL = r"UsageError: .* and this thread, which runs it, waits here: await .*\.aio\(\) in that loop"

@@ -278,7 +278,8 @@ async def test_outside_a_task_nobody_is_named_unless_it_is_said(path: Path) -> N
     async with Runner(path, registry=asks(one)) as runner:
         run = await runner.start.aio("w")
         event = await asked("go", run.name)
-        for wrong in ({"by": 1}, {"comment": ["x"]}, {"by": "\ud800"}):
+        wrongs: list[dict[str, Any]] = [{"by": 1}, {"comment": ["x"]}, {"by": "\ud800"}]
+        for wrong in wrongs:
             with pytest.raises((TypeError, ValueError)):
                 await event.signal.aio(5, **wrong)
         await event.signal.aio(5)

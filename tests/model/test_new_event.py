@@ -1,5 +1,6 @@
 """What an author may ask for with `new_event`, checked before anything is stored."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -8,7 +9,6 @@ from pydantic import BaseModel
 
 from asyncflow import Webhook
 from asyncflow._model.awaited import PROMPT, EventWish, action_of, run_of, wishes_of
-from asyncflow._model.record import AwaitedRecord
 from tests.model.test_event import WAITING
 
 
@@ -79,17 +79,10 @@ def test_what_is_not_of_its_kind_is_refused(
 @pytest.mark.parametrize("task", ["ask", "ask-2", "a-event-b", "a-1-event-b-2"])
 @pytest.mark.parametrize("name", ["go", "go-1", "x-event-y"])
 def test_an_id_leads_back_to_its_task_and_name(task: str, name: str) -> None:
-    record: AwaitedRecord = WAITING
-    found = AwaitedRecord(
-        **{**_fields(record), "task_name": task, "name": name, "sequence_number": 3, "place": 4}
-    )
+    found = replace(WAITING, task_name=task, name=name, sequence_number=3, place=4)
     wishes = wishes_of(1, action_of(found))
 
     assert (task, 3, name) in {(each.task, each.sequence_number, each.name) for each in wishes}
-
-
-def _fields(record: AwaitedRecord) -> dict[str, Any]:
-    return {name: getattr(record, name) for name in AwaitedRecord.__dataclass_fields__}
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from asyncflow import (
     new_event,
 )
 from tests.runner.asking import asked, asks
-from tests.runner.scene import forever, turns, until
+from tests.runner.scene import turns, until
 
 HOUR, SECOND = timedelta(hours=1), timedelta(seconds=1)
 
@@ -130,11 +130,9 @@ async def test_wait_any_may_have_a_timeout_and_leaves_no_waiter(store: str) -> N
     async def body(_: Context) -> str:
         events = [await new_event.aio(each) for each in ("a", "b")]
         try:
-            await Event.wait_any.aio(*events, timeout="1m")
+            return (await Event.wait_any.aio(*events, timeout="1m")).name
         except WaitTimeoutError as error:
-            text = str(error)
-        await forever() if waiters(runner) else None
-        return text
+            return f"{error}; {waiters(runner)} wait"
 
     async with Runner(store, registry=asks(body), clock=clock) as runner:
         run = await runner.start.aio("w")
@@ -143,6 +141,7 @@ async def test_wait_any_may_have_a_timeout_and_leaves_no_waiter(store: str) -> N
         (ask,) = await (await run.wait.aio()).task_executions.aio()
 
     assert "'a', 'b'" in str(ask.result)
+    assert str(ask.result).endswith("; 0 wait")
 
 
 async def test_wait_any_of_nothing_is_a_usage_error() -> None:
