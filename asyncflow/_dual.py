@@ -147,6 +147,31 @@ class dual_classmethod(Generic[P, R_co]):  # noqa: N801  a decorator
         return Dual(MethodType(self._body, owner), owner.__class_home__, _call(owner, self._name))
 
 
+@_documented_by_its_body
+class _OfItsArguments(Dual[P, R_co]):
+    """Runs where the first thing is at home that it is given."""
+
+    __slots__ = ()
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        return self._of(args)(*args, **kwargs)
+
+    async def aio(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        return await self._of(args).aio(*args, **kwargs)
+
+    def _of(self, args: Sequence[Any]) -> Dual[P, R_co]:
+        return Dual(self._body, args[0].__home__ if args else self._home, self._name)
+
+
+class dual_classmethod_of_objects(dual_classmethod[P, R_co]):  # noqa: N801  a decorator
+    """Give an async classmethod both forms; it runs where its first argument is at home."""
+
+    def __get__(self, obj: object, owner: type[HomedClass]) -> Dual[P, R_co]:
+        """Bind it to the class, which is asked only where there is no argument."""
+        body = MethodType(self._body, owner)
+        return _OfItsArguments(body, owner.__class_home__, _call(owner, self._name))
+
+
 class Computed(Generic[P, R_co]):
     """What only computes, and has an ``aio`` for those who await everything."""
 

@@ -16,7 +16,7 @@ from asyncflow._model.port import CURRENT_TASK, TaskScope
 from asyncflow._model.record import AwaitedRecord, EventRecord
 from asyncflow._model.status import EventPhase
 from asyncflow._model.value import byte_size, to_json_text
-from asyncflow._store.batch import Batch, Signal
+from asyncflow._store.batch import Batch, Expiry, Signal
 from asyncflow._store.queries import AwaitedByIds, AwaitedEvents
 from asyncflow.errors import (
     EventAlreadySignalledError,
@@ -156,7 +156,7 @@ class AwaitedCalls(EventCalls):
 
     async def _check_refused(self, record: AwaitedRecord, payload: str) -> None:
         """Raise why a signal was refused; the same one again is none."""
-        found = await self.awaited(record.id)
+        found = (await self._expired((record.id,))).get(record.id)
         if found is None:
             raise EventNotFoundError(record.name, record.run_name)
         if found.phase is not EventPhase.SUCCEEDED:
@@ -168,8 +168,7 @@ class AwaitedCalls(EventCalls):
         """Look again and again, less and less often."""
         pause, waiting = FIRST_LOOK, {record.id: record for record in records}
         while True:
-            rows = await self._store.read(AwaitedByIds(tuple(waiting)))
-            found = {row.id: self._as_of_now(row) for row in rows}
+            found = await self._expired(tuple(waiting))
             for id_, record in tuple(waiting.items()):
                 row = found.get(id_)
                 if row is None:
@@ -185,6 +184,19 @@ class AwaitedCalls(EventCalls):
             scope = CURRENT_TASK.get()
             if scope is not None:
                 scope.check()
+
+    async def _expired(self, ids: tuple[int, ...]) -> dict[int, AwaitedRecord]:
+        """Return awaited events. One that is TIMED_OUT is so on disk.
+
+        Else a signal that was sent in time, and is stored late, would be taken all the same.
+        """
+        query, now = AwaitedByIds(ids), self._clock.now()
+        rows = await self._store.read(query)
+        over = [Expiry(row.id, now) for row in rows if row.phase_at(now) is not row.phase]
+        if over:
+            await self._store.commit(Batch(expired=tuple(over)))
+            rows = await self._store.read(query)
+        return {row.id: row for row in rows}
 
     def _as_of_now(self, record: AwaitedRecord) -> AwaitedRecord:
         phase = record.phase_at(self._clock.now())

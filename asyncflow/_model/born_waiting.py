@@ -1,15 +1,15 @@
 """What an event shows that a task made: what is asked, of which type, until when."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import Field
 from datetime import datetime
 from typing import Any, ClassVar, Self
 
 from asyncflow._model.payload import PayloadType
-from asyncflow._model.port import Port
+from asyncflow._model.port import Port, current_port
 from asyncflow._model.record import AwaitedRecord
 from asyncflow._model.status import EventPhase
-from asyncflow.errors import EventClosedError, EventTimedOutError
+from asyncflow.errors import EventClosedError, EventTimedOutError, UsageError
 
 
 class BornWaiting:
@@ -34,6 +34,10 @@ class BornWaiting:
         """Keep the row, or what waits would seem to be signalled; who is asked is found anew."""
         shown = tuple(getattr(self, name) for name in type(self).__dataclass_fields__)
         return _read_back, (type(self), shown, self._awaited)
+
+    def _asked(self, call: str) -> Port:
+        port: Port | None = getattr(self, "_port", None)  # a user's own event has none
+        return current_port(call) if port is None else port
 
     @property
     def _awaited(self) -> AwaitedRecord | None:
@@ -89,6 +93,16 @@ class BornWaiting:
         """Type and text of what went wrong with its webhook; None if nothing did, so far."""
         record = self._awaited
         return None if record is None else record.webhook_error
+
+
+def one_port(events: Sequence[BornWaiting]) -> Port:
+    """Return the client of all of them: what waits is known by its row, and each store has many."""
+    port, *others = (each._asked("Event.wait_any") for each in events)  # noqa: SLF001  ours
+    for other in others:
+        if other is not port:
+            text = f"wait_any() waits for events of one client, not of {port.label}, {other.label}"
+            raise UsageError(text)
+    return port
 
 
 def payload_of(record: AwaitedRecord) -> object:

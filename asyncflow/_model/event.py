@@ -16,12 +16,13 @@ from asyncflow._dual import (
     Page,
     computed_method,
     dual_classmethod,
+    dual_classmethod_of_objects,
     dual_iterator_classmethod,
     dual_method,
 )
 from asyncflow._home import Home
 from asyncflow._model.awaited import AwaitedFilter, action_of, run_of
-from asyncflow._model.born_waiting import BornWaiting, closed, payload_of
+from asyncflow._model.born_waiting import BornWaiting, closed, one_port, payload_of
 from asyncflow._model.duration import parse_duration
 from asyncflow._model.execution import page_size
 from asyncflow._model.naming import event_key, execution_name, storable_name
@@ -127,10 +128,6 @@ class Event(BornWaiting, Generic[T_co]):
     def __class_home__(cls) -> Home:
         """Return where its classmethods run: with the client that is found for the call."""
         return current_port("Event").__home__()
-
-    def _asked(self, call: str) -> Port:
-        port: Port | None = getattr(self, "_port", None)  # a user's own event has none
-        return current_port(call) if port is None else port
 
     # --- what it shows ---
 
@@ -314,13 +311,16 @@ class Event(BornWaiting, Generic[T_co]):
         """
         record = self._awaited
         if record is None:
+            if self.phase is EventPhase.RUNNING:
+                text = f"this copy of event {self.key!r} waits for nothing: Event.get() gives one"
+                raise UsageError(text)
             return cast("T_co", self.value)
         patience = None if timeout is None else parse_duration(timeout, "timeout", zero=True)
         if record.phase is EventPhase.RUNNING:
             record = await self._asked("Event.wait").await_closed([record], patience)
         return cast("T_co", payload_of(record))
 
-    @dual_classmethod
+    @dual_classmethod_of_objects
     @classmethod
     async def wait_any(
         cls, *events: "Event[Any]", timeout: str | float | timedelta | None = None
@@ -334,7 +334,7 @@ class Event(BornWaiting, Generic[T_co]):
         Raises:
             EventTimedOutError, EventClosedError: none of them can be signalled any more.
             WaitTimeoutError: the timeout of this call is over.
-            UsageError: no event is given.
+            UsageError: no event is given, or they are of several clients.
         """
         patience = None if timeout is None else parse_duration(timeout, "timeout", zero=True)
         if not events:
@@ -343,7 +343,7 @@ class Event(BornWaiting, Generic[T_co]):
         for event in events:
             if event.phase is EventPhase.SUCCEEDED:
                 return event
-        port = events[0]._asked("Event.wait_any")  # noqa: SLF001  one of ours
+        port = one_port(events)
         records = [row for each in events if (row := each._awaited) is not None]  # noqa: SLF001
         waiting = [each for each in records if each.phase is EventPhase.RUNNING]
         found = await port.await_closed(waiting, patience) if waiting else records[-1]

@@ -75,7 +75,8 @@ def told_awaited(message: Message) -> AwaitedRecord:
         for key in ("created", "deadline", "ended", "notified")
         if message[key] is not None
     }
-    return AwaitedRecord(**{**message, **times, "phase": EventPhase(message["phase"])})
+    fields: Message = {**message, **times, "phase": EventPhase(message["phase"])}
+    return AwaitedRecord(**fields)
 
 
 def wish_message(wish: EventWish) -> Message:

@@ -10,8 +10,9 @@ from dataclasses import replace
 from typing import Final, assert_never
 
 from asyncflow._core.decide import decide, may_await
-from asyncflow._core.facts import EventSent, Fact, StopRequested, TaskActionRequested
-from asyncflow._model.status import TaskAction
+from asyncflow._core.facts import EventAwaited, EventSent, Fact, StopRequested, TaskActionRequested
+from asyncflow._core.state import TaskState
+from asyncflow._model.status import TaskAction, TaskStatus
 from asyncflow._runner.judge import Judge, Pending
 from asyncflow._runner.live import (
     Awaited,
@@ -31,7 +32,7 @@ from asyncflow._runner.live import (
 from asyncflow._runner.rulebook import Rulebook
 from asyncflow._runner.work import Answer, Work
 from asyncflow._store.batch import Notified
-from asyncflow.errors import UsageError
+from asyncflow.errors import TaskStopped, UsageError
 
 NO_VERDICTS: Final = Verdicts()
 
@@ -80,13 +81,9 @@ class Desk:
     def _await(self, work: Work, wish: Awaited) -> None:
         """Let an attempt await an event, unless that is over."""
         live, fact = wish.live, wish.fact
-        if not may_await(live.state.task(fact.task), fact):
-            text = (
-                f"task {fact.task!r} of {live.name!r} awaits no event {fact.name!r}: the attempt "
-                "that asks for it is over; ask in the task itself"
-            )
-            if not wish.done.done():
-                wish.done.set_exception(UsageError(text))
+        task = live.state.task(fact.task)
+        if not may_await(task, fact):
+            work.late.append((wish, _too_late(live, fact, task)))
             return
         decision = decide(live.plan, live.state, fact)
         live.state.apply(decision)
@@ -118,6 +115,8 @@ class Desk:
         event = publication.event
         if publication.confined is not None:
             lives: tuple[LiveExecution, ...] = (publication.confined,)
+        elif event.execution is not None:
+            lives = ()  # it has ended since
         else:
             lives = self.receivers.of(event.namespace, event.key)
         offset = publication.offset if publication.letter is not None else None
@@ -224,6 +223,17 @@ def _close(work: Work, publication: Publication) -> None:
     publication.open -= 1
     if publication.letter is not None and not publication.open:
         work.taken.append(publication.letter)
+
+
+def _too_late(live: LiveExecution, fact: EventAwaited, task: TaskState) -> BaseException:
+    """Return why an attempt awaits nothing: most are told to stop, and will be in a moment."""
+    if task.status is TaskStatus.STOPPING:
+        return TaskStopped()
+    text = (
+        f"task {fact.task!r} of {live.name!r} awaits no event {fact.name!r}: the attempt "
+        "that asks for it is over; ask in the task itself"
+    )
+    return UsageError(text)
 
 
 def _is_stop(fact: Fact) -> bool:

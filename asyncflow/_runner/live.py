@@ -357,7 +357,7 @@ class Awaited:
     row: NewAwaited
     done: asyncio.Future[AwaitedRecord | None]
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: BaseException) -> None:
         """Say that it could not be stored, as far as is known."""
         if not self.done.done():
             self.done.set_exception(error)

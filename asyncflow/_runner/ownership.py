@@ -386,10 +386,10 @@ class Ownership:
     def _deliver(self, item: InboxItem) -> Publication | None:
         letter, event = item.letter, item.letter.event
         live = None if letter.execution is None else self._driver.lives.get(letter.execution)
-        if live is None and letter.execution is not None:
+        signal = letter.kind == SIGNALLED  # workflow rules hear it also after that execution's end
+        if live is None and letter.execution is not None and not signal:
             self._driver.put(Undeliverable(item.id))
         elif event is not None:
-            signal = letter.kind == SIGNALLED
             if signal and live is not None and event.offset is not None:
                 # It is on disk: who waits need not wait until the rules have answered.
                 self._waiters.answer(live, signalled(letter.body), answer_of(event, event.offset))

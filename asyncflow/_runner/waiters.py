@@ -59,8 +59,12 @@ class Waiters:
             if was:
                 answer = Answer(EventPhase.TIMED_OUT, expired.expiry.at)
                 self.answer(expired.live, expired.expiry.awaited, answer)
+            else:  # somebody was first, or a transaction that was in doubt has stored it
+                self._look_up(expired.live, expired.expiry.awaited)
         for live, closing in work.closings:
             self._close(live, closing)
+        for late, why in work.late:
+            late.fail(why)
         for wish, record in zip(work.awaited, receipt.awaited, strict=True):
             if not wish.done.done():
                 wish.done.set_result(None if record is None else self._opened(wish, record))
@@ -77,12 +81,17 @@ class Waiters:
         self._closed = True
 
     def _taken(self, entry: Signalled, offset: int | None) -> None:
-        """Tell those who wait of a signal, unless it was refused, and then who signals."""
+        """Tell those who wait of a signal, unless it was refused, and then who signals.
+
+        With its letter the rules hear of it, and those who wait after them: if these went on now,
+        the execution might end before its rules have answered.
+        """
         if offset is not None:
             signal = entry.signal
-            self.answer(entry.live, signal.awaited, answer_of(signal.event, offset))
             if signal.by_letter:
                 self.letters()
+            else:
+                self.answer(entry.live, signal.awaited, answer_of(signal.event, offset))
         if not entry.done.done():
             entry.done.set_result(offset)
 

@@ -90,6 +90,7 @@ class Work:
 
     Attributes:
         entries: what was taken from the inbox, in order, for the case that it must be put back.
+        late: who asked for an event when that was over, and why: so if this transaction is stored.
         storing: publications whose events this transaction stores, in order of their offsets.
     """
 
@@ -107,6 +108,9 @@ class Work:
     cells: dict[WorkflowCell, str | None] = field(default_factory=dict[WorkflowCell, str | None])
     logs: tuple[LogRecord, ...] = ()
     awaited: list[Awaited] = field(default_factory=list[Awaited])
+    late: list[tuple[Awaited, BaseException]] = field(
+        default_factory=list[tuple[Awaited, BaseException]]
+    )
     signals: list[Signalled] = field(default_factory=list[Signalled])
     expired: list[Expired] = field(default_factory=list[Expired])
     notified: list[Notified] = field(default_factory=list[Notified])
@@ -161,7 +165,7 @@ class Work:
                 _fail(entry.done, error)
         again += [heard for heard in self.heard if _reopened(heard)]
         asking: list[Impulse | Awaited | Signalled] = [*self.impulses, *self.awaited]
-        asking += self.signals
+        asking += (*self.signals, *(wish for wish, _ in self.late))
         for asked in asking:
             asked.fail(error)
         return again + self._refuse_publications(error)

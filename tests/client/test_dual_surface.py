@@ -13,22 +13,29 @@ import pytest
 import asyncflow
 from asyncflow import (
     Client,
+    Event,
     ExecutionType,
     NotificationClient,
     Runner,
     TaskExecution,
     WorkflowExecution,
+    new_event,
 )
+from asyncflow._client.wait_for import WaitFor
 from asyncflow._dual import (
+    Computed,
     Dual,
     DualIterator,
     Shutdown,
+    computed_method,
     dual_classmethod,
     dual_iterator,
     dual_iterator_classmethod,
     dual_method,
 )
 from asyncflow._model.port import CURRENT_TASK, Port, TaskScope
+
+AWAITED_CALLS = ("event", "events", "event_at", "waiting_events")
 
 EVENT_CALLS = ("send_event", "list_events", "register_listener", "unregister_listener")
 
@@ -53,7 +60,8 @@ DUAL = {
     *(f"Client.{name}" for name in WORKFLOW_CALLS),
     "Runner.add_workflow_rule",
     *(f"Client.{name}" for name in ("start", "execute", "execution", "executions", "wait", "stop")),
-    *(f"Client.{name}" for name in EVENT_CALLS),
+    *(f"Client.{name}" for name in (*EVENT_CALLS, *AWAITED_CALLS)),
+    *(f"Event.{name}" for name in ("get", "listall", "refresh", "signal", "wait", "wait_any")),
     *(f"NotificationClient.{name}" for name in EVENT_CALLS),
     *("WorkflowExecution.get", "WorkflowExecution.listall", "WorkflowExecution.refresh"),
     *("WorkflowExecution.task_executions", "WorkflowExecution.wait", "WorkflowExecution.stop"),
@@ -65,8 +73,19 @@ PORT = {
     *("find_execution", "find_executions", "find_task_executions", "find_context", "find_logs"),
     *("find_events", "listen", "stop_listening"),
     *("await_end", "request_stop", "request_action", "publish", "publish_from"),
+    *("open_event", "find_awaited", "awaited", "signal"),
 }
 """What handles ask of a client, on its home loop: coroutines, not for users."""
+
+COMPUTED = {"Event.to_dict", "Event.to_json"}
+"""What only computes and has both forms all the same, as the text says that it follows."""
+
+OWN_TYPES: dict[str, Any] = {
+    "new_event": type(new_event),
+    "Client.wait_for": WaitFor,
+    "Runner.wait_for": WaitFor,
+}
+"""Both forms of a call whose overloads no descriptor can tell."""
 
 CLOCK = {"now", "monotonic", "call_at", "call_at_time", "call_later", "pause", "deadline"}
 HOOKS = {"start", "await_termination", "stop", "get_metrics"}
@@ -75,7 +94,7 @@ RULES = {"action_on_condition", "action_on_event_received", "action_on_task_stat
 PLAIN = {
     *(f"Client.{name}" for name in PORT),
     *("Client.current", "Client.end_listeners", "ListenerProcessor.process"),
-    "Runner.publish",
+    *("Client.await_closed", "Runner.publish", "Runner.open_event"),
     *(f"Clock.{name}" for name in CLOCK),
     *(f"SystemClock.{name}" for name in ("now", "monotonic", "call_at", "call_at_time")),
     *(f"VirtualClock.{name}" for name in ("now", "monotonic", "call_at", "call_at_time")),
@@ -90,9 +109,11 @@ PLAIN = {
         "SingleEventCondition.is_met",
         "MeetAllCondition.is_met",
         "MeetAnyCondition.is_met",
+        "TaskStatusCondition.is_met",
         "TaskRule.trigger",
         "WorkflowRule.trigger",
     ),
+    *("Event.born_waiting", "Webhook.body"),
     *("Event.of", "LogLine.of", "TaskExecution.of", "SizeLimits.check"),
     *(f"Operator.{name}" for name in HOOKS | RULES | {"start_after"}),
     *("BashOperator.start", "PythonOperator.start", "parse_duration", "task"),
@@ -109,7 +130,7 @@ PLAIN = {
 
 COROUTINES = {
     *(f"Client.{name}" for name in PORT),
-    "Runner.publish",
+    *("Runner.publish", "Runner.open_event"),
     *("Clock.pause", "VirtualClock.advance", "VirtualClock.advance_to", "VirtualClock.settle"),
     "BashOperator.start",
     "PythonOperator.start",
@@ -156,6 +177,27 @@ def test_the_calls_with_both_forms_are_these() -> None:
     assert found == DUAL
 
 
+def test_what_computes_in_both_forms_is_this() -> None:
+    found = {name for name, value in surface() if isinstance(value, computed_method)}
+
+    assert found == COMPUTED
+    for name in COMPUTED:
+        call = getattr(Event("a key"), name.rpartition(".")[2])
+        assert isinstance(call, Computed)
+        assert inspect.iscoroutinefunction(call.aio)
+
+
+@pytest.mark.parametrize("name", OWN_TYPES)
+def test_what_has_overloads_has_the_same_signature_in_both_forms(name: str) -> None:
+    owner, _, attribute = name.rpartition(".")
+    call: Any = getattr(EXPORTED[owner](":memory:"), attribute) if owner else EXPORTED[name]
+
+    assert isinstance(call, OWN_TYPES[name])
+    assert inspect.iscoroutinefunction(call.aio)
+    assert type(call).__doc__
+    assert inspect.signature(call.aio) == inspect.signature(call)
+
+
 def test_the_plain_calls_are_these() -> None:
     assert set(plain()) == PLAIN
 
@@ -191,6 +233,7 @@ def bound() -> list[tuple[str, Bound, Callable[..., object]]]:
     CURRENT_TASK.reset(token)
     owners: dict[str, object] = {
         "Client": client,
+        "Event": Event("a key"),
         "Runner": client,
         "NotificationClient": notifier,
         "TaskExecution": TaskExecution(1, "a task", 1, ExecutionType.MANUAL, port=client),

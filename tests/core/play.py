@@ -21,7 +21,7 @@ from asyncflow._core.facts import (
     TaskStarted,
 )
 from asyncflow._core.plan import Plan
-from asyncflow._core.state import Outcome, TaskState
+from asyncflow._core.state import Closing, Outcome, TaskState
 from asyncflow._model.status import TaskAction, TaskStatus
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -37,6 +37,7 @@ class Play:
         default_factory=dict[tuple[str, int], TaskChange]
     )
     at: datetime = NOON
+    closings: list[Closing] = field(default_factory=list[Closing])
 
     @classmethod
     def of(cls, plan: Plan, context: Mapping[str, str] | None = None) -> Self:
@@ -53,6 +54,7 @@ class Play:
         self.state.apply(decision)
         for change in decision.tasks:
             self.rows[change.state.name, change.state.sequence_number] = change
+        self.closings += decision.closings
         self.at += timedelta(seconds=1)
         return decision
 
@@ -125,4 +127,4 @@ class Play:
         state = ExecutionState.restore(
             now, self.state.head, self.kept(), self.state.context, self.state.cells
         )
-        return type(self)(now, state, dict(self.rows), self.at)
+        return type(self)(now, state, dict(self.rows), self.at, list(self.closings))

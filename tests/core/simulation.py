@@ -14,7 +14,14 @@ from asyncflow._core.commands import (
     StartTask,
     StopTask,
 )
-from asyncflow._core.facts import EventSent, Fact, RetryFellDue, TaskEnded, TaskStarted
+from asyncflow._core.facts import (
+    EventAwaited,
+    EventSent,
+    Fact,
+    RetryFellDue,
+    TaskEnded,
+    TaskStarted,
+)
 from asyncflow._core.plan import Plan
 from asyncflow._core.state import Outcome
 from asyncflow._model.status import TaskStatus, WorkflowStatus
@@ -36,6 +43,12 @@ class Worker:
     timers: dict[str, SetTimer] = field(default_factory=dict[str, SetTimer])
     periods: dict[str, SetPeriod] = field(default_factory=dict[str, SetPeriod])
     ends: list[WorkflowStatus] = field(default_factory=list[WorkflowStatus])
+    awaits: set[tuple[str, int]] = field(default_factory=set[tuple[str, int]])
+
+    @property
+    def closed(self) -> list[tuple[str, int]]:
+        """Return the runs of which was said that they await nothing any more."""
+        return [(each.task, each.sequence_number) for each in self.play.closings]
 
     @property
     def idle(self) -> bool:
@@ -96,8 +109,19 @@ class Worker:
             self.begun.add(task)
             body = self.bodies[task]
             self._tell(TaskStarted(self.play.at, task, body.sequence_number, body.try_number))
+        elif task not in self.stopping and self.chance.random() < 0.2:
+            self._ask(task)
         else:
             self._end(task)
+
+    def _ask(self, task: str) -> None:
+        """Let a body await an event."""
+        body = self.bodies[task]
+        if body.lost or self._parked:
+            return
+        attempt = (body.sequence_number, body.try_number)
+        self.awaits.add((task, body.sequence_number))
+        self._tell(EventAwaited(self.play.at, task, *attempt, "e"))
 
     def _end(self, task: str) -> None:
         body, told_to_stop = self.bodies.pop(task), task in self.stopping

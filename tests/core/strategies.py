@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from asyncflow._core.execution import Decision, ExecutionState
 from asyncflow._core.facts import (
     CellWritten,
+    EventAwaited,
     EventSent,
     ExecutionRecovered,
     ExecutionStarted,
@@ -231,6 +232,11 @@ def _run(play: Play, task: TaskState, _which: int, _number: int) -> Fact:
     return TaskStarted(play.at, task.name, task.sequence_number, task.try_number)
 
 
+def _asked(play: Play, task: TaskState, _which: int, number: int) -> Fact:
+    attempt = (task.sequence_number, task.try_number)
+    return EventAwaited(play.at, task.name, *attempt, f"e{number}")
+
+
 def _due(play: Play, task: TaskState, _which: int, _number: int) -> Fact:
     return RetryFellDue(play.at, task.name, task.sequence_number, task.try_number)
 
@@ -274,6 +280,7 @@ FACTS: dict[str, Callable[[Play, TaskState, int, int], Fact]] = {
     "stop": _stopped,
     "send": _sent,
     "run": _run,
+    "ask": _asked,
     "due": _due,
     "act": _acted,
     "pass": _passed,
@@ -294,6 +301,7 @@ OFTEN = (*["advance"] * 5, "send", "act")
 KINDS = (
     *OFTEN * 3,
     "run",
+    *["ask"] * 4,
     "succeed",
     "fail",
     "due",

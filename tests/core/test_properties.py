@@ -7,6 +7,7 @@ from asyncflow._core.decide import decide
 from asyncflow._core.execution import NOTHING, ExecutionState
 from asyncflow._core.facts import (
     CellWritten,
+    EventAwaited,
     EventSent,
     ExecutionRecovered,
     RetryFellDue,
@@ -17,7 +18,7 @@ from asyncflow._core.facts import (
 )
 from asyncflow._core.plan import Plan
 from asyncflow._core.state import Outcome, TaskState
-from asyncflow._model.status import TaskAction, TaskStatus, WorkflowStatus
+from asyncflow._model.status import EventPhase, TaskAction, TaskStatus, WorkflowStatus
 from tests.core.play import NOON, Play
 from tests.core.strategies import PROPERTY, Script, Told, plans, scripts, told
 
@@ -95,6 +96,7 @@ def decides_nothing(plan: Plan, state: ExecutionState, name: str, attempt: tuple
     done = Outcome(TaskStatus.SUCCESS)
     facts = (
         TaskStarted(NOON, name, *attempt),
+        EventAwaited(NOON, name, *attempt, "e"),
         TaskEnded(NOON, name, *attempt, done, {"late": "1"}),
         RetryFellDue(NOON, name, *attempt),
     )
@@ -111,6 +113,8 @@ def test_a_fact_that_does_not_fit_the_status_changes_nothing(plan: Plan, script:
             at = (name, task.sequence_number, task.try_number)
             if task.status is not TaskStatus.QUEUED:
                 assert decide(plan, step.after, TaskStarted(NOON, *at)) == NOTHING
+            if task.status not in {TaskStatus.QUEUED, TaskStatus.RUNNING}:
+                assert decide(plan, step.after, EventAwaited(NOON, *at, "e")) == NOTHING
             if task.status is not TaskStatus.RETRYING:
                 assert decide(plan, step.after, RetryFellDue(NOON, *at)) == NOTHING
             if task.status not in working:
@@ -138,6 +142,39 @@ def test_a_task_never_has_two_live_executions(plan: Plan, script: Script) -> Non
 
 def attempt_of(named: TaskEnded | StartTask | StopTask) -> tuple[int, int]:
     return named.sequence_number, named.try_number
+
+
+@PROPERTY
+@given(plans(), scripts())
+def test_a_run_that_awaits_is_closed_with_its_end_and_no_other(plan: Plan, script: Script) -> None:
+    awaits: set[tuple[str, int]] = set()
+    closed: set[tuple[str, int]] = set()
+    for step in told(plan, script):
+        ended = {
+            (row.state.name, row.state.sequence_number): row.state.status
+            for row in step.decision.tasks
+            if row.state.status.ended
+        }
+        if isinstance(step.fact, EventAwaited) and works(plan, step, step.fact):
+            awaits.add((step.fact.task, step.fact.sequence_number))
+
+        closings = {(each.task, each.sequence_number): each for each in step.decision.closings}
+        assert len(closings) == len(step.decision.closings)
+        assert set(closings) == {run for run in ended if run in awaits}
+        assert closed.isdisjoint(closings)
+        for run, closing in closings.items():
+            failed = ended[run] is TaskStatus.FAILED
+            assert closing.phase is (EventPhase.FAILED if failed else EventPhase.ABORTED)
+            assert closing.at == step.fact.at
+        closed.update(closings)
+
+
+def works(plan: Plan, step: Told, fact: EventAwaited) -> bool:
+    """Say whether that attempt is at work, as far as its rows say."""
+    task, head = step.before.task(fact.task), step.before.head
+    at_work = fact.task in plan.tasks and task.status in {TaskStatus.QUEUED, TaskStatus.RUNNING}
+    same = (task.sequence_number, task.try_number) == (fact.sequence_number, fact.try_number)
+    return at_work and same and not head.status.final
 
 
 @PROPERTY

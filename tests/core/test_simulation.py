@@ -47,6 +47,7 @@ def test_an_execution_whose_tasks_all_end_and_whose_events_all_came_ends(
 
     assert found.idle
     assert found.ends == [found.play.state.head.status]
+    assert sorted(found.closed) == sorted(found.awaits)
     assert found.play.state.head.status.final
 
 
@@ -65,4 +66,5 @@ def test_a_stopped_execution_whose_tasks_all_end_ends_whatever_is_deployed(
 
     assert found.idle
     assert found.ends == [found.play.state.head.status]
+    assert sorted(found.closed) == sorted(found.awaits)
     assert found.ends == [WorkflowStatus.STOPPED] or not found.play.state.head.stopping

@@ -111,6 +111,14 @@ def test_a_setting_that_would_change_what_happens_is_refused() -> None:
         flyte.TaskEnvironment("e", nmae="x")
 
 
+def test_retries_and_a_timeout_are_those_of_the_task() -> None:
+    @flyte.TaskEnvironment("e").task(retries=2, timeout=timedelta(minutes=1))
+    def work() -> None: ...
+
+    (operator,) = work.workflow.tasks.values()
+    assert (operator.retry.retries, operator.timeout) == (2, timedelta(minutes=1))
+
+
 def test_flytes_errors_are_those_of_asyncflow_too() -> None:
     assert issubclass(EventTimedoutError, EventTimedOutError)
     assert issubclass(EventTimedoutError, TimeoutError)

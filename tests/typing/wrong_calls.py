@@ -24,12 +24,14 @@ from asyncflow import (
     TaskExecution,
     TaskRule,
     TaskStatus,
+    TaskStatusCondition,
     TriggerResult,
     ValueState,
     ValueStateDescriptor,
     Workflow,
     WorkflowExecution,
     WorkflowRule,
+    new_event,
     task,
     trigger,
 )
@@ -308,3 +310,61 @@ async def events(notifier: NotificationClient, event: Event) -> None:
     await notifier.register_listener.aio(OneEvent)  # wrong: an object of it
     event.value = 1  # wrong: it was sent
     event.offset + 1  # wrong: it may have none yet
+
+
+async def awaited_events(event: Event) -> None:
+    new_event()  # wrong: which name?
+    new_event(1)  # wrong: a name is text
+    new_event(name="go")  # wrong: the name stands first
+    new_event("go", data_type=bytes)  # wrong: no payload
+    new_event("go", data_type=True)  # wrong: the type itself
+    new_event("go", prompt=1)  # wrong: a text
+    new_event("go", prompt_type="html")  # wrong: text or markdown
+    new_event("go", timeout=[5])  # wrong: no duration
+    new_event("go", webhook="http://127.0.0.1/")  # wrong: a Webhook
+    new_event("go", retries=1)  # wrong: no such option
+    new_event("go").aio()  # wrong: `aio` stands before the arguments
+    await new_event("go")  # wrong: the blocking form
+    await new_event.aio(1)  # wrong: a name is text
+    number: int = await (await new_event.aio("go", data_type=str)).wait.aio()  # wrong: a text
+    event.signal()  # wrong: which payload?
+    event.signal(None)  # wrong: no payload
+    event.signal(b"yes")  # wrong: no payload
+    event.signal(True, "me")  # wrong: who signals is given by name
+    event.signal(True, by=number)  # wrong: a text
+    event.signal(True, note="fine")  # wrong: it is called comment
+    await event.signal.aio([True])  # wrong: no payload
+    event.wait("5s", 1)  # wrong: one timeout
+    event.wait(timeout=b"5s")  # wrong: no duration
+    await new_event("go").wait()  # wrong: the blocking form
+    event.refresh(1)  # wrong: no argument
+    event.to_dict(1)  # wrong: no argument
+    event.phase = "SUCCEEDED"  # wrong: it is read
+    event.expected_type()  # wrong: not called
+    Event.get("go")  # wrong: of which execution?
+    Event.get("go", 1)  # wrong: its name
+    Event.get("go", "run", task="ask")  # wrong: it is called action_name
+    print(Event.get("go", "run").name)  # wrong: it may be None
+    Event.listall()  # wrong: of which execution?
+    Event.listall("run", limit="all")  # wrong: a number
+    list(Event.listall.aio("run"))  # wrong: needs `async for`
+    Event.wait_any("go")  # wrong: events
+    Event.wait_any([event])  # wrong: each by itself
+    await Event.wait_any.aio(event, timeout=[5])  # wrong: no duration
+
+
+async def waiting_for(client: Client, said: SingleEventCondition, done: TaskStatusCondition) -> None:
+    client.wait_for()  # wrong: for what?
+    client.wait_for("said")  # wrong: a condition
+    client.wait_for(said, "run")  # wrong: options are given by name
+    client.wait_for(said, timeout=[5])  # wrong: no duration
+    client.wait_for(said, begin_offset="1")  # wrong: a number
+    client.wait_for(said, execution=1)  # wrong: its name
+    print((await client.wait_for.aio(done, execution="run")).value)  # wrong: the execution
+    await client.wait_for(said)  # wrong: the blocking form
+    TaskStatusCondition({"ask": "SUCCESS"})  # wrong: a TaskStatus
+    TaskStatusCondition(["ask"])  # wrong: which statuses?
+    client.waiting_events(1)  # wrong: a name is text
+    client.waiting_events("go", "team")  # wrong: the namespace is given by name
+    client.event("go")  # wrong: of which execution?
+    client.events()  # wrong: of which execution?

@@ -1,0 +1,30 @@
+"""What the tests of awaited events share: one task that asks, and its event once it waits."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from asyncflow import Context, Event, EventPhase, Registry, Workflow, task
+
+Body = Callable[[Context], Awaitable[object]] | Callable[[Context], object]
+
+
+async def asked(name: str, run_name: str, action_name: str | None = None) -> Event:
+    """Return an event once it waits; the test's timeout ends what never comes."""
+    while True:
+        found = await Event.get.aio(name, run_name, action_name)
+        if found is not None and found.phase is EventPhase.RUNNING:
+            return found
+        await asyncio.sleep(0)
+
+
+def asks(body: Body, **options: object) -> Registry:
+    """Declare the workflow "w" of the one task "ask"."""
+    registry = Registry()
+    with registry, Workflow("w"):
+        task(id="ask", **options)(body)  # type: ignore[arg-type]
+    return registry
+
+
+async def phases(run_name: str) -> list[tuple[str, str]]:
+    """Return what a listing shows of an execution: ids and phases."""
+    return [(event.action_name, event.phase.value) async for event in Event.listall.aio(run_name)]
