@@ -42,7 +42,7 @@ def run_blocks(page: Path, folder: Path) -> list[str]:
 
 
 def test_the_readme_runs_as_it_stands(tmp_path: Path) -> None:
-    awaiting, blocking, by_itself = run_blocks(README, tmp_path)
+    awaiting, blocking, by_itself, asking = run_blocks(README, tmp_path)
 
     assert awaiting == ("SUCCESS {'announced': True, 'artifact': 'app.whl', 'tag': 'v1'} None\n")
     status, *runs = blocking.splitlines()
@@ -53,6 +53,7 @@ def test_the_readme_runs_as_it_stands(tmp_path: Path) -> None:
         "test SUCCESS 1 app.whl works",
     ]
     assert by_itself == "new_tag\n"
+    assert asking == "SUCCESS\n"
     assert (tmp_path / "flows.db").exists()
 
 
