@@ -1,15 +1,17 @@
 """A client's calls about events that tasks await: find them, signal them, wait for them."""
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final, TypeVar
 
 from asyncflow._client.event_calls import EventCalls
 from asyncflow._client.executions import FIRST_LOOK, LAST_LOOK
 from asyncflow._dual import Page, dual_iterator, dual_method
 from asyncflow._model.awaited import AwaitedFilter, EventWish
-from asyncflow._model.event import Event, EventsPlace, events_of_run, find_event
+from asyncflow._model.event import Event, events_of_run, find_event
+from asyncflow._model.events_place import EventsPlace
 from asyncflow._model.execution import page_size
 from asyncflow._model.naming import event_key, storable_name
 from asyncflow._model.port import CURRENT_TASK, TaskScope
@@ -26,14 +28,26 @@ from asyncflow.errors import (
     WaitTimeoutError,
 )
 
+R = TypeVar("R")
+
+MOST_PAUSE: Final = timedelta(milliseconds=100)
+"""Between looks for an event that is to be made: somebody waits for it who has something to say."""
+
 
 class AwaitedCalls(EventCalls):
     """Finds awaited events, and brings them their signals."""
 
     @dual_method
-    async def event(self, name: str, run_name: str, action_name: str | None = None) -> Event | None:
+    async def event(
+        self,
+        name: str,
+        run_name: str,
+        action_name: str | None = None,
+        *,
+        timeout: str | float | timedelta | None = None,
+    ) -> Event | None:
         """Return the event of that name in a workflow execution; see `Event.get`."""
-        return await find_event(self, name, run_name, action_name)
+        return await find_event(self, name, run_name, action_name, timeout)
 
     @dual_iterator
     async def events(
@@ -100,6 +114,19 @@ class AwaitedCalls(EventCalls):
         """Return an awaited event, its phase as of now; None if it was deleted."""
         for record in await self._store.read(AwaitedByIds((id_,))):
             return self._as_of_now(record)
+        return None
+
+    async def await_found(
+        self, find: Callable[[], Coroutine[Any, Any, R | None]], timeout: timedelta
+    ) -> R | None:
+        """Ask again and again until there is something, or for so long."""
+        pause = FIRST_LOOK
+        with suppress(TimeoutError):
+            async with self._clock.deadline(timeout):
+                while (found := await find()) is None:
+                    await self._clock.pause(pause)
+                    pause = min(pause * 2, MOST_PAUSE)
+                return found
         return None
 
     async def signal(

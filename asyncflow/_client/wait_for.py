@@ -76,6 +76,9 @@ class WaitCalls(AwaitedCalls):
         checked_condition(condition)
         patience = None if timeout is None else parse_duration(timeout, "timeout", zero=True)
         run = None if execution is None else await self._existing(execution)
+        if run is not None and namespace not in {None, run.namespace}:
+            text = f"workflow execution {run.name!r} is in namespace {run.namespace!r}, not in"
+            raise UsageError(f"{text} {namespace!r}: leave the namespace out")
         try:
             async with self._clock.deadline(patience):
                 if isinstance(condition, TaskStatusCondition):

@@ -8,6 +8,7 @@ import json
 import reprlib
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Generic, cast
 
 from typing_extensions import TypeVar
@@ -21,20 +22,20 @@ from asyncflow._dual import (
     dual_method,
 )
 from asyncflow._home import Home
-from asyncflow._model.awaited import AwaitedFilter, action_of, run_of
+from asyncflow._model.awaited import AwaitedFilter, action_of
 from asyncflow._model.born_waiting import BornWaiting, closed, payload_of
 from asyncflow._model.duration import parse_duration
+from asyncflow._model.events_place import EventsPlace, first_place, of_action, sent_to
 from asyncflow._model.execution import page_size
 from asyncflow._model.naming import event_key, execution_name, storable_name
 from asyncflow._model.payload import EventPayload, PayloadType, plain_payload
-from asyncflow._model.port import CURRENT_TASK, EventFilter, Port, current_port
+from asyncflow._model.port import CURRENT_TASK, Port, current_port
 from asyncflow._model.record import AwaitedRecord, EventRecord
 from asyncflow._model.status import EventPhase
 from asyncflow._model.value import JsonValue, from_json_text
 from asyncflow.errors import (
     EventAlreadySignalledError,
     EventNotFoundError,
-    ExecutionNotFoundError,
     UsageError,
 )
 
@@ -190,7 +191,12 @@ class Event(BornWaiting, Generic[T_co]):
     @dual_classmethod
     @classmethod
     async def get(
-        cls, name: str, run_name: str, action_name: str | None = None
+        cls,
+        name: str,
+        run_name: str,
+        action_name: str | None = None,
+        *,
+        timeout: str | float | timedelta | None = None,
     ) -> "Event[Any] | None":
         """Return the event of that name in a workflow execution, None if there is none.
 
@@ -202,11 +208,14 @@ class Event(BornWaiting, Generic[T_co]):
             run_name: the name of the workflow execution.
             action_name: the task that made it, ``"{task}"``, or one run of it,
                 ``"{task}-{sequence_number}"``; None: any.
+            timeout: wait so long for the event to be there, as after the start of the execution;
+                None: look once.
 
         Raises:
             UsageError: outside a task, and none or several clients are open.
         """
-        return await find_event(current_port("Event.get"), name, run_name, action_name)
+        port = current_port("Event.get")
+        return await find_event(port, name, run_name, action_name, timeout)
 
     @dual_iterator_classmethod
     @classmethod
@@ -352,34 +361,33 @@ class Event(BornWaiting, Generic[T_co]):
         return Event.born_waiting(found, port)
 
 
-@dataclass(frozen=True, slots=True)
-class EventsPlace:
-    """Where a listing of the events of an execution goes on: in which of its two parts, and where.
-
-    Attributes:
-        awaited: which of those that tasks made are to come; None: all have come.
-        sent: which of those that were sent are to come; None: none are listed.
-    """
-
-    port: Port
-    awaited: AwaitedFilter | None
-    sent: EventFilter | None
-
-
 async def find_event(
-    port: Port, name: str, run_name: str, action_name: str | None
+    port: Port,
+    name: str,
+    run_name: str,
+    action_name: str | None,
+    timeout: str | float | timedelta | None,
 ) -> "Event[Any] | None":
     """Return an event of an execution; see `Event.get`."""
+    patience = None if timeout is None else parse_duration(timeout, "timeout", zero=True)
+    find = partial(_found, port, name, run_name, action_name)
+    found = await find()
+    return found if found is not None or not patience else await port.await_found(find, patience)
+
+
+async def _found(
+    port: Port, name: str, run_name: str, action_name: str | None
+) -> "Event[Any] | None":
     name = event_key(name)
     run = await port.find_execution(execution_name(run_name))
     if run is None:
         return None
-    wanted = await _of_action(port, AwaitedFilter(execution=run.id, name=name), action_name)
+    wanted = await of_action(port, AwaitedFilter(execution=run.id, name=name), action_name)
     for waiting in (True, False):
         wish = replace(wanted, waiting=waiting, newest_first=True)
         for record in await port.find_awaited(wish, 1):
             return Event.born_waiting(record, port)
-    sent = _sent(run.id, run.name, action_name)
+    sent = sent_to(run.id, run.name, action_name)
     named = replace(sent, keys=frozenset({name}), newest_first=True)
     for found in await port.find_events(named, 1):
         return Event.of(found, port)
@@ -396,7 +404,7 @@ async def events_of_run(
     """Return one page of the events of an execution; see `Event.listall`."""
     size = page_size(limit)
     if place is None:
-        place = await _first_place(port, execution_name(run_name), action_name)
+        place = await first_place(port, execution_name(run_name), action_name)
     items: list[Event[Any]] = []
     if place.awaited is not None:
         records = await port.find_awaited(place.awaited, size)
@@ -413,31 +421,6 @@ async def events_of_run(
     if last is None:
         return Page(items)
     return Page(items, EventsPlace(port, None, replace(place.sent, begin=last)))
-
-
-async def _first_place(port: Port, run_name: str, action_name: str | None) -> EventsPlace:
-    run = await port.find_execution(run_name)
-    if run is None:
-        raise ExecutionNotFoundError(run_name)
-    wanted = await _of_action(port, AwaitedFilter(execution=run.id), action_name)
-    return EventsPlace(port, wanted, _sent(run.id, run.name, action_name))
-
-
-async def _of_action(port: Port, wanted: AwaitedFilter, action_name: str | None) -> AwaitedFilter:
-    """Return what a task's name means, or ``"{task}-{n}"`` where no task of that name made one."""
-    if action_name is None:
-        return wanted
-    by_task = replace(wanted, task=storable_name(action_name, "action_name"))
-    run = run_of(action_name)
-    if run is None or await port.find_awaited(by_task, 1):
-        return by_task
-    return replace(wanted, task=run[0], sequence_number=run[1])
-
-
-def _sent(execution: int, run_name: str, action_name: str | None) -> EventFilter:
-    """Return which events that were just sent are meant: all, or those of a task."""
-    sender = None if action_name is None else f"{run_name}/{action_name}"
-    return EventFilter(execution=execution, sender=sender, answers=False)
 
 
 def _iso(time: datetime | None) -> str | None:

@@ -46,7 +46,7 @@ class PayloadType:
             text = f"data_type is bool, int, float, str or a pydantic model, not {data_type!r}"
             raise TypeError(text)
         if issubclass(data_type, BaseModel):
-            text = f"{_MODEL}{data_type.__module__}:{data_type.__qualname__}"
+            text = _text_of(data_type)
             _models[text] = data_type
             return cls(text)
         if _SCALARS.get(data_type.__name__) is not data_type:
@@ -61,9 +61,9 @@ class PayloadType:
 
     @property
     def python_type(self) -> type:
-        """The type itself; ``dict`` for a model whose class no task of this process declared."""
-        known = _SCALARS.get(self.text)
-        return known if known is not None else _models.get(self.text, dict)
+        """The type itself; ``dict`` for a model whose class this process has not imported."""
+        known = _SCALARS.get(self.text) or _models.get(self.text)
+        return known or _imported(self.text) or dict
 
     def encoded(self, payload: object, event: str) -> str:
         """Return a payload as JSON text, checked.
@@ -147,6 +147,22 @@ def _dumped(payload: BaseModel, model: type[BaseModel]) -> object:
 
 def _fields(payload: BaseModel, model: type[BaseModel]) -> list[object]:
     return [getattr(payload, name, None) for name in model.model_fields]
+
+
+def _imported(text: str) -> type[BaseModel] | None:
+    """Return the model of that name, if there is one: also where no task has declared it yet."""
+    kinds: list[type[BaseModel]] = [BaseModel]
+    while kinds:
+        kind = kinds.pop()
+        if _text_of(kind) == text:
+            _models[text] = kind
+            return kind
+        kinds += kind.__subclasses__()
+    return None
+
+
+def _text_of(model: type[BaseModel]) -> str:
+    return f"{_MODEL}{model.__module__}:{model.__qualname__}"
 
 
 def no_payload(payload: object) -> TypeError:

@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from asyncflow._home import Home
 from asyncflow._model.awaited import AwaitedFilter, EventWish
@@ -22,6 +22,8 @@ from asyncflow._model.record import (
 )
 from asyncflow._model.status import TaskAction, WorkflowStatus
 from asyncflow.errors import TaskStopped, UsageError
+
+R = TypeVar("R")
 
 
 class Port(Protocol):
@@ -117,6 +119,12 @@ class Port(Protocol):
 
     async def awaited(self, id_: int) -> AwaitedRecord | None:
         """Return an awaited event, its phase as of now; None if it was deleted."""
+        ...
+
+    async def await_found(
+        self, find: Callable[[], Coroutine[Any, Any, R | None]], timeout: timedelta
+    ) -> R | None:
+        """Ask again and again until there is something, or for so long."""
         ...
 
     async def signal(

@@ -361,3 +361,14 @@ def test_a_class_that_is_gone_is_not_known_any_more() -> None:
 def test_no_other_type_can_be_declared(declared: object) -> None:
     with pytest.raises(TypeError, match="data_type is bool, int, float, str or a pydantic model"):
         PayloadType.of(declared)
+
+
+def test_a_model_that_is_imported_is_checked_though_no_task_has_declared_it() -> None:
+    class Undeclared(BaseModel):
+        ok: bool
+
+    kind = PayloadType(f"model:{Undeclared.__module__}:{Undeclared.__qualname__}")
+
+    with pytest.raises(EventTypeError, match="Undeclared"):
+        kind.encoded({"ok": "neither"}, "approve")
+    assert kind.decoded('{"ok":true}', "approve") == Undeclared(ok=True)

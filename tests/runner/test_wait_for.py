@@ -293,3 +293,17 @@ async def test_the_wait_for_an_execution_has_a_timeout_and_it_goes_on(store: str
         done = await run.wait.aio(timeout="1s")
 
     assert done.status is WorkflowStatus.SUCCESS
+
+
+async def test_a_namespace_that_is_not_the_execution_s_is_refused() -> None:
+    with Registry() as registry, Workflow("w"):
+
+        @task()
+        async def works() -> None: ...
+
+    async with Runner(":memory:", registry=registry) as runner:
+        run = await runner.execute.aio("w")
+        with pytest.raises(UsageError, match="leave the namespace out"):
+            await runner.wait_for.aio(
+                SingleEventCondition("said"), execution=run.name, namespace="team"
+            )
