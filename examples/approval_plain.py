@@ -3,8 +3,6 @@
 Run it with ``python examples/approval_plain.py``.
 """
 
-import time
-
 from asyncflow import Context, Event, Runner, Workflow, new_event, task
 
 with Workflow("release") as release:
@@ -16,18 +14,12 @@ with Workflow("release") as release:
         return "shipped" if approval.wait() else "rejected"
 
 
-def asked(run_name: str) -> Event:
-    """Return the event, once the task waits for it."""
-    while (event := Event.get("approve", run_name)) is None:
-        time.sleep(0.01)
-    return event
-
-
 def main() -> None:
     """Ship one version, and print who let it."""
     with Runner(":memory:") as runner:
         execution = runner.start(release, {"version": "1.2"})
-        event = asked(execution.name)
+        event = Event.get("approve", execution.name, timeout="10s")
+        assert event is not None
         print(f"{event.prompt} ({event.phase})")
         event.signal(True, by="Ada", comment="tests are green")
         (run,) = execution.wait().task_executions()

@@ -4,7 +4,6 @@ Run it with ``python -m pytest examples/test_approval.py``. The marks are for
 pytest-asyncio's strict mode, which is its default.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator
 from datetime import timedelta
 
@@ -35,8 +34,8 @@ async def start(runner: Runner) -> WorkflowExecution:
 
 async def asked(name: str, execution: WorkflowExecution) -> Event:
     """Return an event once the task waits for it."""
-    while (event := await Event.get.aio(name, execution.name)) is None:  # noqa: ASYNC110
-        await asyncio.sleep(0)
+    event = await Event.get.aio(name, execution.name, timeout="10s")
+    assert event is not None
     return event
 
 

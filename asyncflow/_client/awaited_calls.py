@@ -1,7 +1,7 @@
 """A client's calls about events that tasks await: find them, signal them, wait for them."""
 
-from collections.abc import Callable, Coroutine, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final, TypeVar
@@ -123,10 +123,13 @@ class AwaitedCalls(EventCalls):
         pause = FIRST_LOOK
         with suppress(TimeoutError):
             async with self._clock.deadline(timeout):
-                while (found := await find()) is None:
-                    await self._clock.pause(pause)
+                while True:
+                    with self._any_news() as news:  # before the look: nothing comes in between
+                        found = await find()
+                        if found is not None:
+                            return found
+                        await news(pause)
                     pause = min(pause * 2, MOST_PAUSE)
-                return found
         return None
 
     async def signal(
@@ -211,6 +214,11 @@ class AwaitedCalls(EventCalls):
             scope = CURRENT_TASK.get()
             if scope is not None:
                 scope.check()
+
+    @contextmanager
+    def _any_news(self) -> Generator[Callable[[timedelta], Awaitable[None]]]:
+        """Give what waits until something may be stored that was not, or so long."""
+        yield self._clock.pause
 
     async def _pause(self, waiting: Sequence[AwaitedRecord], pause: timedelta) -> None:
         """Wait until one of some events may have closed, or so long."""

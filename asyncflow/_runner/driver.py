@@ -90,6 +90,7 @@ class Driver:
         """Begin with no executions; `run` must be started in the runner's task group."""
         self.lives: dict[int, LiveExecution] = {}
         self.names: dict[str, LiveExecution] = {}
+        self.news: list[asyncio.Future[None]] = []  # told of the next transaction, and of the end
         self._store = store
         self._clock = clock
         self._fence = fence
@@ -163,6 +164,7 @@ class Driver:
         if self._over is not None:
             return
         self._over = error
+        self._tell_news()
         told = error if isinstance(error, AsyncflowError) else _refusal(error)
         for caller in tuple(self._callers):
             if not caller.done():
@@ -287,6 +289,13 @@ class Driver:
         for publication in (*work.publications, *(each.publication for each in work.heard)):
             _confirm(publication)
         hit("driver.dispatch.after")
+        self._tell_news()
+
+    def _tell_news(self) -> None:
+        news, self.news = self.news, []
+        for each in news:
+            if not each.done():
+                each.set_result(None)
 
     def _number(self, work: Work, receipt: Receipt) -> dict[LiveExecution, Refused]:
         """Give new executions the ids of their rows; return those that got none, and why."""

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 from asyncflow._client.client import Client
 from asyncflow._client.event_calls import event_letter
@@ -161,7 +162,32 @@ class OwnerCalls(Client):
             found = await self._working_engine.awaits.closed(records)
             return await super()._closed(records) if found is None else found
 
+    @contextmanager
+    def _any_news(self) -> Generator[Callable[[timedelta], Awaitable[None]]]:
+        """Give what waits for the next transaction of this runner, or so long for another's."""
+        driver = self._working_engine.driver
+        news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        driver.news.append(news)
+
+        async def wait(pause: timedelta) -> None:
+            timer = self._clock.call_later(pause, partial(_tell, news))
+            try:
+                await news
+            finally:
+                timer.cancel()
+
+        try:
+            yield wait
+        finally:
+            if news in driver.news:
+                driver.news.remove(news)
+
     async def _pause(self, waiting: Sequence[AwaitedRecord], pause: timedelta) -> None:
         """Wait for what is told next of events of its own."""
         if not await self._working_engine.awaits.told(waiting):
             await super()._pause(waiting, pause)
+
+
+def _tell(news: asyncio.Future[None]) -> None:
+    if not news.done():
+        news.set_result(None)
