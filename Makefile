@@ -4,6 +4,7 @@ PYTHON  ?= python3
 VENV    ?= .venv
 DATA    ?= examples/data
 SECONDS  = 15
+WORKERS ?= 2
 
 BIN := $(VENV)/bin
 PY  := $(BIN)/python
@@ -20,8 +21,8 @@ help: ## show this
 demo: $(VENV)/.demo ## watch DATA=folder for SECONDS=15 (0: until Ctrl-C), and work on its files
 	$(PY) examples/watch_folder.py "$(DATA)" --seconds "$(SECONDS)"
 
-test: $(VENV)/.test ## run the tests
-	$(PY) -m pytest -q
+test: $(VENV)/.test ## run the tests, WORKERS=2 at a time
+	$(PY) -m pytest -q -n $(WORKERS)
 
 test-long: $(VENV)/.test ## run the tests that take longer
 	$(PY) -m pytest -q -m long

@@ -49,8 +49,9 @@ def test_tasks_in_threads_leave_the_loops_default_executor_alone() -> None:
 class Crowd:
     """Counts who is inside, and lets nobody out before `free` is set."""
 
-    def __init__(self) -> None:
+    def __init__(self, expected: int) -> None:
         self.inside = 0
+        self._expected = expected
         self.free = threading.Event()
         self._lock = threading.Lock()
 
@@ -61,9 +62,10 @@ class Crowd:
 
     async def watch(self) -> int:
         """Let come whoever can come, and return how many these were; then let them out."""
-        limiter = anyio.CapacityLimiter(1)
-        for _ in range(50):  # each is a way through a thread and back
+        limiter, more = anyio.CapacityLimiter(1), 50
+        while self.inside < self._expected or more:  # each is a way through a thread and back
             await anyio.to_thread.run_sync(threading.get_ident, limiter=limiter)
+            more -= self.inside >= self._expected
         found = self.inside
         self.free.set()
         return found
@@ -71,7 +73,7 @@ class Crowd:
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
 async def test_no_more_tasks_work_in_threads_than_the_runner_gives(threads: int) -> None:
-    crowd = Crowd()
+    crowd = Crowd(threads)
     with Registry() as registry, Workflow("many"):
         for number in range(10):
             PythonOperator(f"t{number}", crowd)
