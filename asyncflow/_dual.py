@@ -160,7 +160,10 @@ class _OfItsArguments(Dual[P, R_co]):
         return await self._of(args).aio(*args, **kwargs)
 
     def _of(self, args: Sequence[Any]) -> Dual[P, R_co]:
-        return Dual(self._body, args[0].__home__ if args else self._home, self._name)
+        home: Callable[[], Home] | None = getattr(args[0], "__home__", None) if args else self._home
+        if home is None:
+            raise TypeError(f"{self._name}() takes one or more objects, not {args[0]!r}")
+        return Dual(self._body, home, self._name)
 
 
 class dual_classmethod_of_objects(dual_classmethod[P, R_co]):  # noqa: N801  a decorator

@@ -277,9 +277,10 @@ class EventAlreadySignalledError(AsyncflowError):
         """Name the event and its workflow execution."""
         self.event = event
         self.run_name = run_name
+        whose = f" of workflow execution {run_name!r}" if run_name else ""
         super().__init__(
-            f"event {event!r} of workflow execution {run_name!r} was signalled already, with "
-            "another payload: event.refresh() shows it"
+            f"event {event!r}{whose} was signalled already, with another payload: event.refresh() "
+            "shows it"
         )
 
 

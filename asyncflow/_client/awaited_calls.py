@@ -1,6 +1,7 @@
 """A client's calls about events that tasks await: find them, signal them, wait for them."""
 
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+import json
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -8,6 +9,7 @@ from typing import Any, Final, TypeVar
 
 from asyncflow._client.event_calls import EventCalls
 from asyncflow._client.executions import FIRST_LOOK, LAST_LOOK
+from asyncflow._client.news import News
 from asyncflow._dual import Page, dual_iterator, dual_method
 from asyncflow._model.awaited import AwaitedFilter, EventWish
 from asyncflow._model.event import Event, events_of_run, find_event
@@ -124,11 +126,11 @@ class AwaitedCalls(EventCalls):
         with suppress(TimeoutError):
             async with self._clock.deadline(timeout):
                 while True:
-                    with self._any_news() as news:  # before the look: nothing comes in between
+                    with self._news() as news:
                         found = await find()
                         if found is not None:
                             return found
-                        await news(pause)
+                        await news.within(pause)
                     pause = min(pause * 2, MOST_PAUSE)
         return None
 
@@ -136,7 +138,8 @@ class AwaitedCalls(EventCalls):
         self, record: AwaitedRecord, payload: str, sender: str | None, comment: str | None
     ) -> None:
         """Return once an awaited event has its payload, on disk; see `Event.signal`."""
-        self._limits.check("the payload", byte_size(payload))
+        for what, text in (("payload", payload), ("comment", comment), ("sender", sender)):
+            self._limits.check(f"the {what}", byte_size(text or ""))
         event = EventRecord(
             offset=None,
             key=record.name,
@@ -166,6 +169,11 @@ class AwaitedCalls(EventCalls):
     async def _closed_within(
         self, records: Sequence[AwaitedRecord], timeout: timedelta
     ) -> AwaitedRecord:
+        # What is over already is in time for any timeout.
+        now = await self._expired(tuple(record.id for record in records))
+        for record in records:
+            if record.id in now and now[record.id].phase is EventPhase.SUCCEEDED:
+                return now[record.id]
         try:
             async with self._clock.deadline(timeout):
                 return await self._closed(records)
@@ -191,7 +199,7 @@ class AwaitedCalls(EventCalls):
             raise EventNotFoundError(record.name, record.run_name)
         if found.phase is not EventPhase.SUCCEEDED:
             raise EventClosedError(record.name, record.run_name, found.phase)
-        if found.value != payload:
+        if _canonical(found.value or "") != _canonical(payload):
             raise EventAlreadySignalledError(record.name, record.run_name)
 
     async def _closed(self, records: Sequence[AwaitedRecord]) -> AwaitedRecord:
@@ -216,9 +224,14 @@ class AwaitedCalls(EventCalls):
                 scope.check()
 
     @contextmanager
-    def _any_news(self) -> Generator[Callable[[timedelta], Awaitable[None]]]:
-        """Give what waits until something may be stored that was not, or so long."""
-        yield self._clock.pause
+    def _news(self, execution: int | None = None) -> Generator[News]:
+        """Give what is told of the next transaction, about an execution if one is named."""
+        self._listeners.check()
+        yield News(self._clock)
+
+    def _patience(self, execution: int | None, pause: timedelta) -> timedelta | None:
+        """Return how long to wait for such news before the next look."""
+        return pause
 
     async def _pause(self, waiting: Sequence[AwaitedRecord], pause: timedelta) -> None:
         """Wait until one of some events may have closed, or so long."""
@@ -242,3 +255,8 @@ class AwaitedCalls(EventCalls):
         if phase is record.phase:
             return record
         return replace(record, phase=phase, ended=record.deadline)
+
+
+def _canonical(text: str) -> str:
+    """Return JSON text in one form of the several that mean the same."""
+    return json.dumps(json.loads(text), sort_keys=True)

@@ -71,6 +71,19 @@ class Listeners:
         self._add(listener)
         return listener.id
 
+    def check(self) -> None:
+        """Raise `UsageError` once nobody listens here any more."""
+        if self._closed:
+            text = "the client was closed while somebody waited for events"
+            raise UsageError(text)
+
+    async def drain(self, id_: str) -> None:
+        """Return once a listener has heard what is stored, and ended."""
+        listener = self._all.get(id_)
+        if listener is not None:
+            listener.drain()
+            await asyncio.wait({listener.ended})
+
     async def stop(self, id_: str) -> None:
         """Return once a listener has ended: after its current batch, or given up after 5 s."""
         listener = self._all.get(id_)

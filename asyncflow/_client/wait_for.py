@@ -5,8 +5,8 @@ It acts on nothing and stores nothing; what a stateful condition remembers ends 
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import Any, Final, overload
@@ -15,6 +15,7 @@ from asyncflow._client.awaited_calls import AwaitedCalls
 from asyncflow._client.event_listing import checked_offset
 from asyncflow._client.executions import FIRST_LOOK, LAST_LOOK
 from asyncflow._dual import Homed
+from asyncflow._home import GATE
 from asyncflow._model.condition import Condition, TaskStatusCondition, checked_condition
 from asyncflow._model.context import Context
 from asyncflow._model.duration import parse_duration
@@ -24,7 +25,13 @@ from asyncflow._model.naming import storable_name
 from asyncflow._model.port import ListenerWish
 from asyncflow._model.record import ExecutionRecord
 from asyncflow._model.status import TaskStatus
-from asyncflow.errors import ExecutionParkedError, UsageError, WaitTimeoutError
+from asyncflow.errors import (
+    ExecutionParkedError,
+    ListenerNotFoundError,
+    TaskNotFoundError,
+    UsageError,
+    WaitTimeoutError,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +95,7 @@ class WaitCalls(AwaitedCalls):
                     condition, run, space if run is None else run.namespace, begin_offset
                 )
         except TimeoutError as error:
-            text = f"{type(condition).__name__} was not met within {timeout}: it may be later"
+            text = f"{_named(condition)} was not met within {timeout}: it may be later"
             raise WaitTimeoutError(text) from error
 
     async def _event_met(
@@ -114,9 +121,30 @@ class WaitCalls(AwaitedCalls):
         keys = frozenset(condition.expect_event_keys)
         listener = await self.listen(ListenerWish(process, namespace, keys, begin=begin))
         try:
+            await self._until(met, run, listener)
             return await met
         finally:
-            await self.stop_listening(listener)
+            with suppress(ListenerNotFoundError):  # the client was closed
+                await self.stop_listening(listener)
+
+    async def _until(
+        self, met: asyncio.Future[Event], run: ExecutionRecord | None, listener: str
+    ) -> None:
+        """Return once a condition is met; raise if it cannot be any more."""
+        execution, pause = None if run is None else run.id, FIRST_LOOK
+        while not met.done():
+            with self._news(execution) as news:
+                met.add_done_callback(news.tell)
+                record = None if run is None else await self._existing(run.name)
+                if record is not None and record.status.final:
+                    await self._listeners.drain(listener)
+                    if met.done():
+                        return
+                    text = f"workflow execution {record.name!r} has ended {record.status}"
+                    raise UsageError(f"{text}: it hears nothing any more, and no condition is met")
+                if not met.done():
+                    await news.within(self._patience(execution, pause))
+            pause = min(pause * 2, LAST_LOOK)
 
     async def _statuses_met(
         self, condition: TaskStatusCondition, run: ExecutionRecord | None
@@ -124,13 +152,17 @@ class WaitCalls(AwaitedCalls):
         if run is None:
             text = "wait_for() of task statuses needs to know where: give execution=name"
             raise UsageError(text)
+        workflow = self._registry.find(run.workflow, run.namespace)
+        if workflow is not None:
+            for name in condition.statuses.keys() - workflow.tasks.keys():
+                raise TaskNotFoundError(name, workflow.name, tuple(workflow.tasks))
         pause = FIRST_LOOK
         while True:
-            with self._news_of(run.id) as news:  # before the look: nothing comes unseen in between
+            with self._news(run.id) as news:
                 found = await self._look_at(condition, run.name)
                 if found is not None:
                     return found
-                await news(pause)
+                await news.within(self._patience(run.id, pause))
             pause = min(pause * 2, LAST_LOOK)
 
     async def _look_at(self, condition: TaskStatusCondition, name: str) -> WorkflowExecution | None:
@@ -147,11 +179,6 @@ class WaitCalls(AwaitedCalls):
         if record.parked_reason is not None and not record.stopping:
             raise ExecutionParkedError(name, record.parked_reason)
         return None
-
-    @contextmanager
-    def _news_of(self, execution: int) -> Generator[Callable[[timedelta], Awaitable[None]]]:
-        """Give what waits until an execution may stand otherwise, or so long."""
-        yield self._clock.pause
 
     async def _context_of(self, run: ExecutionRecord | None, cells: "_Cells") -> Context:
         if run is None:
@@ -257,16 +284,31 @@ class _Cells:
 
 
 async def _is_met(condition: Condition, event: Event, context: Context) -> bool:
+    gate = GATE.set(_refuse)
     try:
         met = condition.is_met(event, context)
         return bool(await met if isinstance(met, Awaitable) else met)
     except Exception:  # user code: a condition that raises is not met
         logger.exception("wait_for(): %s raised, it counts as not met", type(condition).__name__)
         return False
+    finally:
+        GATE.reset(gate)
+
+
+def _refuse() -> None:
+    text = "a condition looks at its event and its context only: asyncflow cannot be called in it"
+    raise UsageError(text)
 
 
 def _status_in(statuses: Mapping[str, TaskStatus]) -> Callable[[str], TaskStatus | None]:
     return statuses.get
+
+
+def _named(condition: Condition) -> str:
+    name = type(condition).__name__
+    if isinstance(condition, TaskStatusCondition):
+        return f"{name} ({_listed(condition.statuses)})"
+    return f"{name} ({', '.join(map(repr, condition.expect_event_keys))})"
 
 
 def _listed(statuses: Mapping[str, TaskStatus]) -> str:

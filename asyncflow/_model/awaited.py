@@ -18,6 +18,7 @@ PROMPT: Final = "Approve?"
 
 PROMPT_TYPES: Final = ("text", "markdown")
 
+_SUFFIX: Final = re.compile(r"(?<=[0-9])\.[0-9]+\Z")
 _RUN: Final = re.compile(r"(.+)-([1-9][0-9]{0,17})", re.DOTALL)
 
 
@@ -83,9 +84,9 @@ class AwaitedFilter:
 
 
 def action_of(record: AwaitedRecord) -> str:
-    """Return the id of an awaited event, unique in its workflow execution but for retries."""
+    """Return the id of an awaited event, unique in its workflow execution."""
     task, number = record.task_name, record.sequence_number
-    return f"{task}-{number}-event-{record.name}-{record.place}"
+    return f"{task}-{number}-event-{record.name}-{record.label}"
 
 
 def run_of(action_name: str) -> tuple[str, int] | None:
@@ -100,7 +101,7 @@ def wishes_of(execution: int, action_name: str) -> list[AwaitedFilter]:
     found: list[AwaitedFilter] = []
     for cut in range(1, len(parts)):
         run = run_of("-event-".join(parts[:cut]))
-        event = run_of("-event-".join(parts[cut:]))
+        event = run_of(_SUFFIX.sub("", "-event-".join(parts[cut:])))
         if run is not None and event is not None:
             wish = AwaitedFilter(
                 execution=execution, task=run[0], sequence_number=run[1], name=event[0]

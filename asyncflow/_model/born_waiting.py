@@ -18,9 +18,10 @@ class BornWaiting:
     An event that was just sent has no such row, and None for all of this.
     """
 
-    __slots__ = ("_port", "_record")
+    __slots__ = ("_author", "_port", "_record")
 
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+    _author: type | None
     _port: Port | None
     _record: AwaitedRecord | None
 
@@ -105,11 +106,16 @@ class BornWaiting:
         return None if record is None else record.webhook_error
 
 
-def payload_of(record: AwaitedRecord) -> object:
-    """Return what an awaited event was signalled with, or raise why it was not."""
+def payload_of(record: AwaitedRecord, author: type | None = None) -> object:
+    """Return what an awaited event was signalled with, or raise why it was not.
+
+    Args:
+        record: as it is now.
+        author: the type with which its task has declared it; None: what has the name.
+    """
     if record.phase is not EventPhase.SUCCEEDED or record.value is None:
         raise closed(record)
-    return PayloadType(record.data_type).decoded(record.value, record.name)
+    return PayloadType(record.data_type).decoded(record.value, record.name, author)
 
 
 def closed(record: AwaitedRecord) -> EventClosedError:

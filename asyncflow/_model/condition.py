@@ -65,7 +65,7 @@ class TaskStatusCondition(Condition):
         if not statuses:
             text = "a condition on task statuses needs at least one task"
             raise DefinitionError(text)
-        self.statuses = dict(statuses)
+        self.statuses = {task: _status(task, each) for task, each in statuses.items()}
         self.expect_event_keys = ()
 
     def is_met(self, event: Event, context: Context) -> bool:
@@ -161,6 +161,14 @@ class MeetAnyCondition(_Composite):
 
     def _amount(self, found: Mapping[int, bool], context: Context) -> bool:
         return any(found.values())
+
+
+def _status(task: str, status: str) -> TaskStatus:
+    try:
+        return TaskStatus(status)
+    except ValueError as error:
+        text = f"the status of task {task!r} is one of {', '.join(TaskStatus)}, not {status!r}"
+        raise DefinitionError(text) from error
 
 
 def checked_condition(condition: object) -> Condition:

@@ -32,7 +32,7 @@ from asyncflow._model.payload import EventPayload, PayloadType, plain_payload
 from asyncflow._model.port import CURRENT_TASK, Port, current_port
 from asyncflow._model.record import AwaitedRecord, EventRecord
 from asyncflow._model.status import EventPhase
-from asyncflow._model.value import JsonValue, from_json_text
+from asyncflow._model.value import JsonValue, from_json_text, to_json_text
 from asyncflow.errors import (
     EventAlreadySignalledError,
     EventNotFoundError,
@@ -98,8 +98,16 @@ class Event(BornWaiting, Generic[T_co]):
         return event
 
     @classmethod
-    def born_waiting(cls, record: AwaitedRecord, port: Port | None = None) -> "Event[Any]":
-        """Return one that a task made, as its row says; ``port`` is asked for more."""
+    def born_waiting(
+        cls, record: AwaitedRecord, port: Port | None = None, author: type | None = None
+    ) -> "Event[Any]":
+        """Return one that a task made, as its row says.
+
+        Args:
+            record: the row.
+            port: is asked for more.
+            author: the type of the payload in the task itself.
+        """
         event: Event[Any] = cls(
             key=record.name,
             value=None if record.value is None else from_json_text(record.value),
@@ -113,6 +121,7 @@ class Event(BornWaiting, Generic[T_co]):
         )
         object.__setattr__(event, "_port", port)
         object.__setattr__(event, "_record", record)
+        object.__setattr__(event, "_author", author)
         return event
 
     def __repr__(self) -> str:
@@ -252,7 +261,7 @@ class Event(BornWaiting, Generic[T_co]):
         found = await port.awaited(record.id)
         if found is None:
             raise EventNotFoundError(self.key, self.run_name)
-        return Event.born_waiting(found, port)
+        return Event.born_waiting(found, port, getattr(self, "_author", None))
 
     # --- answering one ---
 
@@ -284,7 +293,7 @@ class Event(BornWaiting, Generic[T_co]):
         """
         record = self._awaited
         if record is None:
-            if plain_payload(payload) != json.dumps(self.value, separators=(",", ":")):
+            if plain_payload(payload) != to_json_text(self.value):
                 raise EventAlreadySignalledError(self.key, self.run_name)
             return
         text = PayloadType(record.data_type).encoded(payload, self.key)
@@ -327,7 +336,7 @@ class Event(BornWaiting, Generic[T_co]):
         patience = None if timeout is None else parse_duration(timeout, "timeout", zero=True)
         if record.phase is EventPhase.RUNNING:
             record = await self._asked("Event.wait").await_closed([record], patience)
-        return cast("T_co", payload_of(record))
+        return cast("T_co", payload_of(record, getattr(self, "_author", None)))
 
     @dual_classmethod_of_objects
     @classmethod

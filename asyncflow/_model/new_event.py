@@ -104,7 +104,7 @@ class NewEvent:
             timeout=timeout,
             webhook=webhook,
         )
-        return scope.port.__home__().run(partial(_open, scope, wish), "new_event")
+        return scope.port.__home__().run(partial(_open, scope, wish, data_type), "new_event")
 
     @overload
     async def aio(
@@ -164,7 +164,7 @@ class NewEvent:
             timeout=timeout,
             webhook=webhook,
         )
-        return await scope.port.__home__().arun(partial(_open, scope, wish), "new_event")
+        return await scope.port.__home__().arun(partial(_open, scope, wish, data_type), "new_event")
 
 
 def _asked(name: str, **options: Any) -> tuple[TaskScope, EventWish]:  # noqa: ANN401  checked there
@@ -180,8 +180,9 @@ def _asked(name: str, **options: Any) -> tuple[TaskScope, EventWish]:  # noqa: A
     return scope, EventWish.of(name, **options)
 
 
-async def _open(scope: TaskScope, wish: EventWish) -> Event[Any]:
-    return Event.born_waiting(await scope.port.open_event(scope, wish), scope.port)
+async def _open(scope: TaskScope, wish: EventWish, author: type) -> Event[Any]:
+    record = await scope.port.open_event(scope, wish)
+    return Event.born_waiting(record, scope.port, author)
 
 
 new_event: Final = NewEvent()

@@ -3,10 +3,12 @@
 The store has names only. A model is checked where its class is known; a name is never imported.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, TypeVar, cast
-from weakref import WeakValueDictionary
+from weakref import WeakSet
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -22,7 +24,7 @@ PayloadT = TypeVar("PayloadT", bound=bool | int | float | str | BaseModel)
 
 _SCALARS: Final[Mapping[str, type]] = {kind.__name__: kind for kind in (bool, int, float, str)}
 _MODEL: Final = "model:"
-_models: Final[WeakValueDictionary[str, type[BaseModel]]] = WeakValueDictionary()
+_models: Final[defaultdict[str, WeakSet[type[BaseModel]]]] = defaultdict(WeakSet)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class PayloadType:
             raise TypeError(text)
         if issubclass(data_type, BaseModel):
             text = _text_of(data_type)
-            _models[text] = data_type
+            _models[text].add(data_type)
             return cls(text)
         if _SCALARS.get(data_type.__name__) is not data_type:
             text = f"data_type is bool, int, float, str or a pydantic model, not {data_type!r}"
@@ -62,8 +64,14 @@ class PayloadType:
     @property
     def python_type(self) -> type:
         """The type itself; ``dict`` for a model whose class this process has not imported."""
-        known = _SCALARS.get(self.text) or _models.get(self.text)
-        return known or _imported(self.text) or dict
+        return _SCALARS.get(self.text) or next(iter(self._models), dict)
+
+    @property
+    def _models(self) -> list[type[BaseModel]]:
+        """The models of that name: mostly one, but functions may make several."""
+        if not self.text.startswith(_MODEL):
+            return []
+        return list(_models[self.text] or _imported(self.text))
 
     def encoded(self, payload: object, event: str) -> str:
         """Return a payload as JSON text, checked.
@@ -85,14 +93,17 @@ class PayloadType:
             raise EventTypeError(event, self.name, _shown(payload))
         return to_json_text(plain, "payload")
 
-    def decoded(self, text: str, event: str) -> object:
-        """Return the payload that a text stands for.
+    def decoded(self, text: str, event: str, author: type | None = None) -> object:
+        """Return the payload that a text stands for: of the very class that its author gave.
 
         Raises:
             EventTypeError: a model does not take it: it was signalled where its class is not known.
         """
         value = from_json_text(text)
-        model = self.python_type
+        if author is not None and author in _SCALARS.values():
+            # A later version of the task may declare another type than was asked for.
+            return from_json_text(PayloadType(author.__name__).encoded(value, event))
+        model = author or self.python_type
         if not issubclass(model, BaseModel):
             return value
         try:
@@ -101,14 +112,22 @@ class PayloadType:
             raise EventTypeError(event, self.name, _shown(value, error)) from error
 
     def _encoded_model(self, payload: object, event: str) -> str:
-        model = self.python_type
         if not isinstance(payload, BaseModel | Mapping):
             raise EventTypeError(event, self.name, _shown(payload))
         payload = cast("BaseModel | Mapping[str, object]", payload)
-        if not issubclass(model, BaseModel):
-            if isinstance(payload, BaseModel):
-                return to_json_text(_dumped(payload, type(payload)), "payload")
-            return to_json_text(dict(payload), "payload")
+        models = self._models
+        for model in models[:-1]:
+            with suppress(EventTypeError):
+                return self._encoded_by(model, payload, event)
+        if models:
+            return self._encoded_by(models[-1], payload, event)
+        if isinstance(payload, BaseModel):
+            return to_json_text(_dumped(payload, type(payload)), "payload")
+        return to_json_text(dict(payload), "payload")
+
+    def _encoded_by(
+        self, model: type[BaseModel], payload: BaseModel | Mapping[str, object], event: str
+    ) -> str:
         if isinstance(payload, BaseModel) and not isinstance(payload, model):
             raise EventTypeError(event, self.name, _shown(payload))
         try:
@@ -149,16 +168,15 @@ def _fields(payload: BaseModel, model: type[BaseModel]) -> list[object]:
     return [getattr(payload, name, None) for name in model.model_fields]
 
 
-def _imported(text: str) -> type[BaseModel] | None:
-    """Return the model of that name, if there is one: also where no task has declared it yet."""
+def _imported(text: str) -> WeakSet[type[BaseModel]]:
+    """Return the models of that name, also those that no task has declared yet."""
     kinds: list[type[BaseModel]] = [BaseModel]
     while kinds:
         kind = kinds.pop()
         if _text_of(kind) == text:
-            _models[text] = kind
-            return kind
+            _models[text].add(kind)
         kinds += kind.__subclasses__()
-    return None
+    return _models[text]
 
 
 def _text_of(model: type[BaseModel]) -> str:

@@ -289,5 +289,6 @@ def current_port(call: str) -> Port:
     if len(ports) == 1:
         return ports[0]
     labels = ", ".join(port.label for port in ports)
-    text = f"{call} finds several ({labels}): ask one of them, as in client.execution(name)"
+    way_out = "ask one of them, as in client.event(...) or client.execution(...)"
+    text = f"{call} finds several ({labels}): {way_out}"
     raise UsageError(text)

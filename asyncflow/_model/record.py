@@ -240,7 +240,8 @@ class AwaitedRecord:
     Attributes:
         id: of its row; grows.
         run_name: the name of its execution.
-        place: it is the n-th of its name in one attempt of the run, from 1.
+        place: an attempt finds it as the n-th of its name, from 1.
+        label: that n where it was made; with a suffix where a retry made it after others.
         data_type: what `PayloadType.parse` takes.
         deadline: it cannot be signalled from then on.
         phase: RUNNING may be past its deadline, of which nobody has taken note yet.
@@ -274,6 +275,7 @@ class AwaitedRecord:
     offset: int | None = None
     notified: datetime | None = None
     webhook_error: str | None = None
+    label: str = "1"
 
     def phase_at(self, now: datetime) -> EventPhase:
         """Return its phase at a time; one whose time is over is TIMED_OUT, recorded or not."""

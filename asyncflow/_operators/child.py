@@ -137,6 +137,11 @@ class Proxy:
         asked = self._link.ask(ask="open", wish=wish_message(wish))
         return told_awaited(await asyncio.wrap_future(asked))
 
+    async def awaited(self, id_: int) -> AwaitedRecord | None:
+        """Have the runner look at an event."""
+        told = await asyncio.wrap_future(self._link.ask(ask="awaited", id=id_))
+        return None if told is None else told_awaited(told)
+
     async def await_closed(
         self, records: Sequence[AwaitedRecord], timeout: timedelta | None
     ) -> AwaitedRecord:

@@ -245,7 +245,7 @@ class _Run:
         except (AsyncflowError, TypeError, ValueError, OSError) as error:
             return {"number": number, "error": error_message(error)}
 
-    async def _ask(self, question: Message) -> object:
+    async def _ask(self, question: Message) -> object:  # noqa: C901  one arm for each
         scope = self._scope
         scope.check()
         match question:
@@ -256,6 +256,9 @@ class _Run:
                 return {**told, "create_time": record.create_time.isoformat()}
             case {"ask": "open", "wish": wish}:
                 return awaited_message(await scope.port.open_event(scope, told_wish(wish)))
+            case {"ask": "awaited", "id": number}:
+                found = await scope.port.awaited(number)
+                return None if found is None else awaited_message(found)
             case {"ask": "wait", "records": records, "timeout": timeout}:
                 patience = None if timeout is None else timedelta(seconds=timeout)
                 waiting = list(map(told_awaited, records))

@@ -4,7 +4,6 @@ The default executor is shared with name look-ups and files of the embedding ser
 could starve.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from contextvars import ContextVar
@@ -177,11 +176,10 @@ _NO_SLOT: Final = nullcontext()
 @asynccontextmanager
 async def _waiting_in_thread(held: _Held) -> AsyncGenerator[None]:
     held.wait()
-    work = True
     try:
         yield
-    except (asyncio.CancelledError, TaskStopped):
-        work = False
-        raise
     finally:
-        await held.go_on(work=work)
+        # Whatever ended the wait, its own timeout too: only a task that is told to stop does no
+        # more work.
+        scope = CURRENT_TASK.get()
+        await held.go_on(work=scope is None or not scope.stop_sign.raised)

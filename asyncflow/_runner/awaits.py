@@ -146,7 +146,10 @@ async def _news(awaited: Sequence[Awaiting]) -> tuple[int, Answer | None]:
     news: asyncio.Future[tuple[int, Answer | None]] = asyncio.get_running_loop().create_future()
     scope = CURRENT_TASK.get()
     sign = None if scope is None else scope.stop_sign
-    stop = partial(_stop, news) if in_thread_of_task() else None
+    stop = None
+    if scope is not None and in_thread_of_task():
+        scope.check()  # a stop came on the way from the thread to the loop
+        stop = partial(_stop, news)
     for each in awaited:
         each.waiters.append(news)
     if sign is not None:

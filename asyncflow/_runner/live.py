@@ -124,13 +124,12 @@ class LiveExecution:
         return None
 
     @contextmanager
-    def news(self, *, ends: bool = False) -> Generator[asyncio.Future[None]]:
-        """Give what is resolved with the next transaction about it, or about its end only."""
-        news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    def news(self, news: asyncio.Future[None], *, ends: bool = False) -> Generator[None]:
+        """Have a future resolved with the next transaction about it, or about its end only."""
         self.waiters.append(news)
         self.watched += not ends
         try:
-            yield news
+            yield
         finally:
             self.watched -= not ends
             if news in self.waiters:
@@ -292,19 +291,28 @@ class RuledWorkflow:
 
     def has_heard(self, publication: Publication) -> bool:
         """Say whether an event came by letter before: a letter may be delivered twice."""
-        offset = publication.offset if publication.letter is not None else None
+        offset = _in_order(publication)
         return offset is not None and offset <= int(self.cells.get(HEARD, "0"))
 
     def hears(self, publication: Publication) -> dict[str, str]:
         """Return the state that tells later that an event came by letter."""
-        if publication.letter is None or publication.offset is None:
-            return {}
-        return {HEARD: str(publication.offset)}
+        offset = _in_order(publication)
+        return {} if offset is None else {HEARD: str(offset)}
 
     def remember(self, cells: Mapping[str, str | None]) -> None:
         """Change users' states."""
         merged = {**self.cells, **cells}
         self.cells = {name: text for name, text in merged.items() if text is not None}
+
+
+def _in_order(publication: Publication) -> int | None:
+    """Return the offset of an event whose letters come to each runner in that order.
+
+    A signal's comes to the owner of the execution alone, and later than others where that is
+    replaced; it is told once, because its letter is taken with the answer.
+    """
+    alone = publication.letter is None or publication.event.awaited is not None
+    return None if alone else publication.offset
 
 
 @dataclass(slots=True)

@@ -4,19 +4,20 @@ About all others it asks as any client does.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 
 from asyncflow._client.client import Client
 from asyncflow._client.event_calls import event_letter
+from asyncflow._client.news import News
 from asyncflow._core.facts import StopRequested, TaskActionRequested
 from asyncflow._model.awaited import EventWish
 from asyncflow._model.port import TaskScope
 from asyncflow._model.record import AwaitedRecord, EventRecord, ExecutionRecord
 from asyncflow._model.status import EventPhase
+from asyncflow._model.value import byte_size
 from asyncflow._model.workflow import Workflow
 from asyncflow._operators.threads import without_slot
 from asyncflow._runner.engine import Engine
@@ -73,7 +74,8 @@ class OwnerCalls(Client):
         """Look at each piece of news of an execution that this runner owns, else as a client."""
         driver = self._working_engine.driver
         while (live := driver.names.get(name)) is not None:
-            with live.news(ends=True) as news:  # before the look: nothing comes unseen in between
+            news = asyncio.get_running_loop().create_future()
+            with live.news(news, ends=True):  # before the look: nothing comes unseen in between
                 record = await self._end_of(name)
                 if record is not None:
                     return record
@@ -81,17 +83,6 @@ class OwnerCalls(Client):
             if driver.names.get(name) is live:
                 driver.check()
         return await super()._ended(name)
-
-    @contextmanager
-    def _news_of(self, execution: int) -> Generator[Callable[[timedelta], Awaitable[None]]]:
-        """Give what waits for the next transaction about an execution of its own."""
-        live = self._working_engine.driver.lives.get(execution)
-        if live is None:
-            with super()._news_of(execution) as look:
-                yield look
-            return
-        with live.news() as news:
-            yield lambda _: news
 
     async def _end_of(self, name: str) -> ExecutionRecord | None:
         """Look at an execution, unless this runner is over."""
@@ -138,7 +129,11 @@ class OwnerCalls(Client):
     async def open_event(self, scope: TaskScope, wish: EventWish) -> AwaitedRecord:
         """Let a task await an event, or find it as an earlier attempt left it; it is on disk."""
         engine = self._working_engine
+        for what, text in (("prompt", wish.prompt), ("description", wish.description)):
+            self._limits.check(f"the event's {what}", byte_size(text))
         record = await engine.awaits.open(scope, wish)
+        if record.offset is not None:  # its rules first: with this task the execution may end
+            await engine.ownership.answered(record.offset)
         told = record.notified is not None or record.phase is not EventPhase.RUNNING
         if wish.webhook is not None and not told:
             engine.webhooks.send(record, wish.webhook)
@@ -163,31 +158,28 @@ class OwnerCalls(Client):
             return await super()._closed(records) if found is None else found
 
     @contextmanager
-    def _any_news(self) -> Generator[Callable[[timedelta], Awaitable[None]]]:
-        """Give what waits for the next transaction of this runner, or so long for another's."""
-        driver = self._working_engine.driver
-        news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        driver.news.append(news)
-
-        async def wait(pause: timedelta) -> None:
-            timer = self._clock.call_later(pause, partial(_tell, news))
-            try:
-                await news
-            finally:
-                timer.cancel()
-
+    def _news(self, execution: int | None = None) -> Generator[News]:
+        """Give what is told of the next transaction of this runner, or about one of its own."""
+        driver, news = self._working_engine.driver, News(self._clock)
+        driver.check()
+        live = None if execution is None else driver.lives.get(execution)
+        if live is not None:
+            with live.news(news.future):
+                yield news
+            return
+        driver.news.append(news.future)
         try:
-            yield wait
+            yield news
         finally:
-            if news in driver.news:
-                driver.news.remove(news)
+            if news.future in driver.news:
+                driver.news.remove(news.future)
+
+    def _patience(self, execution: int | None, pause: timedelta) -> timedelta | None:
+        """Wait for ever for news of its own executions: they come."""
+        owned = execution in self._working_engine.driver.lives
+        return None if owned else super()._patience(execution, pause)
 
     async def _pause(self, waiting: Sequence[AwaitedRecord], pause: timedelta) -> None:
         """Wait for what is told next of events of its own."""
         if not await self._working_engine.awaits.told(waiting):
             await super()._pause(waiting, pause)
-
-
-def _tell(news: asyncio.Future[None]) -> None:
-    if not news.done():
-        news.set_result(None)

@@ -61,13 +61,13 @@ class Waiters:
                 self.answer(expired.live, expired.expiry.awaited, answer)
             else:  # somebody was first, or a transaction that was in doubt has stored it
                 self._look_up(expired.live, expired.expiry.awaited)
+        for wish, record in zip(work.awaited, receipt.awaited, strict=True):
+            if not wish.done.done():
+                wish.done.set_result(None if record is None else self._opened(wish, record))
         for live, closing in work.closings:
             self._close(live, closing)
         for late, why in work.late:
             late.fail(why)
-        for wish, record in zip(work.awaited, receipt.awaited, strict=True):
-            if not wish.done.done():
-                wish.done.set_result(None if record is None else self._opened(wish, record))
 
     def doubt(self, work: Work) -> None:
         """Let those look into the store who wait for what a failed transaction may have stored."""

@@ -61,11 +61,24 @@ class AwaitedTable:
                 return record
         waiting = self.waiting.get(run)
         if waiting is not None:
-            left = self.failures[waiting] < new.failures  # by an attempt that has failed
-            return self.records[waiting] if left else None
-        record = _made(new, id_, run_name, namespace)
+            # An attempt that has failed may have left it; then it has a new place.
+            return self._moved(waiting, new) if self.failures[waiting] < new.failures else None
+        # An address that was given away before leads to the old one for ever.
+        again = new.failures > 0 and (found is not None or new.place > 1)
+        label = f"{new.place}.{id_}" if again else str(new.place)
+        record = replace(_made(new, id_, run_name, namespace), label=label)
         self.add(record, new.failures)
         return record
+
+    def _moved(self, id_: int, new: NewAwaited) -> AwaitedRecord:
+        record = self.records[id_]
+        run = run_of(record)
+        if self.newest.get((run, record.place)) == id_:
+            del self.newest[run, record.place]
+        moved = self.records[id_] = replace(record, place=new.place)
+        self.newest[run, new.place] = id_
+        self.failures[id_] = new.failures
+        return moved
 
     def _expire(self, run: Run, at: datetime) -> None:
         waiting = self.waiting.get(run)

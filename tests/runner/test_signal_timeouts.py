@@ -112,7 +112,7 @@ async def test_a_retry_makes_a_new_one_after_a_timeout(store: str) -> None:
 
     assert second.deadline == clock.now() + HOUR
     assert (done.status, ask.try_number, ask.result) == (WorkflowStatus.SUCCESS, 2, False)
-    assert shown == [("ask-1-event-go-1", "TIMED_OUT"), ("ask-1-event-go-1", "SUCCEEDED")]
+    assert shown == [("ask-1-event-go-1", "TIMED_OUT"), ("ask-1-event-go-1.2", "SUCCEEDED")]
 
 
 async def test_a_timed_out_one_fails_the_task_that_does_not_catch_it(store: str) -> None:

@@ -18,6 +18,7 @@ from asyncflow import (
     Registry,
     Runner,
     SingleEventCondition,
+    TaskNotFoundError,
     TaskStatus,
     TaskStatusCondition,
     UsageError,
@@ -32,7 +33,7 @@ from asyncflow import (
 from tests.client.forms import Form, form_of
 from tests.client.samples import declare
 from tests.runner.asking import asked, asks
-from tests.runner.scene import When, until
+from tests.runner.scene import When, turns, until
 
 SECOND = timedelta(seconds=1)
 
@@ -113,7 +114,9 @@ def test_both_forms_wait_for_what_was_sent_since_an_offset(kind: str, store: str
     with form_of(kind) as form, form.open(Runner(store, registry=Registry())) as runner:
         first, second = (form.call(runner.send_event, "a", value) for value in (1, 2))
         found = waited(form, runner, SingleEventCondition("a"), begin_offset=first.offset)
-        with pytest.raises(WaitTimeoutError, match="SingleEventCondition was not met within"):
+        with pytest.raises(
+            WaitTimeoutError, match=r"SingleEventCondition \('a'\) was not met within"
+        ):
             waited(form, runner, SingleEventCondition("a"), timeout=0.05)
 
     assert found == second
@@ -307,3 +310,59 @@ async def test_a_namespace_that_is_not_the_execution_s_is_refused() -> None:
             await runner.wait_for.aio(
                 SingleEventCondition("said"), execution=run.name, namespace="team"
             )
+
+
+@pytest.mark.parametrize("kind", ["event", "statuses"])
+async def test_who_waits_is_told_that_the_runner_closes(kind: str, store: str) -> None:
+    async with Runner(store, registry=asks(one), grace=0) as runner:
+        run = await runner.start.aio("w")
+        await asked("go", run.name)
+        if kind == "event":
+            waiting = asyncio.create_task(runner.wait_for.aio(SingleEventCondition("never")))
+        else:
+            ended = TaskStatusCondition({"ask": TaskStatus.SUCCESS})
+            waiting = asyncio.create_task(runner.wait_for.aio(ended, execution=run.name))  # type: ignore[arg-type]
+        await turns()
+    with pytest.raises(UsageError):
+        await waiting
+
+
+async def test_who_waits_for_an_event_of_an_execution_is_told_of_its_end(store: str) -> None:
+    async with Runner(store, registry=asks(one)) as runner:
+        run = await runner.start.aio("w")
+        event = await asked("go", run.name)
+        never = SingleEventCondition("never")
+        waiting = asyncio.create_task(runner.wait_for.aio(never, execution=run.name))
+        await turns()
+        await event.signal.aio(1)
+        with pytest.raises(UsageError, match="has ended SUCCESS"):
+            await waiting
+
+
+async def test_a_condition_cannot_call_asyncflow_here_either(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with Runner(":memory:", registry=Registry()) as runner:
+
+        async def calls(_event: Event, _context: Context) -> bool:
+            await runner.send_event.aio("more")
+            return True
+
+        waiting = asyncio.create_task(runner.wait_for.aio(When(calls, "said"), timeout="100ms"))
+        await turns()
+        await runner.send_event.aio("said")
+        with pytest.raises(WaitTimeoutError):
+            await waiting
+
+    assert "asyncflow cannot be called in it" in caplog.text
+
+
+async def test_a_task_or_a_status_that_is_not_there_is_an_error_at_once() -> None:
+    async with Runner(":memory:", registry=asks(one)) as runner:
+        run = await runner.start.aio("w")
+        with pytest.raises(TaskNotFoundError, match="aks"):
+            await runner.wait_for.aio(
+                TaskStatusCondition({"aks": TaskStatus.RUNNING}), execution=run.name
+            )
+    with pytest.raises(DefinitionError, match="'SUCESS'"):
+        TaskStatusCondition({"ask": "SUCESS"})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]

@@ -88,6 +88,7 @@ async def test_an_awaited_event_is_read_as_it_was_made(store: Store) -> None:
         prompt_type="markdown",
         description="Somebody must say so.",
         deadline=LATER,
+        label="3.1",
     )
     assert await store.read(AwaitedEvents()) == await store.read(AwaitedByIds((1,))) == (made,)
 
@@ -380,3 +381,23 @@ async def test_a_retry_whose_event_timed_out_finds_another_of_the_name_that_wait
     again = await make(store, replace(first, created=LATER, deadline=None, failures=1))
 
     assert again == [waiting]
+
+
+async def test_what_a_retry_has_found_so_is_found_there_from_then_on_and_nowhere_else(
+    store: Store,
+) -> None:
+    (owner,) = await start(store, "a")
+    first = replace(awaited(owner), deadline=LATER)
+    second = replace(awaited(owner, place=2), created=LATER)
+    await make(store, first)
+    (waiting,) = await make(store, second)
+    assert waiting is not None
+    retry = replace(first, created=LATER, deadline=None, failures=1)
+    await make(store, retry)
+
+    await store.commit(Batch(signals=(signal(waiting, owner),)))
+
+    assert await make(store, retry) == [waiting]
+    (new,) = (await store.commit(Batch(awaited=(replace(second, failures=1),)))).awaited
+    assert new is not None
+    assert (new.phase, new.label) == (EventPhase.RUNNING, f"2.{new.id}")

@@ -15,7 +15,7 @@ COLUMNS: Final = (
     "a.id, a.execution, (SELECT x.name FROM execution x WHERE x.id = a.execution), a.namespace, "
     "a.task, a.seq, a.name, a.place, a.data_type, a.created, a.prompt, a.prompt_type, "
     "a.description, a.deadline, a.phase, a.value, a.ended, a.sender, a.comment, "
-    'a."offset", a.notified, a.webhook_error'
+    'a."offset", a.notified, a.webhook_error, a.label'
 )
 WAITS: Final = "phase = 'RUNNING'"  # word for word that of the partial indexes
 
@@ -45,6 +45,7 @@ def record(row: tuple[Any, ...]) -> AwaitedRecord:
         offset=row[19],
         notified=moment_or_none(row[20]),
         webhook_error=row[21],
+        label=row[22],
     )
 
 

@@ -26,8 +26,13 @@ _SELECT_PLACES = Bulk(
 )
 _INSERT_AWAITED = Bulk(
     "INSERT INTO awaited_event (id, execution, namespace, task, seq, name, place, failures, "
-    "data_type, prompt, prompt_type, description, created, deadline, phase, ended) VALUES",
-    16,
+    "data_type, prompt, prompt_type, description, created, deadline, phase, ended, label) VALUES",
+    17,
+)
+_MOVE = Bulk(
+    "UPDATE awaited_event SET place = v.column2, failures = v.column3 FROM (VALUES",
+    3,
+    ") AS v WHERE awaited_event.id = v.column1",
 )
 _UPDATE_SIGNALLED = Bulk(
     "UPDATE awaited_event SET phase = 'SUCCEEDED', value = v.column2, ended = v.column3, "
@@ -110,6 +115,14 @@ def register(
         answers.append(table.register(new, last + 1, *of[new.execution]))
         last += last + 1 in table.records
     _time_out(db, [id_ for id_, was in before.items() if table.records[id_].phase != was.phase])
+    _MOVE.run(
+        db,
+        [
+            (id_, table.records[id_].place, table.failures[id_])
+            for id_, was in before.items()
+            if table.records[id_].place != was.place
+        ],
+    )
     made = range(first + 1, last + 1)
     rows = [_awaited_row(table.records[id_], table.failures[id_]) for id_ in made]
     _INSERT_AWAITED.run(db, rows)
@@ -172,4 +185,5 @@ def _awaited_row(made: AwaitedRecord, failures: int) -> tuple[Value, ...]:
         micros_or_none(made.deadline),
         made.phase.value,
         micros_or_none(made.ended),
+        made.label,
     )

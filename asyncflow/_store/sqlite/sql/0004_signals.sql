@@ -9,6 +9,7 @@ CREATE TABLE awaited_event (
     seq INTEGER NOT NULL,
     name TEXT NOT NULL,
     place INTEGER NOT NULL,
+    label TEXT NOT NULL,
     failures INTEGER NOT NULL,
     data_type TEXT NOT NULL,
     prompt TEXT NOT NULL,
