@@ -46,3 +46,9 @@ def times_out() -> list[str]:
     except EventTimedOutError as error:
         errors.append(type(error).__name__)
     return errors
+
+
+def asks_who() -> str | None:
+    event = new_event("go")
+    event.wait()
+    return event.refresh().signalled_by

@@ -306,3 +306,13 @@ async def test_a_process_gets_the_errors_of_its_events() -> None:
         (ask,) = await (await run.wait.aio()).task_executions.aio()
 
     assert ask.result == ["EventAlreadyExistsError", "EventTimedOutError"]
+
+
+async def test_a_process_learns_who_has_answered(url: str) -> None:
+    async with Runner(url, registry=apart("asks_who")) as runner:
+        run = await runner.start.aio("w")
+        event = await asked("go", run.name)
+        await event.signal.aio(True, by="ana")
+        (ask,) = await (await run.wait.aio()).task_executions.aio()
+
+    assert ask.result == "ana"
