@@ -100,9 +100,9 @@ class Floor:
         async with aiosqlite.connect(path, isolation_level=None) as connection:
             await connection.execute("PRAGMA synchronous = FULL")
             await connection.executemany(
-                "INSERT INTO awaited_event (execution, namespace, task, seq, name, place, failures,"
-                " data_type, prompt, prompt_type, description, created, phase)"
-                " VALUES (1, 'default', 'waits', 1, ?, 1, 0, 'int', '', 'text', '', 1, 'RUNNING')",
+                "INSERT INTO awaited_event (execution, namespace, task, seq, name, place, label,"
+                " failures, data_type, prompt, prompt_type, description, created, phase) VALUES"
+                " (1, 'default', 'waits', 1, ?, 1, '1', 0, 'int', '', 'text', '', 1, 'RUNNING')",
                 [(f"round {number}",) for number in range(many)],
             )
             yield cls(connection)
