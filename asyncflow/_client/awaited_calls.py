@@ -21,7 +21,7 @@ from asyncflow._model.record import AwaitedRecord, EventRecord
 from asyncflow._model.status import EventPhase
 from asyncflow._model.value import byte_size, to_json_text
 from asyncflow._store.batch import Batch, Expiry, Signal
-from asyncflow._store.queries import AwaitedByIds, AwaitedEvents
+from asyncflow._store.queries import AwaitedByIds, AwaitedByName, AwaitedEvents
 from asyncflow.errors import (
     EventAlreadySignalledError,
     EventClosedError,
@@ -111,6 +111,18 @@ class AwaitedCalls(EventCalls):
             newest_first=wanted.newest_first,
         )
         return tuple(map(self._as_of_now, await self._store.read(query)))
+
+    async def awaited_by_name(self, run_name: str, wanted: AwaitedFilter) -> AwaitedRecord | None:
+        """Return an event of an execution by its name: one that waits, else the newest."""
+        query = AwaitedByName(
+            run_name,
+            wanted.name or "",
+            self._clock.now(),
+            task=wanted.task,
+            sequence_number=wanted.sequence_number,
+        )
+        found = await self._store.read(query)
+        return None if found is None else self._as_of_now(found)
 
     async def awaited(self, id_: int) -> AwaitedRecord | None:
         """Return an awaited event, its phase as of now; None if it was deleted."""

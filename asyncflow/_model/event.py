@@ -25,7 +25,7 @@ from asyncflow._home import Home
 from asyncflow._model.awaited import AwaitedFilter, action_of
 from asyncflow._model.born_waiting import BornWaiting, closed, payload_of
 from asyncflow._model.duration import parse_duration
-from asyncflow._model.events_place import EventsPlace, first_place, of_action, sent_to
+from asyncflow._model.events_place import EventsPlace, first_place, sent_to, wanted_of
 from asyncflow._model.execution import page_size
 from asyncflow._model.naming import event_key, execution_name, storable_name
 from asyncflow._model.payload import EventPayload, PayloadType, plain_payload
@@ -387,15 +387,14 @@ async def find_event(
 async def _found(
     port: Port, name: str, run_name: str, action_name: str | None
 ) -> "Event[Any] | None":
-    name = event_key(name)
-    run = await port.find_execution(execution_name(run_name))
+    wanted, run_name = AwaitedFilter(name=event_key(name)), execution_name(run_name)
+    for each in wanted_of(wanted, action_name):
+        record = await port.awaited_by_name(run_name, each)
+        if record is not None:
+            return Event.born_waiting(record, port)
+    run = await port.find_execution(run_name)
     if run is None:
         return None
-    wanted = await of_action(port, AwaitedFilter(execution=run.id, name=name), action_name)
-    for waiting in (True, False):
-        wish = replace(wanted, waiting=waiting, newest_first=True)
-        for record in await port.find_awaited(wish, 1):
-            return Event.born_waiting(record, port)
     sent = sent_to(run.id, run.name, action_name)
     named = replace(sent, keys=frozenset({name}), newest_first=True)
     for found in await port.find_events(named, 1):

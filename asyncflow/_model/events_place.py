@@ -27,19 +27,27 @@ async def first_place(port: Port, run_name: str, action_name: str | None) -> Eve
     run = await port.find_execution(run_name)
     if run is None:
         raise ExecutionNotFoundError(run_name)
-    wanted = await of_action(port, AwaitedFilter(execution=run.id), action_name)
+    wanted = await _of_action(port, AwaitedFilter(execution=run.id), action_name)
     return EventsPlace(port, wanted, sent_to(run.id, run.name, action_name))
 
 
-async def of_action(port: Port, wanted: AwaitedFilter, action_name: str | None) -> AwaitedFilter:
-    """Return what a task's name means, or ``"{task}-{n}"`` where no task of that name made one."""
+def wanted_of(wanted: AwaitedFilter, action_name: str | None) -> tuple[AwaitedFilter, ...]:
+    """Return what a task's name means; and ``"{task}-{n}"``, if no such task made one."""
     if action_name is None:
-        return wanted
+        return (wanted,)
     by_task = replace(wanted, task=storable_name(action_name, "action_name"))
     run = run_of(action_name)
-    if run is None or await port.find_awaited(by_task, 1):
-        return by_task
-    return replace(wanted, task=run[0], sequence_number=run[1])
+    if run is None:
+        return (by_task,)
+    return (by_task, replace(wanted, task=run[0], sequence_number=run[1]))
+
+
+async def _of_action(port: Port, wanted: AwaitedFilter, action_name: str | None) -> AwaitedFilter:
+    *others, last = wanted_of(wanted, action_name)
+    for each in others:
+        if await port.find_awaited(each, 1):
+            return each
+    return last
 
 
 def sent_to(execution: int, run_name: str, action_name: str | None) -> EventFilter:

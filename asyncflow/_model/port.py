@@ -117,6 +117,10 @@ class Port(Protocol):
         """Return awaited events, their phases as of now."""
         ...
 
+    async def awaited_by_name(self, run_name: str, wanted: AwaitedFilter) -> AwaitedRecord | None:
+        """Return an event of an execution by its name: one that waits, else the newest."""
+        ...
+
     async def awaited(self, id_: int) -> AwaitedRecord | None:
         """Return an awaited event, its phase as of now; None if it was deleted."""
         ...

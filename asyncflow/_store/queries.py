@@ -109,6 +109,20 @@ class AwaitedEvents(Query[tuple[AwaitedRecord, ...]]):
 
 
 @dataclass(frozen=True, slots=True)
+class AwaitedByName(Query[AwaitedRecord | None]):
+    """An awaited event of an execution: the newest of its name that waits then, else the newest.
+
+    None if there is none, or no such execution.
+    """
+
+    run_name: str
+    name: str
+    waiting_at: datetime
+    task: str | None = None
+    sequence_number: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class LastOffset(Query[int]):
     """The offset of the last event, 0 if there is none; ``until`` counts older ones only.
 

@@ -72,7 +72,8 @@ DUAL = {
 PORT = {
     *("find_execution", "find_executions", "find_task_executions", "find_context", "find_logs"),
     *("find_events", "listen", "stop_listening"),
-    *("await_end", "await_found", "request_stop", "request_action", "publish", "publish_from"),
+    *("await_end", "request_stop", "request_action", "publish", "publish_from"),
+    *("await_found", "awaited_by_name"),
     *("open_event", "find_awaited", "awaited", "signal"),
 }
 """What handles ask of a client, on its home loop: coroutines, not for users."""

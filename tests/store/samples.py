@@ -22,6 +22,7 @@ from asyncflow._store.change import PutSchedule
 from asyncflow._store.protocol import Store
 from asyncflow._store.queries import (
     AwaitedByIds,
+    AwaitedByName,
     AwaitedEvents,
     ContextOf,
     DisabledTriggers,
@@ -79,6 +80,7 @@ EVERYTHING: tuple[Query[Any], ...] = (
     Ticks("default", "nightly"),
     TickCounts(),
     AwaitedByIds((1,)),
+    AwaitedByName("a", "go", NOON),
     AwaitedEvents(),
 )
 

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -10,7 +10,14 @@ from asyncflow._model.record import EventRecord
 from asyncflow._model.status import EventPhase
 from asyncflow._store.batch import Batch, ExecutionWrite, Letter, NewAwaited
 from asyncflow._store.protocol import Store
-from asyncflow._store.queries import AwaitedByIds, AwaitedEvents, Events, Inbox, UnownedWorkflows
+from asyncflow._store.queries import (
+    AwaitedByIds,
+    AwaitedByName,
+    AwaitedEvents,
+    Events,
+    Inbox,
+    UnownedWorkflows,
+)
 from tests.store.samples import (
     ENDED,
     LATER,
@@ -248,3 +255,19 @@ async def test_workflows_that_nobody_works_on_are_found_in_every_namespace(store
     await store.commit(Batch(None, tuple(made)))
 
     assert await store.read(UnownedWorkflows()) == places
+
+
+async def test_an_event_is_found_by_its_name_one_that_waits_first(store: Store) -> None:
+    (a, _) = await start(store, "a", "b")
+    old, late = awaited(a), replace(awaited(a), task="other", deadline=LATER)
+    made = (await store.commit(Batch(awaited=(old, late)))).awaited
+    first, second = (None if each is None else each.id for each in made)
+
+    async def found(at: datetime, run: str = "a", task: str | None = None) -> int | None:
+        record = await store.read(AwaitedByName(run, old.name, at, task=task))
+        return None if record is None else record.id
+
+    assert [await found(NOON), await found(LATER)] == [second, first]
+    assert await found(LATER, task="other") == second
+    assert await found(NOON, task=old.task) == first
+    assert [await found(NOON, "b"), await found(NOON, "c")] == [None, None]

@@ -1,18 +1,35 @@
 """How queries about awaited events are answered from the dicts."""
 
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from itertools import islice
 from typing import Any, Final
 
 from asyncflow._model.record import AwaitedRecord
 from asyncflow._model.status import EventPhase
 from asyncflow._store.memory.tables import Tables
-from asyncflow._store.queries import AwaitedByIds, AwaitedEvents, Query
+from asyncflow._store.queries import AwaitedByIds, AwaitedByName, AwaitedEvents, Query
 
 
 def _by_ids(tables: Tables, query: AwaitedByIds) -> tuple[AwaitedRecord, ...]:
     records = tables.awaited.records
     return tuple(records[id_] for id_ in sorted(set(query.ids)) if id_ in records)
+
+
+def _by_name(tables: Tables, query: AwaitedByName) -> AwaitedRecord | None:
+    execution = tables.names.get(query.run_name)
+    if execution is None:
+        return None
+    of_name = AwaitedEvents(
+        execution=execution,
+        task=query.task,
+        sequence_number=query.sequence_number,
+        name=query.name,
+        limit=1,
+        newest_first=True,
+    )
+    found = _listed(tables, replace(of_name, waiting_at=query.waiting_at))
+    return next(iter(found or _listed(tables, of_name)), None)
 
 
 def _listed(tables: Tables, query: AwaitedEvents) -> tuple[AwaitedRecord, ...]:
@@ -46,5 +63,6 @@ def _matches(record: AwaitedRecord, query: AwaitedEvents) -> bool:
 
 ANSWERS: Final[dict[type[Query[Any]], Callable[[Tables, Any], Any]]] = {
     AwaitedByIds: _by_ids,
+    AwaitedByName: _by_name,
     AwaitedEvents: _listed,
 }

@@ -8,7 +8,7 @@ from typing import Any, Final
 from asyncflow._model.record import AwaitedRecord
 from asyncflow._model.status import EventPhase
 from asyncflow._store.codec import micros, moment, moment_or_none
-from asyncflow._store.queries import AwaitedByIds, AwaitedEvents, Query
+from asyncflow._store.queries import AwaitedByIds, AwaitedByName, AwaitedEvents, Query
 from asyncflow._store.sqlite.terms import AMONG, Clause, where
 
 COLUMNS: Final = (
@@ -17,6 +17,7 @@ COLUMNS: Final = (
     "a.description, a.deadline, a.phase, a.value, a.ended, a.sender, a.comment, "
     'a."offset", a.notified, a.webhook_error, a.label'
 )
+_IN_TIME: Final = "(deadline IS NULL OR deadline > ?)"
 WAITS: Final = "phase = 'RUNNING'"  # word for word that of the partial indexes
 
 
@@ -54,6 +55,25 @@ def _by_ids(db: sqlite3.Connection, query: AwaitedByIds) -> tuple[AwaitedRecord,
     return tuple(map(record, db.execute(sql, (json.dumps(query.ids),)).fetchall()))
 
 
+def _by_name(db: sqlite3.Connection, query: AwaitedByName) -> AwaitedRecord | None:
+    clauses: list[Clause] = [
+        ("execution = (SELECT x.id FROM execution x WHERE x.name = ?)", query.run_name),
+        ("name = ?", query.name),
+    ]
+    if query.task is not None:
+        clauses.append(("task = ?", query.task))
+    if query.sequence_number is not None:
+        clauses.append(("seq = ?", query.sequence_number))
+    waits = (f"{WAITS} AND {_IN_TIME}", micros(query.waiting_at))
+    for each in ([*clauses, waits], clauses):
+        condition, values = where(each)
+        sql = f"SELECT {COLUMNS} FROM awaited_event a {condition} ORDER BY id DESC LIMIT 1"
+        row = db.execute(sql, values).fetchone()
+        if row is not None:
+            return record(row)
+    return None
+
+
 def _listed(db: sqlite3.Connection, query: AwaitedEvents) -> tuple[AwaitedRecord, ...]:
     condition, values = where(_clauses(query))
     direction = "DESC" if query.newest_first else "ASC"
@@ -75,12 +95,12 @@ def _clauses(query: AwaitedEvents) -> list[Clause]:
     )
     clauses: list[Clause] = [(sql, value) for sql, value in optional if value is not None]
     if query.waiting_at is not None:
-        waits = f"{WAITS} AND (deadline IS NULL OR deadline > ?)"
-        clauses.append((waits, micros(query.waiting_at)))
+        clauses.append((f"{WAITS} AND {_IN_TIME}", micros(query.waiting_at)))
     return clauses
 
 
 ANSWERS: Final[dict[type[Query[Any]], Callable[[sqlite3.Connection, Any], Any]]] = {
     AwaitedByIds: _by_ids,
+    AwaitedByName: _by_name,
     AwaitedEvents: _listed,
 }
