@@ -18,6 +18,7 @@ from asyncflow._model.status import EventPhase
 from asyncflow._operators.threads import in_thread_of_task
 from asyncflow._runner.driver import Driver
 from asyncflow._runner.live import Answer, Awaited, Awaiting, LiveExecution, Signalled
+from asyncflow._runner.waiters import Waiters
 from asyncflow._store.batch import NewAwaited, Signal
 from asyncflow.errors import EventAlreadyExistsError, TaskStopped, UsageError
 
@@ -32,10 +33,11 @@ class Taken(NamedTuple):
 class Awaits:
     """Makes, signals and waits for events by the driver. Called on the home loop."""
 
-    def __init__(self, clock: Clock, driver: Driver) -> None:
-        """Ask this driver."""
+    def __init__(self, clock: Clock, driver: Driver, waiters: Waiters) -> None:
+        """Ask this driver, which tells ``waiters``."""
         self._clock = clock
         self._driver = driver
+        self._waiters = waiters
 
     async def open(self, scope: TaskScope, wish: EventWish) -> AwaitedRecord:
         """Let a task await an event, or find it as an earlier attempt left it."""
@@ -75,8 +77,9 @@ class Awaits:
         fact = EventAwaited(now, task, number, scope.try_number, wish.name)
         hit("event.open.before")
         done: asyncio.Future[AwaitedRecord | None] = asyncio.get_running_loop().create_future()
-        self._driver.put(Awaited(live, fact, row, done))
-        return await done
+        with self._waiters.opening(live):
+            self._driver.put(Awaited(live, fact, row, done))
+            return await done
 
     async def take(self, signal: Signal) -> Taken:
         """Store a signal for an execution that is owned here."""
@@ -99,6 +102,7 @@ class Awaits:
         None if the store must be asked.
         """
         self._driver.check()
+        hit("event.wait.before")
         while True:
             awaited = self._awaiting(records)
             if awaited is None:
@@ -155,7 +159,6 @@ async def _news(awaited: Sequence[Awaiting]) -> tuple[int, Answer | None]:
     if sign is not None:
         sign.begin_wait(stop)
     try:
-        hit("event.wait.before")
         return await news
     finally:
         for each in awaited:

@@ -239,7 +239,7 @@ class Runner(OwnerCalls):
             pollers=pollers,
             timekeeper=timekeeper,
             waiters=waiters,
-            awaits=Awaits(self._clock, driver),
+            awaits=Awaits(self._clock, driver, waiters),
             webhooks=Webhooks(spawn, self._clock, self._callback_base, driver.put),
         )
 

@@ -4,10 +4,10 @@ They are hints. What is true is in the store: a waiter that is told nothing more
 there. Everything is called on the home loop.
 """
 
-from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
 
 from asyncflow._clock import Clock
 from asyncflow._core.state import Closing
@@ -26,8 +26,13 @@ from asyncflow._runner.live import (
 from asyncflow._runner.work import Work
 from asyncflow._store.batch import Expiry, Receipt
 
-EARLY: Final = 1_000
-"""Answers that are kept for events of which the answer was heard before the making."""
+
+@dataclass(slots=True)
+class _Opening:
+    """Events of one execution are being made, or found; meanwhile answers come by letter."""
+
+    number: int = 0
+    answers: dict[int, Answer] = field(default_factory=dict[int, Answer])
 
 
 class Waiters:
@@ -38,7 +43,7 @@ class Waiters:
         self.put: Callable[[Entry], None]
         self.letters: Callable[[], None]
         self._clock = clock
-        self._early: OrderedDict[int, Answer] = OrderedDict()
+        self._opening: dict[LiveExecution, _Opening] = {}
         self._closed = False
 
     def answer(self, live: LiveExecution, id_: int, answer: Answer) -> None:
@@ -46,10 +51,23 @@ class Waiters:
         awaiting = live.awaiting.pop(id_, None)
         if awaiting is not None:
             awaiting.tell(id_, answer)
-            return
-        self._early[id_] = answer
-        while len(self._early) > EARLY:
-            self._early.popitem(last=False)
+        if live in self._opening:
+            self._opening[live].answers[id_] = answer
+
+    @contextmanager
+    def opening(self, live: LiveExecution) -> Generator[None]:
+        """Remember what is answered while the making of an event is on its way.
+
+        The transaction may have found it as it was before the answer, and say so after it.
+        """
+        opening = self._opening.setdefault(live, _Opening())
+        opening.number += 1
+        try:
+            yield
+        finally:
+            opening.number -= 1
+            if not opening.number:
+                del self._opening[live]
 
     def settle(self, work: Work, receipt: Receipt) -> None:
         """Tell what a transaction has stored of awaited events."""
@@ -99,9 +117,10 @@ class Waiters:
         """Begin to wait, unless it is over already."""
         if record.phase is not EventPhase.RUNNING:
             return record
-        early = self._early.pop(record.id, None)
-        if early is not None:
-            return early.of(record)
+        opening = self._opening.get(wish.live)
+        answer = None if opening is None else opening.answers.get(record.id)
+        if answer is not None:
+            return answer.of(record)
         awaiting = wish.live.awaiting.get(record.id)
         if awaiting is None:
             awaiting = Awaiting(record.task_name, record.sequence_number, [])

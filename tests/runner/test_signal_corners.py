@@ -5,7 +5,7 @@ import threading
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from pydantic import BaseModel, create_model
@@ -15,6 +15,7 @@ from asyncflow import (
     Context,
     Event,
     EventClosedError,
+    EventPhase,
     EventTypeError,
     Registry,
     Runner,
@@ -31,8 +32,9 @@ from asyncflow import (
 from asyncflow._model.port import CURRENT_TASK, StopSign, TaskScope
 from asyncflow._operators.threads import SLOTS, Slots, slot
 from asyncflow._runner.awaits import _news
-from asyncflow._runner.live import Awaiting, Publication, RuledWorkflow
-from asyncflow._store.batch import Batch, Signal
+from asyncflow._runner.live import Answer, Awaited, Awaiting, Publication, RuledWorkflow
+from asyncflow._runner.work import Work
+from asyncflow._store.batch import Batch, Receipt, Signal
 from asyncflow._store.queries import AwaitedEvents
 from tests.runner.asking import asked, asks
 from tests.runner.scene import until
@@ -262,3 +264,26 @@ async def test_what_is_said_beside_a_payload_has_a_limit_too() -> None:
 def test_wait_any_of_a_list_says_what_it_takes() -> None:
     with pytest.raises(TypeError, match="one or more objects"):
         Event.wait_any([Event("a")])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+async def test_an_answer_that_comes_before_its_event_is_known_to_be_there_is_not_lost() -> None:
+    """As of a retry: the transaction has found its event before the signal, and says so later."""
+    async with Runner(":memory:", registry=asks(waits_for_ever)) as runner:
+        run = await runner.start.aio("w")
+        await asked("go", run.name)
+        engine = runner._working_engine
+        (live,) = engine.driver.lives.values()
+        (row,) = await runner._store.read(AwaitedEvents())
+        answer = Answer(EventPhase.SUCCEEDED, row.created, "true")
+        wish = Awaited(live, cast("Any", None), cast("Any", None), asyncio.Future())
+        with engine.waiters.opening(live):
+            engine.waiters.answer(live, row.id, answer)
+            engine.waiters.settle(Work(awaited=[wish]), Receipt(awaited=(row,)))
+        found = await wish.done
+
+    assert found is not None
+    assert found.phase is EventPhase.SUCCEEDED
+
+
+async def waits_for_ever(_: Context) -> None:
+    await (await new_event.aio("go")).wait.aio()
