@@ -208,13 +208,14 @@ async def test_a_skip_writes_nothing_to_the_database(kind: str, path: Path) -> N
 
     polled(registry, poll, "100ms")
     async with Runner(path, registry=registry, clock=clock) as runner:
-        await clock.advance(SECOND)
+        while polls < 10:  # the clock does not wait for the store's thread
+            await clock.advance(SECOND)
         with closing(sqlite3.connect(path)) as other:
             before = other.execute("PRAGMA data_version").fetchone()
-            await clock.advance(10 * SECOND)
+            while polls < 110:
+                await clock.advance(SECOND)
             assert other.execute("PRAGMA data_version").fetchone() == before
         assert await runner.get_trigger_execution_history.aio("t") == []
-    assert polls > 100
 
 
 async def test_a_hanging_trigger_and_a_long_workflow_delay_no_other_trigger() -> None:
