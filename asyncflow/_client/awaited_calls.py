@@ -181,15 +181,15 @@ class AwaitedCalls(EventCalls):
     async def _closed_within(
         self, records: Sequence[AwaitedRecord], timeout: timedelta
     ) -> AwaitedRecord:
-        # What is over already is in time for any timeout.
-        now = await self._expired(tuple(record.id for record in records))
-        for record in records:
-            if record.id in now and now[record.id].phase is EventPhase.SUCCEEDED:
-                return now[record.id]
         try:
             async with self._clock.deadline(timeout):
                 return await self._closed(records)
         except TimeoutError as error:
+            # What is over already is in time for any timeout, also for none.
+            now = await self._expired(tuple(record.id for record in records))
+            for record in records:
+                if record.id in now and now[record.id].phase is EventPhase.SUCCEEDED:
+                    return now[record.id]
             names = ", ".join(repr(record.name) for record in records)
             text = f"event {names} of {records[0].run_name!r} was not signalled within {timeout}"
             raise WaitTimeoutError(f"{text}; it waits on") from error
