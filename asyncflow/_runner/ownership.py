@@ -157,7 +157,9 @@ class Ownership:
             return
         for letter in tuple(self._letters.values()):
             if letter is not None and letter.offset == offset and letter.done is not None:
-                await letter.done
+                # Several may wait for it: who is cancelled takes it from nobody else.
+                await asyncio.wait({letter.done})
+                letter.done.result()
 
     @property
     def _recovering(self) -> bool:

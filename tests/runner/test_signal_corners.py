@@ -25,6 +25,7 @@ from asyncflow import (
     VirtualClock,
     WaitTimeoutError,
     Workflow,
+    WorkflowRule,
     WorkflowStatus,
     new_event,
     task,
@@ -37,7 +38,7 @@ from asyncflow._runner.work import Work
 from asyncflow._store.batch import Batch, Receipt, Signal
 from asyncflow._store.queries import AwaitedEvents
 from tests.runner.asking import asked, asks
-from tests.runner.scene import until
+from tests.runner.scene import When, turns, until
 from tests.store.samples import event
 
 HOUR = timedelta(hours=1)
@@ -287,3 +288,41 @@ async def test_an_answer_that_comes_before_its_event_is_known_to_be_there_is_not
 
 async def waits_for_ever(_: Context) -> None:
     await (await new_event.aio("go")).wait.aio()
+
+
+async def test_who_waits_for_the_answers_of_rules_and_is_cancelled_takes_them_from_nobody() -> None:
+    judged = asyncio.Event()
+
+    async def asked_later(_event: Event, _context: Context) -> bool:
+        return await judged.wait()
+
+    registry = asks(waits_for_ever)
+    with registry, Workflow("hearer"):
+
+        @task()
+        async def hears() -> None: ...
+
+    rules = [("hearer", WorkflowRule(When(asked_later, "go")))]
+    async with Runner(":memory:", registry=registry, rules=rules) as runner:
+        run = await runner.start.aio("w")
+        waiting = await asked("go", run.name)
+        signalling = asyncio.create_task(waiting.signal.aio(True))
+        ownership = runner._working_engine.ownership
+        await until(lambda: any(ownership._letters.values()))
+        other = asyncio.create_task(ownership.answered(1))
+        await turns()
+        other.cancel()
+        await asyncio.gather(other, return_exceptions=True)
+        judged.set()
+        await signalling
+
+
+async def test_nothing_of_it_is_left(path: Path) -> None:
+    async with Runner(path, registry=asks(waits_for_ever)) as runner:
+        run = await runner.start.aio("w")
+        waiting = await asked("go", run.name)
+        await waiting.signal.aio(True)
+        await run.wait.aio()
+        waiters = runner._working_engine.waiters
+
+    assert waiters._opening == {}
