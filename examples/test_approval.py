@@ -51,7 +51,7 @@ async def test_it_ships_as_people_say(runner: Runner) -> None:
     """Answer twice."""
     execution = await start(runner)
 
-    await (await asked("approve", execution)).signal.aio(True, by="Ada")
+    await (await asked("approve", execution)).signal.aio(True, by="ops")
     rollout = approval.Rollout(region="eu", percent=10)
     await (await asked("rollout", execution)).signal.aio(rollout)
 

@@ -66,7 +66,7 @@ def test_a_release_that_is_killed_while_it_waits_goes_on_when_a_second_program_a
     with waiting(tmp_path) as service:
         again = read_until(service, "waits for 'approve'")
         done = approve(
-            tmp_path, "here.db", "approve", "yes", "--by", "Ada", "--comment", "tests are green"
+            tmp_path, "here.db", "approve", "yes", "--by", "ops", "--comment", "tests are green"
         )
         between = read_until(service, "waits for 'rollout'")
         rollout = approve(tmp_path, "here.db", "rollout", '{"region": "eu", "percent": 10}')
@@ -78,7 +78,7 @@ def test_a_release_that_is_killed_while_it_waits_goes_on_when_a_second_program_a
     assert {*again, *between} == {
         "release-1.2 began earlier, and is RUNNING",
         first[2],
-        "'approve' was answered by Ada, who says: tests are green",
+        "'approve' was answered by ops, who says: tests are green",
         "waits for 'rollout': To which region, and to how many percent?",
     }
     assert done.stdout == "release-1.2 has its answer to 'approve'\n"
@@ -97,7 +97,7 @@ def test_a_release_hears_an_answer_that_came_while_it_was_down(tmp_path: Path) -
         read_until(killed, "waits for 'approve'")
         killed.kill()
 
-    done = approve(tmp_path, "here.db", "approve", "no", "--by", "Ada")
+    done = approve(tmp_path, "here.db", "approve", "no", "--by", "ops")
     with waiting(tmp_path) as service:
         out, err = service.communicate()
 
@@ -105,7 +105,7 @@ def test_a_release_hears_an_answer_that_came_while_it_was_down(tmp_path: Path) -
     *before, build, deploy = out.splitlines()
     assert (build, deploy) == ("build SUCCESS ", "deploy SUCCESS rejected")
     assert len(before) == 2  # one is printed by a task, at any time
-    assert "'approve' was answered by Ada" in before
+    assert "'approve' was answered by ops" in before
     assert service.returncode == 0
     assert err.endswith("is gone, its executions are taken over\n")
 

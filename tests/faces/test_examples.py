@@ -285,7 +285,7 @@ SHOWN = {
     "approval_plain": {
         "Ship 1.2? (RUNNING)",
         "deploy: SUCCESS, shipped",
-        "SUCCEEDED by Ada: tests are green",
+        "SUCCEEDED by ops: tests are green",
     },
     "webhook_approval": {"the chat shows: Ship 1.2?", "shipped, as the chat says"},
     "periodic": {f"{name} {n + 1} after {n} s" for name in ("measure", "report") for n in range(3)},

@@ -312,7 +312,7 @@ async def test_a_process_learns_who_has_answered(url: str) -> None:
     async with Runner(url, registry=apart("asks_who")) as runner:
         run = await runner.start.aio("w")
         event = await asked("go", run.name)
-        await event.signal.aio(True, by="ana")
+        await event.signal.aio(True, by="ops")
         (ask,) = await (await run.wait.aio()).task_executions.aio()
 
-    assert ask.result == "ana"
+    assert ask.result == "ops"

@@ -118,7 +118,7 @@ def awaited(
 def signal(
     awaited: int, execution: int, at: datetime = NOON, value: str = "true", *, letter: bool = False
 ) -> Signal:
-    sent = EventRecord(None, "ok", value, "default", "ana", at, execution=execution)
+    sent = EventRecord(None, "ok", value, "default", "ops", at, execution=execution)
     return Signal(awaited, sent, "fine", by_letter=letter)
 
 

@@ -49,7 +49,7 @@ async def test_a_signal_gives_its_payload_and_says_who_when_and_why(store: Store
     (found,) = await store.read(AwaitedByIds((1,)))
     assert receipt.signals == (1,)
     assert (found.phase, found.value, found.ended) == (EventPhase.SUCCEEDED, '"yes"', due(1))
-    assert (found.sender, found.comment, found.offset) == ("ana", "fine", 1)
+    assert (found.sender, found.comment, found.offset) == ("ops", "fine", 1)
     assert (found.deadline, found.created, found.run_name) == (LATER, NOON, "a")
 
 
@@ -63,7 +63,7 @@ async def test_a_signal_is_stored_as_an_event_of_its_execution(store: Store) -> 
     x, y, *answers = await store.read(Events())
     assert (receipt.offsets, receipt.signals) == ((1, 2), (3, 4))
     assert (x.awaited, x.run_name, y.awaited) == (None, None, None)
-    stored = EventRecord(3, "ok", "true", "default", "ana", NOON, None, a, 2, "a")
+    stored = EventRecord(3, "ok", "true", "default", "ops", NOON, None, a, 2, "a")
     assert answers == [stored, replace(stored, offset=4, awaited=1, create_time=due(1))]
 
 
@@ -143,7 +143,7 @@ async def test_a_signal_by_letter_tells_the_owner(store: Store) -> None:
     await store.commit(Batch(signals=(silent, *by_letter)))
 
     _, first, second = await store.read(Inbox("r1"))
-    sent = EventRecord(2, "ok", "true", "default", "ana", due(1), None, b, 2, "b")
+    sent = EventRecord(2, "ok", "true", "default", "ops", due(1), None, b, 2, "b")
     body = json.dumps({"awaited": 2})
     assert first.letter == Letter("default", "EventSignalled", body, due(1), b, sent)
     assert second.letter.event == replace(
