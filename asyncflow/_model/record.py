@@ -22,6 +22,7 @@ class ExecutionRecord:
         stopping: whether `stop` was asked for.
         owner: the runner that works on it; None if none does.
         heard: offset of the last event that it answered and that came by letter.
+        recoveries: how often it began again after a crash, since a task of it has ended.
     """
 
     id: int
@@ -39,6 +40,7 @@ class ExecutionRecord:
     fingerprint: str
     owner: str | None
     heard: int = 0
+    recoveries: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from asyncflow._runner.driver import Driver
 from asyncflow._runner.live import Impulse, LiveExecution, Publication, Told, Undeliverable
 from asyncflow._runner.process import is_gone
 from asyncflow._runner.waiters import Waiters, answer_of
-from asyncflow._store.batch import Fence, InboxItem, RunnerRow, StoredExecution
+from asyncflow._store.batch import Dead, Fence, InboxItem, RunnerRow, StoredExecution
 from asyncflow._store.fact_text import SIGNALLED, request, signalled
 from asyncflow._store.protocol import Store
 from asyncflow._store.queries import (
@@ -214,7 +214,7 @@ class Ownership:
 
     async def _look(self) -> None:
         rows = await self._checked_rows()
-        dead = tuple(row.id for row in rows if is_gone(row))
+        dead = tuple(Dead(row.id, row.beat) for row in rows if is_gone(row))
         _log_dead(rows, dead)
         self._parks = self._parks and len(dead) == len(rows)
         await self._adopt_claimed()
@@ -240,7 +240,7 @@ class Ownership:
     async def _other_rows(self) -> list[RunnerRow]:
         return [row for row in await self._store.read(Runners()) if row.id != self._fence.runner]
 
-    async def _wanted(self, dead: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    async def _wanted(self, dead: tuple[Dead, ...]) -> tuple[tuple[str, str], ...]:
         """Return the workflows that are declared here and have executions to be taken over."""
         known = tuple((each.namespace, each.name) for each in self._registry.workflows())
         if dead:
@@ -248,7 +248,7 @@ class Ownership:
         unowned = await self._store.read(UnownedWorkflows())
         return tuple(each for each in known if each in unowned) if unowned else ()
 
-    async def _take(self, dead: tuple[str, ...] = ()) -> int:
+    async def _take(self, dead: tuple[Dead, ...] = ()) -> int:
         """Take over some of what is nobody's; return how many. The rest is left to later looks."""
         wanted = None if self._parks else await self._wanted(dead)
         waiting, taken = len(self._fresh), 0
@@ -284,11 +284,11 @@ class Ownership:
                 await told.done
 
     async def _claim(
-        self, dead: tuple[str, ...], workflows: tuple[tuple[str, str], ...] | None, limit: int
+        self, dead: tuple[Dead, ...], workflows: tuple[tuple[str, str], ...] | None, limit: int
     ) -> int:
         self._in_doubt = True  # an error or a cancellation may come after the commit
-        ids = await self._store.claim(self._fence, dead, workflows, limit)
-        self._in_doubt = False
+        claimed = await self._store.claim(self._fence, dead, workflows, limit)
+        self._in_doubt, ids = False, claimed.executions
         self._claimed += ids
         await self._adopt_claimed()
         return len(ids)
@@ -431,8 +431,9 @@ def _looked_at(done: asyncio.Future[int]) -> None:
         done.exception()
 
 
-def _log_dead(rows: list[RunnerRow], dead: tuple[str, ...]) -> None:
+def _log_dead(rows: list[RunnerRow], dead: tuple[Dead, ...]) -> None:
+    gone = {each.runner for each in dead}
     for row in rows:
-        if row.id in dead:
+        if row.id in gone:
             text = "runner %s (process %d) is gone, its executions are taken over"
             logger.warning(text, row.id, row.pid)

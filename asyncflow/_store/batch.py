@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -28,6 +28,8 @@ class RunnerRow:
         epoch: given by `Store.register`, 0 before; every commit names it.
         address: of the UDP socket, as ``"127.0.0.1:4711"``, at which it hears that something was
             put before it; None if it only looks now and then.
+        lease: without a beat for so long it is taken for dead; zero if it counts none.
+        beat: how often it has renewed its lease.
     """
 
     id: str
@@ -37,6 +39,61 @@ class RunnerRow:
     since: datetime
     epoch: int = 0
     address: str | None = None
+    lease: timedelta = timedelta()
+    beat: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """A runner that is taken for dead, unless it has counted another beat since."""
+
+    runner: str
+    beat: int
+
+
+class DutyKind(StrEnum):
+    """What one runner of all does alone, for all of them."""
+
+    RULES = "RULES"
+    TRIGGER = "TRIGGER"
+    SCHEDULE = "SCHEDULE"
+    RETENTION = "RETENTION"
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """One thing that one runner does alone.
+
+    RULES: judge events by the rules of a workflow, whose namespace and name these are. TRIGGER:
+    poll it. SCHEDULE: answer its ticks. RETENTION: forget what is old; both names are empty.
+    """
+
+    kind: DutyKind
+    namespace: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What a runner came to own.
+
+    Attributes:
+        executions: ids of those that nobody owned, in the order in which they are to go on.
+        duties: of those that it asked for, all that it has now.
+    """
+
+    executions: tuple[int, ...] = ()
+    duties: frozenset[Duty] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """How much of what is old was forgotten in one transaction; ``more`` if some is left."""
+
+    executions: int = 0
+    events: int = 0
+    lines: int = 0
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,6 +352,8 @@ class Batch:
         logs: lines to be kept, in this order; none of an execution that is gone.
         dropped: ticks that start nothing; written before ``executions``.
         signals: written before what is ``expired``, and both before what ``executions`` close.
+        for_rules: places in ``events``, ascending, of those that are also put before each other
+            runner whose RULES in the event's namespace expect its key.
     """
 
     fence: Fence | None = None
@@ -310,6 +369,7 @@ class Batch:
     signals: tuple[Signal, ...] = ()
     expired: tuple[Expiry, ...] = ()
     notified: tuple[Notified, ...] = ()
+    for_rules: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

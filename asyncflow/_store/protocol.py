@@ -1,19 +1,34 @@
 """The one interface between what decides and what keeps.
 
-A store keeps; it never decides: no verb looks at a status to choose what follows. Six verbs write:
-`register`, `release`, `commit`, `append`, `claim` and `change`. Each is one transaction: on return
-it is durable, after an error nothing of it is stored. `read` asks, `open` and `close` frame them.
-All coroutines are called on the client's home loop.
+A store keeps; it never decides: no verb looks at a status to choose what follows. Seven verbs
+write: `register`, `release`, `commit`, `append`, `claim`, `change` and `sweep`, and `Pulse.renew`
+is the eighth. Each is one transaction: on return it is durable (a beat need not be), after an error
+nothing of it is stored. `read` asks, `open` and `close` frame them. All coroutines are called on
+the client's home loop.
 """
 
-from collections.abc import Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from types import MappingProxyType
+from typing import Final, Protocol, TypeVar
 
-from asyncflow._store.batch import Batch, Fence, Letter, Receipt, RunnerRow
+from asyncflow._store.batch import (
+    Batch,
+    Claimed,
+    Dead,
+    Duty,
+    Fence,
+    Letter,
+    Receipt,
+    RunnerRow,
+    Swept,
+)
 from asyncflow._store.change import Change
 from asyncflow._store.queries import Query
 
 T = TypeVar("T")
+
+NO_DUTIES: Final[Mapping[Duty, frozenset[str]]] = MappingProxyType({})
 
 
 class Store(Protocol):
@@ -45,41 +60,61 @@ class Store(Protocol):
         ...
 
     async def release(self, fence: Fence) -> None:
-        """Remove a runner's row; its executions and letters belong to nobody afterwards."""
+        """Remove a runner's row; what it had belongs to nobody afterwards.
+
+        It went in peace: its executions begin to count their recoveries anew.
+        """
         ...
 
     async def commit(self, batch: Batch) -> Receipt:
         """Write a batch: all of it, or nothing. Raises `FencedError` if the fence does not hold."""
         ...
 
-    async def append(self, letters: Sequence[Letter]) -> tuple[int | None, ...]:
+    async def append(
+        self, letters: Sequence[Letter], fence: Fence | None = None
+    ) -> tuple[int | None, ...]:
         """Put letters where their readers find them; return the offsets of their events.
 
         A letter to a namespace is put before each registered runner, or, if there is none,
-        before the first that comes.
+        before the first that comes. ``fence`` is that of the runner that writes, if it is one.
         """
         ...
 
     async def claim(
         self,
         fence: Fence,
-        dead: Sequence[str],
+        dead: Sequence[Dead],
         workflows: Sequence[tuple[str, str]] | None,
         limit: int,
-    ) -> tuple[int, ...]:
-        """Come to own unfinished executions that nobody owns; return their ids.
+        duties: Mapping[Duty, frozenset[str]] = NO_DUTIES,
+    ) -> Claimed:
+        """Come to own unfinished executions that nobody owns, letters, and duties.
 
-        Those for which letters wait come first, then the oldest.
+        Executions for which letters wait come first, then the oldest. Letters to a namespace that
+        are addressed to nobody, those of the dead included, are the claimer's from then on; if
+        there are any, it comes to own all unowned executions of their namespaces and of
+        ``workflows``, whatever the limit: nobody else will find these letters.
 
         Args:
             fence: who claims.
-            dead: runners whose rows are removed first, so that what they owned is nobody's.
+            dead: runners whose rows are removed first, so that what they had is nobody's. One that
+                has counted another beat since is left alone.
             workflows: (namespace, name) pairs to take; None takes any.
             limit: take at most so many.
+            duties: those that it can do, each with the keys of events that its rules expect; it
+                gets those that nobody has, and what it has is kept up to date.
         """
         ...
 
-    async def change(self, change: Change) -> tuple[str, ...]:
+    async def sweep(self, fence: Fence, before: datetime, limit: int) -> Swept:
+        """Forget what ended before that time, oldest first, at most ``limit`` of each kind.
+
+        Executions go with all that is theirs; events to a namespace and lines of histories by
+        their own age. What must be remembered stays: a letter's event, and what starts once.
+        """
+        ...
+
+    async def change(self, change: Change, fence: Fence | None = None) -> tuple[str, ...]:
         """Make a change that somebody asked for by a call.
 
         Returns:
@@ -91,4 +126,20 @@ class Store(Protocol):
 
     async def read(self, query: Query[T]) -> T:
         """Answer a question from what is committed."""
+        ...
+
+    def pulse(self) -> "Pulse":
+        """Return what renews leases, on a thread of its own: no loop need run for it."""
+        ...
+
+
+class Pulse(Protocol):
+    """Renews leases, whatever the loop does. It is used on one thread, and closed there."""
+
+    def renew(self, fence: Fence) -> None:
+        """Count a beat. Raises `FencedError` if the runner was replaced; else `StoreError`."""
+        ...
+
+    def close(self) -> None:
+        """Let go of everything; idempotent."""
         ...

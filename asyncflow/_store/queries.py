@@ -18,7 +18,7 @@ from asyncflow._model.record import (
     TriggerRecord,
 )
 from asyncflow._model.status import WorkflowStatus
-from asyncflow._store.batch import FactRecord, InboxItem, RunnerRow, StoredExecution
+from asyncflow._store.batch import Duty, FactRecord, InboxItem, RunnerRow, StoredExecution
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -234,7 +234,7 @@ class Inbox(Query[tuple[InboxItem, ...]]):
     """What waits for a runner, oldest first.
 
     Letters to executions that it owns or that have ended, and letters to a namespace that are
-    addressed to it or to nobody. ``after`` is the id that the last page ended with.
+    addressed to it. ``after`` is the id that the last page ended with.
     """
 
     runner: str
@@ -245,6 +245,11 @@ class Inbox(Query[tuple[InboxItem, ...]]):
 @dataclass(frozen=True, slots=True)
 class Runners(Query[tuple[RunnerRow, ...]]):
     """Every registered runner, the dead included, oldest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Duties(Query[Mapping[Duty, str]]):
+    """Every duty that somebody has, and whose it is."""
 
 
 @dataclass(frozen=True, slots=True)

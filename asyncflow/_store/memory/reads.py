@@ -236,6 +236,7 @@ def _record(execution: Execution) -> ExecutionRecord:
         fingerprint=execution.fingerprint,
         owner=execution.owner,
         heard=head.heard,
+        recoveries=head.recoveries,
     )
 
 

@@ -1,14 +1,24 @@
 """The store in dicts: a verb checks everything first and never awaits, which makes it atomic."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
 from asyncflow._failpoint import hit
-from asyncflow._store.batch import Batch, Fence, Letter, Receipt, RunnerRow
+from asyncflow._store.batch import (
+    Batch,
+    Claimed,
+    Dead,
+    Duty,
+    Fence,
+    Letter,
+    Receipt,
+    RunnerRow,
+)
 from asyncflow._store.change import Change
 from asyncflow._store.memory import changes, reads, writes
 from asyncflow._store.memory.tables import Tables
+from asyncflow._store.protocol import NO_DUTIES
 from asyncflow._store.queries import Query
 from asyncflow._store.refusal import not_open
 
@@ -70,10 +80,11 @@ class MemoryStore:
     async def claim(
         self,
         fence: Fence,
-        dead: Sequence[str],
+        dead: Sequence[Dead],
         workflows: Sequence[tuple[str, str]] | None,
         limit: int,
-    ) -> tuple[int, ...]:
+        duties: Mapping[Duty, frozenset[str]] = NO_DUTIES,
+    ) -> Claimed:
         """Come to own unfinished executions that nobody owns."""
         tables = self._opened()
         writes.check_claim(tables, fence, dead)

@@ -10,6 +10,8 @@ from asyncflow._model.record import EventRecord
 from asyncflow._store.awaited import letter_about, signalled, takes
 from asyncflow._store.batch import (
     Batch,
+    Claimed,
+    Dead,
     ExecutionWrite,
     FactRecord,
     Fence,
@@ -44,9 +46,9 @@ def check_letters(tables: Tables, letters: Sequence[Letter]) -> None:
     _check_confined(tables, [letter.event for letter in letters if letter.event is not None])
 
 
-def check_claim(tables: Tables, fence: Fence, dead: Sequence[str]) -> None:
+def check_claim(tables: Tables, fence: Fence, dead: Sequence[Dead]) -> None:
     """Raise `FencedError` unless the runner's row has this epoch, and is not among the dead."""
-    if fence.runner in dead or not _holds(tables, fence):
+    if fence.runner in {each.runner for each in dead} or not _holds(tables, fence):
         raise fenced(fence)
 
 
@@ -102,13 +104,15 @@ def append(tables: Tables, letters: Sequence[Letter]) -> tuple[int | None, ...]:
 def claim(
     tables: Tables,
     fence: Fence,
-    dead: Sequence[str],
+    dead: Sequence[Dead],
     workflows: Sequence[tuple[str, str]] | None,
     limit: int,
-) -> tuple[int, ...]:
+) -> Claimed:
     """Remove the dead, then own what nobody does."""
-    for runner in dead:
-        _remove_runner(tables, runner)
+    for each in dead:
+        row = tables.runners.get(each.runner)
+        if row is not None and row.beat == each.beat:
+            _remove_runner(tables, each.runner)
     wanted = None if workflows is None else frozenset(workflows)
     unowned = (tables.executions[id_] for id_ in tables.owned.get(None, ()))
     matching = {x.id for x in unowned if wanted is None or _workflow(x) in wanted}
@@ -116,7 +120,7 @@ def claim(
     ids = nsmallest(limit, matching, key=lambda id_: (id_ not in told, id_))
     for id_ in ids:
         _own(tables, tables.executions[id_], fence.runner)
-    return tuple(ids)
+    return Claimed(tuple(ids))
 
 
 def _holds(tables: Tables, fence: Fence) -> bool:

@@ -14,14 +14,16 @@ from asyncflow._store.sqlite.ticks import TickLines
 
 _INSERT_EXECUTIONS = Bulk(
     "INSERT INTO execution (id, name, workflow, namespace, execution_type, created, fingerprint, "
-    'owner, status, stopping, "begin", "end", error, parked_reason, heard, cause, alone) VALUES',
-    17,
+    'owner, status, stopping, "begin", "end", error, parked_reason, heard, recoveries, cause, '
+    "alone) VALUES",
+    18,
 )
 _UPDATE_HEADS = Bulk(
     "UPDATE execution SET owner = CASE WHEN v.column2 THEN NULL ELSE owner END, "
     'status = v.column3, stopping = v.column4, "begin" = v.column5, "end" = v.column6, '
-    "error = v.column7, parked_reason = v.column8, heard = v.column9 FROM (VALUES",
-    9,
+    "error = v.column7, parked_reason = v.column8, heard = v.column9, "
+    "recoveries = v.column10 FROM (VALUES",
+    10,
     ") AS v WHERE execution.id = v.column1",
 )
 _UPDATE_FINGERPRINTS = Bulk(
@@ -114,4 +116,5 @@ def _head_row(head: Head) -> tuple[Value, ...]:
         utf8(head.error),
         utf8(head.parked_reason),
         head.heard,
+        head.recoveries,
     )

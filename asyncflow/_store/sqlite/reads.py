@@ -45,7 +45,8 @@ T = TypeVar("T")
 
 _EXECUTION = (
     "SELECT id, name, workflow, namespace, execution_type, status, created, "
-    '"begin", "end", error, parked_reason, stopping, fingerprint, owner, heard FROM execution'
+    '"begin", "end", error, parked_reason, stopping, fingerprint, owner, heard, '
+    "recoveries FROM execution"
 )
 
 _Row = tuple[Any, ...]
@@ -243,6 +244,7 @@ def _execution(row: _Row) -> ExecutionRecord:
         fingerprint=row[12],
         owner=row[13],
         heard=row[14],
+        recoveries=row[15],
     )
 
 
@@ -255,6 +257,7 @@ def _head(record: ExecutionRecord) -> Head:
         error=record.error,
         parked_reason=record.parked_reason,
         heard=record.heard,
+        recoveries=record.recoveries,
     )
 
 

@@ -2,12 +2,22 @@
 
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
-from asyncflow._store.batch import Batch, Fence, Letter, Receipt, RunnerRow
+from asyncflow._store.batch import (
+    Batch,
+    Claimed,
+    Dead,
+    Duty,
+    Fence,
+    Letter,
+    Receipt,
+    RunnerRow,
+)
 from asyncflow._store.change import Change
+from asyncflow._store.protocol import NO_DUTIES
 from asyncflow._store.queries import Query
 from asyncflow._store.refusal import not_open
 from asyncflow._store.sqlite import changes, reads, writes
@@ -95,10 +105,11 @@ class SqliteStore:
     async def claim(
         self,
         fence: Fence,
-        dead: Sequence[str],
+        dead: Sequence[Dead],
         workflows: Sequence[tuple[str, str]] | None,
         limit: int,
-    ) -> tuple[int, ...]:
+        duties: Mapping[Duty, frozenset[str]] = NO_DUTIES,
+    ) -> Claimed:
         """Come to own unfinished executions that nobody owns."""
         work = partial(writes.claim, fence=fence, dead=dead, workflows=workflows, limit=limit)
         return await self._write(work, "store.claim")

@@ -15,6 +15,8 @@ from asyncflow._core.state import TaskState
 from asyncflow._model.record import EventRecord, LogRecord
 from asyncflow._store.batch import (
     Batch,
+    Claimed,
+    Dead,
     ExecutionWrite,
     Fence,
     Letter,
@@ -177,21 +179,22 @@ def release(db: sqlite3.Connection, fence: Fence) -> None:
 def claim(
     db: sqlite3.Connection,
     fence: Fence,
-    dead: Sequence[str],
+    dead: Sequence[Dead],
     workflows: Sequence[tuple[str, str]] | None,
     limit: int,
-) -> tuple[int, ...]:
+) -> Claimed:
     """Remove the dead, then own what nobody does."""
-    for runner in dead:
-        db.execute("DELETE FROM runner WHERE id = ?", (runner,))
-        _disown(db, runner)
+    for each in dead:
+        gone = db.execute("DELETE FROM runner WHERE id = ? AND beat = ?", (each.runner, each.beat))
+        if gone.rowcount:
+            _disown(db, each.runner)
     check_fence(db, fence)
     ids = unowned.first(db, None if workflows is None else frozenset(workflows), limit)
     db.execute(
         "UPDATE execution SET owner = ? WHERE id IN (SELECT value FROM json_each(?))",
         (fence.runner, json.dumps(ids)),
     )
-    return tuple(ids)
+    return Claimed(tuple(ids))
 
 
 def check_fence(db: sqlite3.Connection, fence: Fence) -> None:
