@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from asyncflow._client.workflows import WorkflowCalls
+from asyncflow._core.decide import TRIES
 from asyncflow._core.execution import ExecutionState
 from asyncflow._core.facts import StopRequested, TaskActionRequested
 from asyncflow._core.plan import Plan
@@ -169,7 +170,7 @@ class ExecutionCalls(WorkflowCalls):
         if record.status.final:
             text = f"workflow execution {name!r} has ended, no task of it can {action.lower()}"
             raise UsageError(f"{text}: start another execution")
-        if record.parked_reason is not None:
+        if record.parked_reason is not None and not _tries_again(record, action):
             raise ExecutionParkedError(name, record.parked_reason)
         await self._request(record, TaskActionRequested(self._clock.now(), task_name, action))
 
@@ -228,6 +229,11 @@ class ExecutionCalls(WorkflowCalls):
         if record.parked_reason is not None and not record.stopping and not record.status.final:
             raise ExecutionParkedError(name, record.parked_reason)
         return record if record.status.final else None
+
+
+def _tries_again(record: ExecutionRecord, action: TaskAction) -> bool:
+    """Say whether an action is the way out for a parked execution."""
+    return record.recoveries >= TRIES and action is not TaskAction.STOP
 
 
 def new_execution(

@@ -337,7 +337,8 @@ class Ownership:
         if record.status is WorkflowStatus.INIT:
             self._driver.put(Told(live, ExecutionStarted(now), answered=gone_on))
         else:
-            self._returning.append(Told(live, ExecutionRecovered(now), answered=gone_on))
+            fact = ExecutionRecovered(now, live.redefined)
+            self._returning.append(Told(live, fact, answered=gone_on))
 
     def _let_go_on(self) -> None:
         """Start the tasks of what was taken over, once its letters are delivered.
