@@ -44,6 +44,8 @@ POINTS: Final = frozenset(
         "store.register.before",
         "store.release.after",
         "store.release.before",
+        "store.renew.after",
+        "store.renew.before",
         "task.body.after",
         "task.result.before",
         "task.start.before",

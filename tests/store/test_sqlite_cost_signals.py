@@ -88,7 +88,7 @@ async def test_whose_turn_it_is_is_found_without_going_through_all(sqlite: Sqlit
     seen = await traced(sqlite)
 
     assert await sqlite.read(UnownedWorkflows()) == {("default", "release"), ("default", "other")}
-    assert await sqlite.claim(fence, (), [("default", "release")], 500) == (a,)
+    assert (await sqlite.claim(fence, (), [("default", "release")], 500)).executions == (a,)
 
     found = await plans(sqlite, seen)
     steps = [step for each in found.values() for step in each]

@@ -19,3 +19,6 @@ CREATE TABLE duty (
 ) WITHOUT ROWID;
 
 CREATE INDEX duty_runner ON duty (runner);
+
+-- Letters that nobody will find until somebody claims them: asked at each claim.
+CREATE INDEX inbox_to_nobody ON inbox (namespace) WHERE execution IS NULL AND runner IS NULL;
