@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from heapq import nsmallest
 
-from asyncflow._store.batch import Claimed, Dead, Duty, Fence, RunnerRow
+from asyncflow._store.batch import Batch, Claimed, Dead, Duty, DutyKind, Fence, RunnerRow
+from asyncflow._store.for_rules import Expected, Judges, judged
 from asyncflow._store.memory.tables import Execution, Tables
 from asyncflow._store.refusal import fenced
 
@@ -76,6 +77,19 @@ def own(tables: Tables, execution: Execution, owner: str | None) -> None:
     execution.owner = None if final else owner
     if not final:
         tables.owned.setdefault(owner, set()).add(execution.id)
+
+
+def judges(tables: Tables, batch: Batch) -> Judges:
+    """Return who is to judge the events of a batch by rules."""
+    writer = None if batch.fence is None else batch.fence.runner
+    expected = {(event.namespace, event.key) for event in judged(batch)}
+    on_duty: dict[Expected, frozenset[str]] = {}
+    if expected:
+        for duty, (runner, keys) in tables.duties.items():
+            if duty.kind is DutyKind.RULES:
+                for each in expected.intersection((duty.namespace, key) for key in keys):
+                    on_duty[each] = on_duty.get(each, frozenset()) | {runner}
+    return Judges(writer, on_duty)
 
 
 def _holds(tables: Tables, fence: Fence) -> bool:

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from asyncflow._core.state import Head, Outcome
 from asyncflow._model.record import EventRecord
-from asyncflow._store.awaited import letter_about, signalled, takes
+from asyncflow._store.awaited import event_of, letter_about, signalled, takes
 from asyncflow._store.batch import (
     Batch,
     ExecutionWrite,
@@ -19,7 +19,8 @@ from asyncflow._store.batch import (
     Signal,
 )
 from asyncflow._store.codec import utf8
-from asyncflow._store.memory import awaited_writes, schedule_writes, trigger_writes
+from asyncflow._store.for_rules import Judges, rules_letter
+from asyncflow._store.memory import awaited_writes, owners, schedule_writes, trigger_writes
 from asyncflow._store.memory.admission import admit, yield_alone
 from asyncflow._store.memory.owners import check_fence, own
 from asyncflow._store.memory.tables import Execution, Tables
@@ -47,7 +48,9 @@ def commit(tables: Tables, batch: Batch) -> Receipt:
     """Write a batch."""
     owner = batch.fence.runner if batch.fence else None
     offsets = tuple(_store_event(tables, event) for event in batch.events)
-    signals = tuple(_take(tables, signal) for signal in batch.signals)
+    judges = owners.judges(tables, batch)
+    _post_for_rules(tables, [offsets[place] for place in batch.for_rules], judges)
+    signals = tuple(_take(tables, signal, judges) for signal in batch.signals)
     expired = tuple(awaited_writes.expire(tables, each) for each in batch.expired)
     awaited = tuple(awaited_writes.register(tables, new) for new in batch.awaited)
     _write_stored(tables, batch.executions)
@@ -166,14 +169,16 @@ def _store_event(tables: Tables, event: EventRecord) -> int:
     return offset
 
 
-def _take(tables: Tables, signal: Signal) -> int | None:
+def _take(tables: Tables, signal: Signal, judges: Judges) -> int | None:
     record = tables.awaited.records.get(signal.awaited)
     if record is None or not takes(record, signal):
         return None
-    letter = letter_about(signal)
-    assert letter.event is not None  # it is that of the signal
-    offset = _post(tables, letter) if signal.by_letter else _store_event(tables, letter.event)
-    assert offset is not None  # a letter with an event has one
+    told = judges.of_signal(signal)
+    offset = _store_event(tables, event_of(signal))
+    if signal.by_letter:
+        letter = replace(letter_about(signal, told), event=tables.events[offset])
+        _put_before(tables, letter, (None,))
+    _put_before(tables, rules_letter(tables.events[offset]), told)
     tables.awaited.put(signalled(record, signal, offset))
     return offset
 
@@ -186,7 +191,17 @@ def _post(tables: Tables, letter: Letter) -> int | None:
     readers: Iterable[str | None] = (None,)
     if letter.execution is None and tables.runners:
         readers = tables.runners
+    _put_before(tables, letter, readers)
+    return offset
+
+
+def _post_for_rules(tables: Tables, offsets: Iterable[int], judges: Judges) -> None:
+    for offset in offsets:
+        event = tables.events[offset]
+        _put_before(tables, rules_letter(event), judges.of_event(event))
+
+
+def _put_before(tables: Tables, letter: Letter, readers: Iterable[str | None]) -> None:
     for runner in readers:
         id_ = next(tables.letter_ids)
         tables.inbox[id_] = (InboxItem(id_, letter), runner)
-    return offset

@@ -2,10 +2,12 @@
 
 import json
 import sqlite3
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Final
 
-from asyncflow._store.batch import Duty, DutyKind
+from asyncflow._store.batch import Batch, Duty, DutyKind
+from asyncflow._store.for_rules import Expected, Judges, judged
 from asyncflow._store.queries import Duties
 
 # The condition keeps ON from being read as that of a join.
@@ -15,6 +17,14 @@ _TAKE: Final = (
     "json_extract(value, '$[2]'), ?, json_extract(value, '$[3]') FROM json_each(?) WHERE true "
     "ON CONFLICT (kind, namespace, name) DO UPDATE SET keys = excluded.keys "
     "WHERE runner = excluded.runner AND keys <> excluded.keys"
+)
+# From the other runners on, of which there is mostly none.
+_JUDGES: Final = (
+    "SELECT DISTINCT d.namespace, k.value, r.id FROM runner r "
+    "CROSS JOIN duty d ON d.runner = r.id AND d.kind = 'RULES' "
+    "AND d.namespace IN (SELECT value FROM json_each(:namespaces)) "
+    "CROSS JOIN json_each(d.keys) k "
+    "WHERE r.id IS NOT :but AND k.value IN (SELECT value FROM json_each(:keys))"
 )
 
 
@@ -27,7 +37,25 @@ def take(
     listed = [[each.kind, each.namespace, each.name, sorted(wanted[each])] for each in wanted]
     db.execute(_TAKE, (runner, json.dumps(listed)))
     sql = "SELECT kind, namespace, name FROM duty WHERE runner = ?"
-    return wanted.keys() & {_duty(*row) for row in db.execute(sql, (runner,)).fetchall()}
+    held = {_duty(*row) for row in db.execute(sql, (runner,)).fetchall()}
+    return frozenset(wanted.keys() & held)
+
+
+def judges(db: sqlite3.Connection, batch: Batch) -> Judges:
+    """Return who is to judge the events of a batch by rules."""
+    writer = None if batch.fence is None else batch.fence.runner
+    events = judged(batch)
+    if not events:
+        return Judges(writer)
+    named = {
+        "namespaces": json.dumps(list({event.namespace for event in events})),
+        "keys": json.dumps(list({event.key for event in events})),
+        "but": None if any(signal.by_letter for signal in batch.signals) else writer,
+    }
+    found: defaultdict[Expected, set[str]] = defaultdict(set)
+    for namespace, key, runner in db.execute(_JUDGES, named).fetchall():
+        found[namespace, key].add(runner)
+    return Judges(writer, {expected: frozenset(runners) for expected, runners in found.items()})
 
 
 def answer(db: sqlite3.Connection, _: Duties) -> Mapping[Duty, str]:

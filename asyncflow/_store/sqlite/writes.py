@@ -23,8 +23,9 @@ from asyncflow._store.batch import (
     TaskWrite,
 )
 from asyncflow._store.codec import micros, micros_or_none, utf8
+from asyncflow._store.for_rules import Judges, rules_letter
 from asyncflow._store.refusal import unknown_executions
-from asyncflow._store.sqlite import awaited_writes, execution_writes, trigger_writes
+from asyncflow._store.sqlite import awaited_writes, duties, execution_writes, trigger_writes
 from asyncflow._store.sqlite.bulk import Bulk, Value
 from asyncflow._store.sqlite.event_writes import insert_events, insert_letters
 from asyncflow._store.sqlite.owners import check_fence
@@ -91,7 +92,9 @@ def commit(db: sqlite3.Connection, batch: Batch) -> Receipt:
     waiting = [new.execution for new in batch.awaited]
     _check_executions(db, [*targets, *waiting, *_confined(batch.events)])
     offsets = insert_events(db, batch.events)
-    signals = awaited_writes.take(db, batch.signals)
+    judges = duties.judges(db, batch)
+    _post_for_rules(db, batch, offsets, judges)
+    signals = awaited_writes.take(db, batch.signals, judges)
     expired = awaited_writes.expire(db, batch.expired)
     awaited = awaited_writes.register(db, batch.awaited)
     execution_writes.update(db, batch.executions)
@@ -145,6 +148,20 @@ def append(
         ],
     )
     return offsets
+
+
+def _post_for_rules(
+    db: sqlite3.Connection, batch: Batch, offsets: Sequence[int], judges: Judges
+) -> None:
+    told = [(batch.events[place], offsets[place]) for place in batch.for_rules]
+    insert_letters(
+        db,
+        [
+            (rules_letter(event), runner, offset)
+            for event, offset in told
+            for runner in judges.of_event(event)
+        ],
+    )
 
 
 def _confined(events: Iterable[EventRecord]) -> Iterable[int]:
