@@ -181,7 +181,9 @@ class ExecutionCalls(WorkflowCalls):
     ) -> None:
         """Put a wish before whoever owns the execution."""
         kind, body = type(fact).__name__, fact_body(fact)
-        await self._store.append([Letter(record.namespace, kind, body, fact.at, record.id)])
+        await self._store.append(
+            [Letter(record.namespace, kind, body, fact.at, record.id)], self._fence
+        )
         await self._ring()
 
     async def _create(

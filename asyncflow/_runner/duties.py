@@ -59,9 +59,10 @@ class Duties:
             self._wanted[duty] = keys
             self.unasked = True
 
-    def come(self, duties: frozenset[Duty]) -> None:
-        """Have these from now on."""
+    def come(self, duties: frozenset[Duty], asked: Mapping[Duty, frozenset[str]]) -> None:
+        """Have these from now on, of those that were asked for."""
         self._held |= duties
+        self.unasked = asked != self._wanted
 
     def see(self, holders: Mapping[Duty, str], own: str) -> None:
         """Take note of who has what."""

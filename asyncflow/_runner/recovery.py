@@ -4,6 +4,7 @@ It never takes over anything; `Ownership` does.
 """
 
 import logging
+from collections.abc import Callable
 from functools import partial
 
 from asyncflow._client.plans import Plans
@@ -11,7 +12,6 @@ from asyncflow._clock import Clock
 from asyncflow._core.execution import ExecutionState
 from asyncflow._core.facts import ExecutionRecovered, ExecutionStarted
 from asyncflow._core.plan import Plan
-from asyncflow._failpoint import hit
 from asyncflow._model.registry import Registry
 from asyncflow._model.status import WorkflowStatus
 from asyncflow._runner.driver import Driver
@@ -41,7 +41,8 @@ class Recovery:
         registry: Registry,
         plans: Plans,
     ) -> None:
-        """Begin with nothing; ``gone_on`` is called whenever something has gone on."""
+        """Begin with nothing; ``gone_on`` must be set before the first."""
+        self.gone_on: Callable[[], None]
         self.in_doubt = False
         self.suspects = Suspects(clock, driver)
         self._store = store
@@ -85,7 +86,7 @@ class Recovery:
             return
         live = self._live(stored)
         self._driver.adopt(live)
-        now, gone_on = self._clock.now(), partial(self._fresh.discard, live.id)
+        now, gone_on = self._clock.now(), partial(self._gone_on, live.id)
         if record.status is WorkflowStatus.INIT:
             self._fresh.add(live.id)
             self._driver.put(Told(live, ExecutionStarted(now), answered=gone_on))
@@ -95,6 +96,10 @@ class Recovery:
             self._fresh.add(live.id)
             fact = ExecutionRecovered(now, live.redefined)
             self._returning.append(Told(live, fact, answered=gone_on))
+
+    def _gone_on(self, execution: int) -> None:
+        self._fresh.discard(execution)
+        self.gone_on()
 
     def _live(self, stored: StoredExecution) -> LiveExecution:
         record = stored.record
@@ -120,7 +125,6 @@ class Recovery:
         A task whose event was signalled meanwhile ends at once, and the execution with it; the
         rules that hear of the signal by a letter come first.
         """
-        hit("recovery.go_on.before")
         returning, self._returning = self._returning, []
         for told in returning:
             self._driver.put(told)
