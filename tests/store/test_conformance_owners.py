@@ -140,17 +140,15 @@ async def test_who_is_taken_for_dead_by_itself_only_before_its_last_beat_claims(
 # ---- the fence
 
 
-@pytest.mark.parametrize(
-    "verb",
-    [
-        lambda store, fence: store.append([letter("Told", None, event("e"))], fence),
-        lambda store, fence: store.change(AddRule("default", "release", "rule"), fence),
-    ],
-    ids=["append", "change"],
-)
-async def test_a_verb_of_a_replaced_runner_changes_nothing(
-    store: Store, verb: Callable[[Store, Fence], Awaitable[object]]
-) -> None:
+Verb = Callable[[Store, Fence], Awaitable[object]]
+FENCED: dict[str, Verb] = {
+    "append": lambda store, fence: store.append([letter("Told", None, event("e"))], fence),
+    "change": lambda store, fence: store.change(AddRule("default", "release", "rule"), fence),
+}
+
+
+@pytest.mark.parametrize("verb", FENCED.values(), ids=FENCED)
+async def test_a_verb_of_a_replaced_runner_changes_nothing(store: Store, verb: Verb) -> None:
     old = await store.register(runner("r1"))
     fence = await store.register(runner("r1"))
     before = await everything(store)
