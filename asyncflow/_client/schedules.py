@@ -322,7 +322,7 @@ class ScheduleCalls(ExecutionCalls):
         if ticks:
             place = (old.namespace, old.name, old.version)
             dropped = DroppedTicks(*place, ticks, reason, now, found.earlier)
-            await self._store.commit(Batch(dropped=(dropped,)))
+            await self._store.commit(Batch(self._fence, dropped=(dropped,)))
 
     async def _set_schedule_enabled(self, name: str, namespace: str, *, enabled: bool) -> None:
         while True:

@@ -65,7 +65,9 @@ class Duties:
         self.unasked = asked != self._wanted
 
     def see(self, holders: Mapping[Duty, str], own: str) -> None:
-        """Take note of who has what."""
+        """Take note of who has what; what this runner wants and nobody has it is to ask for."""
+        if any(duty not in self._held and duty not in holders for duty in self._wanted):
+            self.unasked = True
         self.judged = frozenset(
             duty.namespace
             for duty, holder in holders.items()

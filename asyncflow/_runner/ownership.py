@@ -220,10 +220,10 @@ class Ownership:
             self._seen = frozenset(row.id for row in rows) - {each.runner for each in dead}
             for each in self._parts:
                 await each.refresh()
+            if rows or self._duties.missing:
+                self._duties.see(await self._store.read(HeldDuties()), self._fence.runner)
             if self._duties.unasked:
                 await self._claim((), (), 0)
-            if rows:
-                self._duties.see(await self._store.read(HeldDuties()), self._fence.runner)
             await self._letters.read(self._missed)
         finally:
             self._recovery.let_go_on()
