@@ -191,7 +191,8 @@ class Poller:
         """Say whether the engine has ended the poll; any other cancellation is the user's own."""
         if isinstance(error, GeneratorExit) and not _on_a_loop():  # nobody will go on with it
             return True
-        over = self._shared.driver.over and isinstance(error, UsageError)
+        over = self._shared.driver.over
+        over = over and isinstance(error, UsageError | asyncio.CancelledError)
         return over or (isinstance(error, asyncio.CancelledError) and self.closing)
 
     async def _ask(self) -> object:

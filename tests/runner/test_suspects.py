@@ -183,4 +183,3 @@ async def test_a_runner_that_closes_leaves_those_that_wait_to_the_next(path: Pat
         await until(lambda: scene.begun == ["b"])
     async with Runner(path, registry=scene.registry, clock=clock, grace=0):
         await until(lambda: sorted(scene.begun) == ["a", "b", "b"])  # it went in peace
-
