@@ -1,7 +1,8 @@
 """Executions that may be what ended their processes: they go on one at a time after a crash.
 
 So the next crash tells who it was, and an innocent one that only ran beside it is not given up with
-it. It decides nothing: it tells facts, later.
+it. The first waits, too: what else went on may end the process at once. It decides nothing: it
+tells facts, later.
 """
 
 import asyncio
@@ -41,6 +42,7 @@ class Suspects:
         self._waiting: dict[int, Told] = {}
         self._number = 0  # of all since nobody waited
         self._now: _Watched | None = None
+        self._first: Timer | None = None
         self._closed = False
 
     def __contains__(self, execution: int) -> bool:
@@ -54,8 +56,13 @@ class Suspects:
         self._number += 1
 
     def go_on(self) -> None:
-        """Let the next one begin again, unless the last is still watched."""
-        if self._now is not None or self._closed or self._driver.over:
+        """Let them begin again from now on, soon."""
+        if self._waiting and self._first is None and self._now is None and not self._closed:
+            self._first = self._clock.call_later(AT_LEAST, self._next)
+
+    def _next(self) -> None:
+        self._first = None
+        if self._closed or self._driver.over:
             return
         if not self._waiting:
             self._number = 0
@@ -63,7 +70,7 @@ class Suspects:
         told = min(self._waiting.values(), key=_rank)
         del self._waiting[told.live.id]
         if told.live.id not in self._driver.lives:  # it was stopped
-            self.go_on()
+            self._next()
             return
         patience = max(AT_LEAST, IN_ALL / self._number)
         self._now = _Watched(told.live, self._end)
@@ -73,6 +80,8 @@ class Suspects:
     def close(self) -> None:
         """Let nobody begin again; the next owner does."""
         self._closed = True
+        if self._first is not None:
+            self._first.cancel()
         if self._now is not None:
             self._now.close()
 
@@ -88,7 +97,7 @@ class Suspects:
         if self._now is not None:
             self._now.close()
             self._now = None
-        self.go_on()
+        self._next()
 
 
 class _Watched:
