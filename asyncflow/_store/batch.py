@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from asyncflow._core.state import Closing, Head, Outcome, TaskState
 from asyncflow._model.record import (
@@ -13,7 +13,7 @@ from asyncflow._model.record import (
     ExecutionRecord,
     LogRecord,
 )
-from asyncflow._model.status import ExecutionType, WorkflowStatus
+from asyncflow._model.status import ExecutionType
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,33 +94,6 @@ class Swept:
     events: int = 0
     lines: int = 0
     more: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class StoreSizes:
-    """How large a store is; found out without reading all that is in it.
-
-    Attributes:
-        file_bytes: of the file; 0 in memory.
-        wal_bytes: of what is committed beside the file, and not yet taken into it.
-        free_bytes: of the file that nothing needs; given back while old executions are forgotten.
-        executions: by status; those that have ended among the newest 10,000 only.
-        events: from the oldest to the newest, at most: some between may be gone.
-        letters: that wait for their readers.
-        runners: that are registered, the dead included.
-    """
-
-    file_bytes: int
-    wal_bytes: int
-    free_bytes: int
-    executions: Mapping[WorkflowStatus, int]
-    events: int
-    letters: int
-    runners: int
-
-
-RECENT: Final = 10_000
-"""Executions among which `StoreSizes` counts those that have ended."""
 
 
 @dataclass(frozen=True, slots=True)

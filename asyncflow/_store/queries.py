@@ -24,10 +24,11 @@ from asyncflow._store.batch import (
     InboxItem,
     RunnerRow,
     StoredExecution,
-    StoreSizes,
 )
 
 T_co = TypeVar("T_co", covariant=True)
+
+from asyncflow._store.sizes import StoreSizes
 
 
 class Query(Generic[T_co]):

@@ -17,7 +17,6 @@ from asyncflow._store.batch import (
     NewExecution,
     RunnerRow,
     Signal,
-    StoreSizes,
     TaskWrite,
 )
 from asyncflow._store.change import PutSchedule
@@ -147,9 +146,7 @@ async def everything(store: Store) -> list[Any]:
     """Return what is there to be known, but for the bytes that it takes."""
     answers = [await store.read(query) for query in EVERYTHING]
     return [
-        replace(each, file_bytes=0, wal_bytes=0, free_bytes=0)
-        if isinstance(each, StoreSizes)
-        else each
+        replace(each, file_bytes=0, wal_bytes=0, free_bytes=0) if isinstance(each) else each
         for each in answers
     ]
 

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from asyncflow._model.status import WorkflowStatus
-from asyncflow._store.batch import RECENT, Batch, ExecutionWrite, StoreSizes
+from asyncflow._store.batch import Batch, ExecutionWrite
 from asyncflow._store.protocol import Store
 from asyncflow._store.queries import Sizes
+from asyncflow._store.sizes import RECENT, StoreSizes
 from asyncflow._store.sqlite.store import SqliteStore
 from tests.store.samples import ENDED, event, letter, runner, start
 

@@ -6,9 +6,9 @@ from itertools import islice
 from typing import Any, Final
 
 from asyncflow._model.status import WorkflowStatus
-from asyncflow._store.batch import RECENT, StoreSizes
 from asyncflow._store.memory.tables import Tables
 from asyncflow._store.queries import Query, Sizes
+from asyncflow._store.sizes import RECENT, StoreSizes
 
 
 def _sizes(tables: Tables, _: Sizes) -> StoreSizes:

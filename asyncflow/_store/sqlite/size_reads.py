@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from asyncflow._model.status import WorkflowStatus
-from asyncflow._store.batch import RECENT, StoreSizes
 from asyncflow._store.queries import Query, Sizes
+from asyncflow._store.sizes import RECENT, StoreSizes
 from asyncflow._store.sqlite.terms import UNFINISHED
 
 # A count of all would read all: unfinished ones have an index, of the others the newest are read.
