@@ -25,10 +25,9 @@ from asyncflow._store.batch import (
     RunnerRow,
     StoredExecution,
 )
+from asyncflow._store.sizes import StoreSizes
 
 T_co = TypeVar("T_co", covariant=True)
-
-from asyncflow._store.sizes import StoreSizes
 
 
 class Query(Generic[T_co]):

@@ -51,6 +51,7 @@ from asyncflow._store.queries import (
     WorkflowCells,
     WorkflowRules,
 )
+from asyncflow._store.sizes import StoreSizes
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123_456, tzinfo=UTC)
 LATER = NOON + timedelta(hours=1, microseconds=1)
@@ -146,7 +147,9 @@ async def everything(store: Store) -> list[Any]:
     """Return what is there to be known, but for the bytes that it takes."""
     answers = [await store.read(query) for query in EVERYTHING]
     return [
-        replace(each, file_bytes=0, wal_bytes=0, free_bytes=0) if isinstance(each) else each
+        replace(each, file_bytes=0, wal_bytes=0, free_bytes=0)
+        if isinstance(each, StoreSizes)
+        else each
         for each in answers
     ]
 

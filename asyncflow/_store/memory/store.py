@@ -2,6 +2,7 @@
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TypeVar
 
 from asyncflow._failpoint import hit
@@ -14,9 +15,10 @@ from asyncflow._store.batch import (
     Letter,
     Receipt,
     RunnerRow,
+    Swept,
 )
 from asyncflow._store.change import Change
-from asyncflow._store.memory import changes, reads, writes
+from asyncflow._store.memory import changes, reads, sweep, writes
 from asyncflow._store.memory.tables import Tables
 from asyncflow._store.protocol import NO_DUTIES
 from asyncflow._store.queries import Query
@@ -90,6 +92,13 @@ class MemoryStore:
         writes.check_claim(tables, fence, dead)
         with _transaction("store.claim"):
             return writes.claim(tables, fence, dead, workflows, limit)
+
+    async def sweep(self, fence: Fence, before: datetime, limit: int) -> Swept:
+        """Forget some of what is old."""
+        tables = self._opened()
+        writes.check_claim(tables, fence, ())
+        with _transaction("store.sweep"):
+            return sweep.sweep(tables, before, limit)
 
     async def change(self, change: Change) -> tuple[str, ...]:
         """Make a change that somebody asked for by a call."""

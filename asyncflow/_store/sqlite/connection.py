@@ -65,7 +65,13 @@ class Connection(aiosqlite.Connection):
 
         The failpoints ``{point}.before`` and ``{point}.after`` are around the COMMIT.
         """
-        return await self._call(partial(_kept_up, self._conn, work, point, self._upkeep))
+        whole = partial(in_transaction, self._conn, work, point)
+        return await self._call(partial(_kept_up, whole, self._conn, self._upkeep))
+
+    async def outside(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run ``work`` outside of any transaction but those of its single statements."""
+        whole = partial(work, self._conn)
+        return await self._call(partial(_kept_up, whole, self._conn, self._upkeep))
 
     async def query(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run ``work`` on one snapshot of what is committed."""
@@ -122,16 +128,11 @@ def in_transaction(
     return result
 
 
-def _kept_up(
-    db: sqlite3.Connection,
-    work: Callable[[sqlite3.Connection], T],
-    point: str,
-    upkeep: Upkeep | None,
-) -> T:
+def _kept_up(work: Callable[[], T], db: sqlite3.Connection, upkeep: Upkeep | None) -> T:
     if upkeep is None:
-        return in_transaction(db, work, point)
+        return work()
     upkeep.before()
-    result = in_transaction(db, work, point)
+    result = work()
     upkeep.after(db)
     return result
 

@@ -3,6 +3,8 @@
 import os
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
@@ -15,12 +17,13 @@ from asyncflow._store.batch import (
     Letter,
     Receipt,
     RunnerRow,
+    Swept,
 )
 from asyncflow._store.change import Change
 from asyncflow._store.protocol import NO_DUTIES
 from asyncflow._store.queries import Query
 from asyncflow._store.refusal import not_open
-from asyncflow._store.sqlite import changes, reads, writes
+from asyncflow._store.sqlite import changes, reads, sweep, vacuum, writes
 from asyncflow._store.sqlite.checkpoint import tell_version
 from asyncflow._store.sqlite.connection import Connection, connect
 from asyncflow._store.sqlite.fault import translated
@@ -44,6 +47,7 @@ class SqliteStore:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Take a path; a relative one is looked up now. Nothing is opened."""
         self._path = os.path.abspath(path)
+        self._places = sweep.Places()
         self._writer: Connection | None = None
         self._reader: Connection | None = None
 
@@ -117,6 +121,14 @@ class SqliteStore:
         work = partial(writes.claim, fence=fence, dead=dead, workflows=workflows, limit=limit)
         return await self._write(work, "store.claim")
 
+    async def sweep(self, fence: Fence, before: datetime, limit: int) -> Swept:
+        """Forget some of what is old; what must stay is walked over once in a pass."""
+        work = partial(sweep.sweep, fence=fence, before=before, limit=limit, places=self._places)
+        swept = await self._write(work, "store.sweep")
+        with translated(self._path):
+            shortened = await self._opened(self._writer).outside(vacuum.give_back)
+        return replace(swept, more=swept.more or shortened)
+
     async def change(self, change: Change) -> tuple[str, ...]:
         """Make a change that somebody asked for by a call."""
         return await self._write(partial(changes.change, change=change), "store.change")
@@ -146,7 +158,12 @@ def _make_writer(path: str, upkeep: FileUpkeep) -> sqlite3.Connection:
     with translated(path):
         db = connect(path)
         try:
+            found = version(db)
+            if not found:
+                vacuum.begin(db)
             migrate(db, path, migrations())
+            if 0 < found < version(db):
+                vacuum.convert(db, path)
             _switch_to_wal(db)
             db.execute("PRAGMA synchronous = FULL")
             version(db)  # it opens the WAL

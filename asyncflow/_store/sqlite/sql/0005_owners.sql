@@ -19,3 +19,8 @@ CREATE TABLE duty (
 ) WITHOUT ROWID;
 
 CREATE INDEX duty_runner ON duty (runner);
+
+-- A line of a history goes with its execution.
+CREATE INDEX firing_execution ON firing (execution) WHERE execution IS NOT NULL;
+
+CREATE INDEX tick_execution ON tick (execution) WHERE execution IS NOT NULL;
