@@ -7,6 +7,8 @@ import pytest
 
 from tests.crash.nursery import Nursery
 
+pytest.register_assert_rewrite("tests.crash.verdict")
+
 HERE = Path(__file__).parent
 
 

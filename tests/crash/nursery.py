@@ -1,11 +1,10 @@
 """A process that has imported everything and forks itself: a crash test costs no new interpreter.
 
-Run as a program it reads requests, a line each, and answers with how the child ended. It starts no
-thread and no loop, which a fork would not survive.
+Run as a program it reads requests, a line each, and answers each with a line. It starts no thread
+and no loop, which a fork would not survive.
 """
 
 import asyncio
-import contextlib
 import importlib
 import json
 import os
@@ -14,14 +13,50 @@ import subprocess
 import sys
 import time
 import traceback
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from asyncflow._failpoint import armed
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-TAKES: Final = 0.002
+PROGRAMS: Final = ("tests.crash.scene", "tests.crash.crowd")
+LOOK: Final = 0.001
 """Seconds between two looks at a child."""
+
+
+@dataclass(frozen=True)
+class Child:
+    """A program that runs, and where it says what it has to say."""
+
+    pid: int
+    folder: Path
+    _ask: Callable[..., object]
+
+    def kill(self) -> None:
+        """Kill it, unless it has ended: its number may be that of another by now."""
+        self._ask("kill", self.pid)
+
+    def wait(self, seconds: float = 15) -> int:
+        """Return how it ended; it may not take longer."""
+        ended = self._ask("wait", self.pid, seconds)
+        assert isinstance(ended, int), f"it hangs: {self.said()}"
+        return ended
+
+    @property
+    def runs(self) -> bool:
+        """Whether it has not ended by itself."""
+        return self._ask("runs", self.pid) is True
+
+    def said(self) -> str:
+        """Return what it wrote to stderr."""
+        return (self.folder / "errors").read_text()
+
+    def passes(self) -> Mapping[str, int]:
+        """Return how often it passed each failpoint; not for one that was killed."""
+        return Counter(json.loads((self.folder / "passes").read_text()))
 
 
 class Nursery:
@@ -37,27 +72,18 @@ class Nursery:
             text=True,
         )
 
-    def run(
-        self,
-        module: str,
-        *arguments: str,
-        failpoint: str = "",
-        folder: Path,
-        seconds: float = 15,
-    ) -> int:
-        """Run it to its end, and return how it ended.
+    def start(self, module: str, *arguments: str, folder: Path, failpoint: str = "") -> Child:
+        """Start a program; what it says is kept in ``folder``, until the next one says something.
 
-        What it says is in ``folder/errors``, what it passed, unless it was killed, in
-        ``folder/passes``.
+        Args:
+            module: its `main` is run.
+            arguments: of `main`.
+            folder: of its own, if several run at once.
+            failpoint: as in the variable.
         """
-        assert self._server.stdin is not None
-        assert self._server.stdout is not None
-        request = [module, list(arguments), failpoint, str(folder), seconds]
-        self._server.stdin.write(json.dumps(request) + "\n")
-        self._server.stdin.flush()
-        ended = json.loads(self._server.stdout.readline())
-        assert isinstance(ended, int), f"it hangs: {said(folder)}"
-        return ended
+        pid = self._ask("start", module, list(arguments), failpoint, str(folder))
+        assert isinstance(pid, int)
+        return Child(pid, folder, self._ask)
 
     def close(self) -> None:
         assert self._server.stdin is not None
@@ -66,27 +92,35 @@ class Nursery:
         self._server.stdout.close()
         self._server.wait(10)
 
-
-def said(folder: Path) -> str:
-    """Return what the last child wrote to stderr."""
-    return (folder / "errors").read_text()
-
-
-def passes(folder: Path) -> dict[str, int]:
-    """Return how often the last child passed each failpoint."""
-    counted: dict[str, int] = json.loads((folder / "passes").read_text())
-    return counted
+    def _ask(self, *request: object) -> object:
+        assert self._server.stdin is not None
+        assert self._server.stdout is not None
+        self._server.stdin.write(json.dumps(request) + "\n")
+        self._server.stdin.flush()
+        answer: object = json.loads(self._server.stdout.readline())
+        return answer
 
 
 def serve() -> None:
     """Answer requests until there are no more."""
-    importlib.import_module("tests.crash.scene")
+    for program in PROGRAMS:
+        importlib.import_module(program)
+    ends: dict[int, int] = {}
     for line in sys.stdin:
-        module, arguments, failpoint, folder, seconds = json.loads(line)
-        child = os.fork()
-        if child == 0:
-            os._exit(be_child(module, arguments, failpoint, Path(folder)))
-        print(json.dumps(ended(child, seconds)), flush=True)  # noqa: T201  the answer
+        match json.loads(line):
+            case "start", module, arguments, failpoint, folder:
+                answer: int | bool | None = os.fork()
+                if answer == 0:
+                    os._exit(be_child(module, arguments, failpoint, Path(folder)))
+            case "wait", pid, seconds:
+                answer = ended(ends, pid, seconds)
+            case "runs", pid:
+                answer = ended(ends, pid, 0) is None
+            case "kill", pid:
+                answer = ended(ends, pid, 0) is None and kill(pid)
+            case _:
+                raise ValueError(line)
+        print(json.dumps(answer), flush=True)  # noqa: T201  the answer
 
 
 def be_child(module: str, arguments: list[str], failpoint: str, folder: Path) -> int:
@@ -106,18 +140,27 @@ def be_child(module: str, arguments: list[str], failpoint: str, folder: Path) ->
     return 0
 
 
-def ended(child: int, seconds: float) -> int | None:
-    """Return how a child ended, None if it had to be ended."""
+def ended(ends: dict[int, int], pid: int, seconds: float) -> int | None:
+    """Return how a child ended, None if it has not; one that was waited for is killed then."""
     until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        pid, status = os.waitpid(child, os.WNOHANG)
-        if pid:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(TAKES)
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return None
+    while pid not in ends:
+        found, status = os.waitpid(pid, os.WNOHANG)
+        if found:
+            ends[pid] = os.waitstatus_to_exitcode(status)
+        elif time.monotonic() >= until:
+            break
+        else:
+            time.sleep(LOOK)
+    if pid not in ends and seconds:
+        kill(pid)
+        os.waitpid(pid, 0)
+    return ends.get(pid)
+
+
+def kill(pid: int) -> bool:
+    """Kill a child that was not waited for."""
+    os.kill(pid, signal.SIGKILL)
+    return True
 
 
 if __name__ == "__main__":

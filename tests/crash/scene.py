@@ -8,6 +8,7 @@ again. Usage: main(DATABASE, LOG).
 import asyncio
 from asyncio import CancelledError
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,7 @@ from asyncflow import (
     Client,
     Context,
     Event,
+    EventTimedOutError,
     ExecutionExistsError,
     FencedError,
     ListenerProcessor,
@@ -67,7 +69,7 @@ def declare(book: Book) -> Registry:
     with Registry() as registry:
         declare_chain(book)
         declare_waiting(book)
-        for name in ("ruled", "ticked", "polled"):
+        for name in ("ruled", "ticked", "polled", "off"):
             with Workflow(name):
 
                 @task(id="only", retries=MOST_TRIES, retry_delay="20ms")
@@ -106,7 +108,9 @@ def declare_chain(book: Book) -> None:
             ran(book, context)
             return "last"
 
-        @task(dependencies=[first], idempotent=False, retries=MOST_TRIES, retry_delay=0)
+    with Workflow("careful"):
+
+        @task(idempotent=False, retries=MOST_TRIES, retry_delay="20ms")
         async def careful(context: Context) -> str:
             ran(book, context)
             return "careful"
@@ -119,6 +123,9 @@ def declare_waiting(book: Book) -> None:
         async def asks(context: Context) -> int:
             event = await new_event.aio("approve", data_type=int)
             answer = await event.wait.aio()
+            late = await new_event.aio("late", timeout="20ms")
+            with suppress(EventTimedOutError):
+                await late.wait.aio()
             ran(book, context)
             return answer
 
@@ -139,9 +146,11 @@ def declare_waiting(book: Book) -> None:
 class Scene:
     """Steps, asked of one port."""
 
-    def __init__(self, port: Client, book: Book) -> None:
+    def __init__(self, port: Client, book: Book, works: Runner | None = None) -> None:
+        """Ask ``port``; ``works`` is who is to do what it asks for."""
         self.port = port
         self.book = book
+        self.works = works
 
     async def step(self, label: str, call: Callable[[], Awaitable[object]]) -> None:
         """Take a step until it is acknowledged. A runner that has ended raises what else there is.
@@ -184,26 +193,32 @@ class Scene:
     async def awaited(self, name: str) -> Event[int]:
         """Return the event of an execution, as soon as it is there."""
         while True:
-            event: Event[int] | None = await self.port.event.aio("approve", name)
+            event = await self.port.event.aio("approve", name)
             if event is not None:
                 return event
             self.check_driver()
             await asyncio.sleep(LOOK)
 
     def check_driver(self) -> None:
-        """Raise if this runner works no more: a program that polls would not notice it."""
-        if isinstance(self.port, Runner):
-            self.port._working_engine.driver.check()
+        """Raise if the runner works no more: who polls, or is a client, does not notice it."""
+        if self.works is not None:
+            self.works._working_engine.driver.check()
 
     async def result(self, name: str) -> None:
         await self.step(f"result {name}", lambda: self._result(name))
 
     async def _result(self, name: str) -> dict[str, object]:
-        done = await self.port.wait.aio(name, timeout=10)
+        done = await self.port.wait.aio(name)
         return {each.task_name: each.result for each in await done.task_executions.aio()}
 
     async def stop(self, name: str) -> None:
-        await self.step(f"stop {name}", lambda: self.port.stop.aio(name, wait=True))
+        await self.step(f"stop {name}", lambda: self._stop(name))
+
+    async def _stop(self, name: str) -> None:
+        await self.port.stop.aio(name)
+        while (found := await self.port.execution.aio(name)) and not found.status.final:
+            self.check_driver()
+            await asyncio.sleep(LOOK)
 
     async def ended(self, workflow: str | None, at_least: int) -> None:
         """Wait until so many executions have ended, and none runs."""
@@ -226,9 +241,12 @@ class Scene:
 async def first(scene: Scene) -> None:
     """Begin with everything, and leave something to the second."""
     port = scene.port
-    await scene.step("schedule", lambda: _registered(port))
+    await scene.step("schedule", lambda: _registered(port, "ticked"))
     await scene.step("other schedule", lambda: _other(port))
+    await scene.step("off", lambda: port.disable_workflow.aio("off"))
+    await scene.step("schedule off", lambda: _registered(port, "off"))
     await scene.start("chain", "chain-1")
+    await scene.start("careful", "careful-1")
     await scene.start("asks", "asks-1")
     await scene.start("endless", "endless-1")
     await scene.signal("asks-1", 7)
@@ -241,8 +259,8 @@ async def first(scene: Scene) -> None:
     await scene.awaited("asks-2")
 
 
-async def _registered(port: Client) -> None:
-    await port.register_schedule.aio("ticked", "100ms", catchup="all", overlap="allow")
+async def _registered(port: Client, workflow: str) -> None:
+    await port.register_schedule.aio(workflow, "100ms", catchup="all", overlap="allow")
 
 
 async def _other(port: Client) -> None:
@@ -260,6 +278,7 @@ async def beside(scene: Scene) -> None:
     """Ask while somebody else works."""
     await scene.start("chain", "chain-3")
     await scene.start("endless", "endless-3")
+    await scene.start("careful", "careful-3")
     await scene.send("go", 2)
     await scene.stop("endless-3")
 
@@ -269,6 +288,9 @@ async def second(scene: Scene, ear: Ear) -> None:
     port = scene.port
     for name in ("asks-2", "chain-2", "chain-3"):
         await scene.result(name)
+    await scene.start("asks", "asks-3")
+    await scene.signal("asks-3", 9)
+    await scene.result("asks-3")
     await scene.send("said", 3)
     await scene.ended("polled", ITEMS)
     await scene.ended("ticked", TICKS)
@@ -293,7 +315,7 @@ async def main(database: str, log: str) -> None:
     if "first" not in book.acked:
         async with runner(database, registry) as port:
             await port.register_listener.aio(Ear(), ["said"], begin_offset=0)
-            await first(Scene(port, book))
+            await first(Scene(port, book, port))
         book.ack("first")
     async with Client(database, registry=registry) as client:
         await between(Scene(client, book))
@@ -301,6 +323,6 @@ async def main(database: str, log: str) -> None:
     async with runner(database, registry) as port:
         await port.register_listener.aio(ear, ["said"], begin_offset=0)
         async with Client(database, registry=registry) as client:  # it rings whom it finds
-            await beside(Scene(client, book))
-        await second(Scene(port, book), ear)
+            await beside(Scene(client, book, port))
+        await second(Scene(port, book, port), ear)
     book.ack("second")

@@ -5,34 +5,39 @@ error, and the next one goes on.
 """
 
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from asyncflow._failpoint import POINTS, Action
 from tests.crash.book import Book
-from tests.crash.nursery import Nursery, passes, said
+from tests.crash.nursery import Child, Nursery
 from tests.crash.verdict import check, check_attempts, check_repeats, recorded
 
 PROGRAM = "tests.crash.scene"
 CLEAR = ("asyncflow.errors.", "asyncflow._failpoint.", "asyncio.exceptions.CancelledError")
-"""How the last line begins that a program says whose runner has ended."""
+"""How the line begins by which a program ends whose runner has ended."""
 
 
 @pytest.fixture(scope="session")
-def counted(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
+def counted(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, int]:
     """How often each point is passed if nothing happens there."""
-    folder = tmp_path_factory.mktemp("counted")
-    assert run(nursery, folder) == 0, said(folder)
-    return passes(folder)
+    child = begun(nursery, tmp_path_factory.mktemp("counted"))
+    assert child.wait() == 0, child.said()
+    return child.passes()
 
 
-def run(nursery: Nursery, folder: Path, failpoint: str = "") -> int:
+def begun(nursery: Nursery, folder: Path, failpoint: str = "") -> Child:
     arguments = (str(folder / "flows.db"), str(folder / "log"))
-    return nursery.run(PROGRAM, *arguments, folder=folder, failpoint=failpoint)
+    return nursery.start(PROGRAM, *arguments, folder=folder, failpoint=failpoint)
 
 
-def test_the_scene_passes_every_failpoint_at_least_twice(counted: dict[str, int]) -> None:
+def is_clear(text: str) -> bool:
+    return any(line.startswith(CLEAR) for line in text.splitlines())
+
+
+def test_the_scene_passes_every_failpoint_at_least_twice(counted: Mapping[str, int]) -> None:
     assert {point for point in POINTS if counted.get(point, 0) < 2} == set()
 
 
@@ -41,7 +46,7 @@ def test_the_scene_passes_every_failpoint_at_least_twice(counted: dict[str, int]
 @pytest.mark.parametrize("point", sorted(POINTS))
 def test_whatever_happens_at_a_failpoint_nothing_acknowledged_is_lost_and_the_work_is_finished(
     nursery: Nursery,
-    counted: dict[str, int],
+    counted: Mapping[str, int],
     tmp_path: Path,
     point: str,
     action: Action,
@@ -50,19 +55,19 @@ def test_whatever_happens_at_a_failpoint_nothing_acknowledged_is_lost_and_the_wo
     number = 1 if when == "first" else max(2, counted[point] // 2)
     database, log = tmp_path / "flows.db", tmp_path / "log"
 
-    ended = run(nursery, tmp_path, f"{point}:{number}:{action}")
-    ends = said(tmp_path)
+    child = begun(nursery, tmp_path, f"{point}:{number}:{action}")
+    ended = child.wait()
     before = recorded(database, Book(log))
     if action is Action.KILL:
         assert ended == -signal.SIGKILL
     else:
-        assert passes(tmp_path).get(point, 0) >= number
+        assert child.passes()[point] >= number
     if ended == 0:
         check_attempts(Book(log))
     else:
-        assert action is Action.KILL or ends.splitlines()[-1].startswith(CLEAR), ends
-        again = run(nursery, tmp_path)
-        assert again == 0, said(tmp_path)
+        assert action is Action.KILL or is_clear(child.said()), child.said()
+        again = begun(nursery, tmp_path)
+        assert again.wait() == 0, again.said()
 
     check_repeats(before, Book(log))
     check(database, Book(log))
