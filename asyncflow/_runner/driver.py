@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
 from asyncflow._client.listeners import Sent
@@ -37,7 +37,7 @@ from asyncflow._runner.waiters import Waiters
 from asyncflow._runner.work import Work
 from asyncflow._store.batch import Fence, Notified, Receipt, Refused
 from asyncflow._store.protocol import Store
-from asyncflow._timer import Timer
+from asyncflow._timer import Callback, Timer
 from asyncflow.errors import (
     AsyncflowError,
     FencedError,
@@ -113,7 +113,26 @@ class Driver:
         self._rest_waiters: list[asyncio.Future[None]] = []
         self._closing = False
         self._pause = AFTER_ERROR[0]
+        self._trouble = ""  # why the last transaction failed
+        self._failure: BaseException | None = None
         self._over: BaseException | None = None
+
+    def fail(self, error: BaseException) -> None:
+        """End the runner: something that was to be put will never come."""
+        self._failure = self._failure or error
+        self._stir()
+
+    def call_at_time(self, when: datetime, callback: Callback) -> Timer:
+        """Set a timer that the runner cannot be without: where it fails, all ends."""
+
+        def fire() -> None:
+            try:
+                hit("timer.fire.before")
+                callback()
+            except BaseException as error:  # a loop would only log it, and nobody would go on
+                self.fail(error)
+
+        return self._clock.call_at_time(when, fire)
 
     def put(self, entry: Entry) -> None:
         """Append: the entry is answered in the order of coming, in one of the next transactions."""
@@ -202,6 +221,8 @@ class Driver:
                 if self._closing:
                     return
                 await self._something()
+            if self._failure is not None:
+                raise self._failure
             error = None
             async with self._still:
                 work = self._take()
@@ -216,7 +237,7 @@ class Driver:
     def _ready(self) -> bool:
         rides = self._riding and (self._ride is None or self._closing)
         lines = self._log.due or (self._closing and self._log.waiting)
-        return bool(self._inbox or rides or lines)
+        return bool(self._inbox or rides or lines or self._failure)
 
     def _first(self, entries: Sequence[Entry]) -> None:
         """Append before everything else."""
@@ -278,6 +299,9 @@ class Driver:
         except StoreError as error:
             return error
         self._pause = AFTER_ERROR[0]
+        if self._trouble:
+            self._trouble = ""
+            logger.info("the store takes transactions again")
         self._log.stored()
         self._finish(work, receipt)
         return None
@@ -350,7 +374,9 @@ class Driver:
 
     async def _undo(self, work: Work, error: StoreError) -> None:
         """Forget what could not be stored: tell callers, read states again, try the rest again."""
-        logger.error("a transaction failed, %d facts wait: %s", len(work), error)
+        trouble, self._trouble = self._trouble, str(error)
+        if self._trouble != trouble:  # said once, however long it lasts
+            logger.error("a transaction failed, %d facts wait: %s", len(work), error)
         refused = work.refuse(error)
         self._log.put_back(work.logs)
         while True:

@@ -12,6 +12,7 @@ from asyncflow._clock import Clock
 from asyncflow._core.execution import ExecutionState
 from asyncflow._core.facts import ExecutionRecovered, ExecutionStarted
 from asyncflow._core.plan import Plan
+from asyncflow._failpoint import hit
 from asyncflow._model.registry import Registry
 from asyncflow._model.status import WorkflowStatus
 from asyncflow._runner.driver import Driver
@@ -85,6 +86,7 @@ class Recovery:
         if record.id in self._driver.lives or record.status.final:
             return
         live = self._live(stored)
+        hit("owner.adopt.before")
         self._driver.adopt(live)
         now, gone_on = self._clock.now(), partial(self._gone_on, live.id)
         if record.status is WorkflowStatus.INIT:

@@ -15,16 +15,16 @@ Expected = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Judges:
+class OnDuty:
     """Who has the duty to judge the events of a batch by workflow rules.
 
     Attributes:
         writer: the runner that writes the batch; it tells its own rules of its own events.
-        on_duty: the runners by what their rules expect.
+        runners: those on duty by what their rules expect.
     """
 
     writer: str | None
-    on_duty: Mapping[Expected, frozenset[str]] = field(
+    runners: Mapping[Expected, frozenset[str]] = field(
         default_factory=dict[Expected, frozenset[str]]
     )
 
@@ -43,10 +43,20 @@ class Judges:
         return self.of_event(signal.event)
 
     def _expecting(self, event: EventRecord) -> frozenset[str]:
-        return self.on_duty.get((event.namespace, event.key), frozenset())
+        return self.runners.get((event.namespace, event.key), frozenset())
 
 
-def judged(batch: Batch) -> list[EventRecord]:
+def writer_of(batch: Batch) -> str | None:
+    """Return the runner that writes a batch."""
+    return None if batch.fence is None else batch.fence.runner
+
+
+def left_out(batch: Batch) -> str | None:
+    """Return the writer, if it finds no letter whatever it has the duty for."""
+    return None if any(signal.by_letter for signal in batch.signals) else writer_of(batch)
+
+
+def told_to_rules(batch: Batch) -> list[EventRecord]:
     """Return the events of a batch of which other runners may have to be told."""
     return [
         *(batch.events[place] for place in batch.for_rules),

@@ -5,7 +5,7 @@ from dataclasses import replace
 from heapq import nsmallest
 
 from asyncflow._store.batch import Batch, Claimed, Dead, Duty, DutyKind, Fence, RunnerRow
-from asyncflow._store.for_rules import Expected, Judges, judged
+from asyncflow._store.for_rules import Expected, OnDuty, left_out, told_to_rules, writer_of
 from asyncflow._store.memory.tables import Execution, Tables
 from asyncflow._store.refusal import fenced
 
@@ -79,17 +79,16 @@ def own(tables: Tables, execution: Execution, owner: str | None) -> None:
         tables.owned.setdefault(owner, set()).add(execution.id)
 
 
-def judges(tables: Tables, batch: Batch) -> Judges:
+def on_duty(tables: Tables, batch: Batch) -> OnDuty:
     """Return who is to judge the events of a batch by rules."""
-    writer = None if batch.fence is None else batch.fence.runner
-    expected = {(event.namespace, event.key) for event in judged(batch)}
-    on_duty: dict[Expected, frozenset[str]] = {}
-    if expected:
+    expected = {(event.namespace, event.key) for event in told_to_rules(batch)}
+    runners: dict[Expected, frozenset[str]] = {}
+    if expected and tables.runners.keys() - {left_out(batch)}:
         for duty, (runner, keys) in tables.duties.items():
             if duty.kind is DutyKind.RULES:
                 for each in expected.intersection((duty.namespace, key) for key in keys):
-                    on_duty[each] = on_duty.get(each, frozenset()) | {runner}
-    return Judges(writer, on_duty)
+                    runners[each] = runners.get(each, frozenset()) | {runner}
+    return OnDuty(writer_of(batch), runners)
 
 
 def _holds(tables: Tables, fence: Fence) -> bool:

@@ -1,6 +1,7 @@
 """The store in dicts: a verb checks everything first and never awaits, which makes it atomic."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import TypeVar
 
 from asyncflow._store.batch import (
@@ -12,9 +13,10 @@ from asyncflow._store.batch import (
     Letter,
     Receipt,
     RunnerRow,
+    Swept,
 )
 from asyncflow._store.change import Change
-from asyncflow._store.memory import changes, owners, reads, writes
+from asyncflow._store.memory import changes, owners, reads, sweep, writes
 from asyncflow._store.memory.pulse import MemoryPulse
 from asyncflow._store.memory.tables import Tables
 from asyncflow._store.memory.transaction import transaction
@@ -92,6 +94,13 @@ class MemoryStore:
         owners.check_claim(tables, fence, dead)
         with transaction("store.claim"):
             return owners.claim(tables, fence, dead, workflows, limit, wanted=duties)
+
+    async def sweep(self, fence: Fence, before: datetime, limit: int) -> Swept:
+        """Forget some of what is old."""
+        tables = self._opened()
+        owners.check_fence(tables, fence)
+        with transaction("store.sweep"):
+            return sweep.sweep(tables, before, limit)
 
     async def change(self, change: Change, fence: Fence | None = None) -> tuple[str, ...]:
         """Make a change that somebody asked for by a call."""

@@ -37,6 +37,7 @@ class Execution:
     Attributes:
         latest: the greatest sequence number of each task, in the order of these runs.
         awaited: ids of the events that its tasks have awaited, in order.
+        cause: the offset of the event that started it.
     """
 
     id: int
@@ -52,6 +53,7 @@ class Execution:
     logs: list[LogRecord] = field(default_factory=list[LogRecord])
     task_ids: dict[TaskKey, int] = field(default_factory=dict[TaskKey, int])
     awaited: list[int] = field(default_factory=list[int])
+    cause: int | None = None
 
 
 @dataclass(slots=True)

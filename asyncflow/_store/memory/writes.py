@@ -19,7 +19,7 @@ from asyncflow._store.batch import (
     Signal,
 )
 from asyncflow._store.codec import utf8
-from asyncflow._store.for_rules import Judges, rules_letter
+from asyncflow._store.for_rules import OnDuty, rules_letter
 from asyncflow._store.memory import awaited_writes, owners, schedule_writes, trigger_writes
 from asyncflow._store.memory.admission import admit, yield_alone
 from asyncflow._store.memory.owners import check_fence, own
@@ -48,9 +48,9 @@ def commit(tables: Tables, batch: Batch) -> Receipt:
     """Write a batch."""
     owner = batch.fence.runner if batch.fence else None
     offsets = tuple(_store_event(tables, event) for event in batch.events)
-    judges = owners.judges(tables, batch)
-    _post_for_rules(tables, [offsets[place] for place in batch.for_rules], judges)
-    signals = tuple(_take(tables, signal, judges) for signal in batch.signals)
+    on_duty = owners.on_duty(tables, batch)
+    _post_for_rules(tables, [offsets[place] for place in batch.for_rules], on_duty)
+    signals = tuple(_take(tables, signal, on_duty) for signal in batch.signals)
     expired = tuple(awaited_writes.expire(tables, each) for each in batch.expired)
     awaited = tuple(awaited_writes.register(tables, new) for new in batch.awaited)
     _write_stored(tables, batch.executions)
@@ -169,11 +169,11 @@ def _store_event(tables: Tables, event: EventRecord) -> int:
     return offset
 
 
-def _take(tables: Tables, signal: Signal, judges: Judges) -> int | None:
+def _take(tables: Tables, signal: Signal, on_duty: OnDuty) -> int | None:
     record = tables.awaited.records.get(signal.awaited)
     if record is None or not takes(record, signal):
         return None
-    told = judges.of_signal(signal)
+    told = on_duty.of_signal(signal)
     offset = _store_event(tables, event_of(signal))
     if signal.by_letter:
         letter = replace(letter_about(signal, told), event=tables.events[offset])
@@ -195,10 +195,10 @@ def _post(tables: Tables, letter: Letter) -> int | None:
     return offset
 
 
-def _post_for_rules(tables: Tables, offsets: Iterable[int], judges: Judges) -> None:
+def _post_for_rules(tables: Tables, offsets: Iterable[int], on_duty: OnDuty) -> None:
     for offset in offsets:
         event = tables.events[offset]
-        _put_before(tables, rules_letter(event), judges.of_event(event))
+        _put_before(tables, rules_letter(event), on_duty.of_event(event))
 
 
 def _put_before(tables: Tables, letter: Letter, readers: Iterable[str | None]) -> None:

@@ -8,7 +8,7 @@ from asyncflow._model.record import AwaitedRecord
 from asyncflow._store.awaited import AwaitedTable, event_of, letter_about
 from asyncflow._store.batch import ExecutionWrite, Expiry, NewAwaited, Notified, Signal
 from asyncflow._store.codec import micros, micros_or_none, utf8
-from asyncflow._store.for_rules import Judges, rules_letter
+from asyncflow._store.for_rules import OnDuty, rules_letter
 from asyncflow._store.sqlite.awaited_reads import COLUMNS, WAITS, record
 from asyncflow._store.sqlite.bulk import Bulk, Value
 from asyncflow._store.sqlite.event_writes import Addressed, insert_events, insert_letters
@@ -56,7 +56,7 @@ _UPDATE_NOTIFIED = Bulk(
 
 
 def take(
-    db: sqlite3.Connection, signals: Sequence[Signal], judges: Judges
+    db: sqlite3.Connection, signals: Sequence[Signal], on_duty: OnDuty
 ) -> tuple[int | None, ...]:
     """Write signals with their events and letters; return the events' offsets."""
     if not signals:
@@ -76,7 +76,7 @@ def take(
     rows = map(_signalled_row, taken.values(), given)
     _UPDATE_SIGNALLED.run(db, list(rows))
     posted = zip(taken.values(), given, strict=True)
-    insert_letters(db, [each for x, offset in posted for each in _letters(x, offset, judges)])
+    insert_letters(db, [each for x, offset in posted for each in _letters(x, offset, on_duty)])
     offsets = dict(zip(taken, given, strict=True))
     return tuple(offsets.get(place) for place in range(len(signals)))
 
@@ -164,8 +164,8 @@ def _time_out(db: sqlite3.Connection, ids: Sequence[int]) -> None:
         db.execute(sql, (json.dumps(ids),))
 
 
-def _letters(signal: Signal, offset: int, judges: Judges) -> Iterator[Addressed]:
-    told = judges.of_signal(signal)
+def _letters(signal: Signal, offset: int, on_duty: OnDuty) -> Iterator[Addressed]:
+    told = on_duty.of_signal(signal)
     if signal.by_letter:
         yield letter_about(signal, told), None, offset
     for runner in told:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from asyncflow._store.batch import Batch, Duty, DutyKind
-from asyncflow._store.for_rules import Expected, Judges, judged
+from asyncflow._store.for_rules import Expected, OnDuty, left_out, told_to_rules, writer_of
 from asyncflow._store.queries import Duties
 
 # The condition keeps ON from being read as that of a join.
@@ -19,7 +19,7 @@ _TAKE: Final = (
     "WHERE runner = excluded.runner AND keys <> excluded.keys"
 )
 # From the other runners on, of which there is mostly none.
-_JUDGES: Final = (
+_ON_DUTY: Final = (
     "SELECT DISTINCT d.namespace, k.value, r.id FROM runner r "
     "CROSS JOIN duty d ON d.runner = r.id AND d.kind = 'RULES' "
     "AND d.namespace IN (SELECT value FROM json_each(:namespaces)) "
@@ -41,21 +41,20 @@ def take(
     return frozenset(wanted.keys() & held)
 
 
-def judges(db: sqlite3.Connection, batch: Batch) -> Judges:
+def on_duty(db: sqlite3.Connection, batch: Batch) -> OnDuty:
     """Return who is to judge the events of a batch by rules."""
-    writer = None if batch.fence is None else batch.fence.runner
-    events = judged(batch)
+    writer, events = writer_of(batch), told_to_rules(batch)
     if not events:
-        return Judges(writer)
+        return OnDuty(writer)
     named = {
         "namespaces": json.dumps(list({event.namespace for event in events})),
         "keys": json.dumps(list({event.key for event in events})),
-        "but": None if any(signal.by_letter for signal in batch.signals) else writer,
+        "but": left_out(batch),
     }
     found: defaultdict[Expected, set[str]] = defaultdict(set)
-    for namespace, key, runner in db.execute(_JUDGES, named).fetchall():
+    for namespace, key, runner in db.execute(_ON_DUTY, named).fetchall():
         found[namespace, key].add(runner)
-    return Judges(writer, {expected: frozenset(runners) for expected, runners in found.items()})
+    return OnDuty(writer, {expected: frozenset(runners) for expected, runners in found.items()})
 
 
 def answer(db: sqlite3.Connection, _: Duties) -> Mapping[Duty, str]:

@@ -39,6 +39,7 @@ from asyncflow._store.sqlite import (
     duties,
     event_reads,
     schedule_reads,
+    size_reads,
     trigger_reads,
     unowned,
 )
@@ -227,6 +228,7 @@ _ANSWERS: dict[type[Query[Any]], Callable[[sqlite3.Connection, Any], Any]] = {
     UnownedWorkflows: _unowned_workflows,
     StoredExecutions: _stored_executions,
     Facts: _facts,
+    **size_reads.ANSWERS,
     **event_reads.ANSWERS,
     **awaited_reads.ANSWERS,
     **trigger_reads.ANSWERS,

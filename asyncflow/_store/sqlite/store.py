@@ -3,6 +3,8 @@
 import os
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
@@ -15,17 +17,20 @@ from asyncflow._store.batch import (
     Letter,
     Receipt,
     RunnerRow,
+    Swept,
 )
 from asyncflow._store.change import Change
 from asyncflow._store.protocol import NO_DUTIES
 from asyncflow._store.queries import Query
 from asyncflow._store.refusal import not_open
-from asyncflow._store.sqlite import changes, owners, reads, writes
+from asyncflow._store.sqlite import changes, owners, reads, sweep, vacuum, writes
+from asyncflow._store.sqlite.checkpoint import tell_version
 from asyncflow._store.sqlite.connection import Connection, connect
 from asyncflow._store.sqlite.fault import translated
 from asyncflow._store.sqlite.file import inspect
-from asyncflow._store.sqlite.migrate import migrate, migrations
+from asyncflow._store.sqlite.migrate import migrate, migrations, version
 from asyncflow._store.sqlite.pulse import SqlitePulse
+from asyncflow._store.sqlite.upkeep import FileUpkeep
 from asyncflow.errors import StoreError
 
 T = TypeVar("T")
@@ -43,6 +48,7 @@ class SqliteStore:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Take a path; a relative one is looked up now. Nothing is opened."""
         self._path = os.path.abspath(path)
+        self._places = sweep.Places()
         self._writer: Connection | None = None
         self._reader: Connection | None = None
 
@@ -66,7 +72,8 @@ class SqliteStore:
         """
         if self._writer is not None:
             return
-        writer = Connection(partial(_make_writer, self._path))
+        upkeep = FileUpkeep(self._path)
+        writer = Connection(partial(_make_writer, self._path, upkeep), upkeep)
         await writer.open()
         reader = Connection(partial(_make_reader, self._path))
         try:
@@ -125,6 +132,14 @@ class SqliteStore:
         )
         return await self._write(work, "store.claim")
 
+    async def sweep(self, fence: Fence, before: datetime, limit: int) -> Swept:
+        """Forget some of what is old; what must stay is walked over once in a pass."""
+        work = partial(sweep.sweep, fence=fence, before=before, limit=limit, places=self._places)
+        swept = await self._write(work, "store.sweep")
+        with translated(self._path):
+            shortened = await self._opened(self._writer).outside(vacuum.give_back)
+        return replace(swept, more=swept.more or shortened)
+
     async def change(self, change: Change, fence: Fence | None = None) -> tuple[str, ...]:
         """Make a change that somebody asked for by a call."""
         work = partial(changes.change, change=change, fence=fence)
@@ -149,7 +164,7 @@ class SqliteStore:
         return connection
 
 
-def _make_writer(path: str) -> sqlite3.Connection:
+def _make_writer(path: str, upkeep: FileUpkeep) -> sqlite3.Connection:
     if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
         message = (
             f"SQLite {sqlite3.sqlite_version} cannot keep {path}: use a Python with 3.33 or later"
@@ -159,9 +174,17 @@ def _make_writer(path: str) -> sqlite3.Connection:
     with translated(path):
         db = connect(path)
         try:
+            found = version(db)
+            if not found:
+                vacuum.begin(db)
             migrate(db, path, migrations())
+            if 0 < found < version(db):
+                vacuum.convert(db, path)
             _switch_to_wal(db)
             db.execute("PRAGMA synchronous = FULL")
+            version(db)  # it opens the WAL
+            upkeep.opened()
+            tell_version()
         except BaseException:  # passed on: no open fails and leaves the file open
             db.close()
             raise

@@ -23,7 +23,7 @@ from asyncflow._store.batch import (
     TaskWrite,
 )
 from asyncflow._store.codec import micros, micros_or_none, utf8
-from asyncflow._store.for_rules import Judges, rules_letter
+from asyncflow._store.for_rules import OnDuty, rules_letter
 from asyncflow._store.refusal import unknown_executions
 from asyncflow._store.sqlite import awaited_writes, duties, execution_writes, trigger_writes
 from asyncflow._store.sqlite.bulk import Bulk, Value
@@ -92,9 +92,9 @@ def commit(db: sqlite3.Connection, batch: Batch) -> Receipt:
     waiting = [new.execution for new in batch.awaited]
     _check_executions(db, [*targets, *waiting, *_confined(batch.events)])
     offsets = insert_events(db, batch.events)
-    judges = duties.judges(db, batch)
-    _post_for_rules(db, batch, offsets, judges)
-    signals = awaited_writes.take(db, batch.signals, judges)
+    on_duty = duties.on_duty(db, batch)
+    _post_for_rules(db, batch, offsets, on_duty)
+    signals = awaited_writes.take(db, batch.signals, on_duty)
     expired = awaited_writes.expire(db, batch.expired)
     awaited = awaited_writes.register(db, batch.awaited)
     execution_writes.update(db, batch.executions)
@@ -151,7 +151,7 @@ def append(
 
 
 def _post_for_rules(
-    db: sqlite3.Connection, batch: Batch, offsets: Sequence[int], judges: Judges
+    db: sqlite3.Connection, batch: Batch, offsets: Sequence[int], on_duty: OnDuty
 ) -> None:
     told = [(batch.events[place], offsets[place]) for place in batch.for_rules]
     insert_letters(
@@ -159,7 +159,7 @@ def _post_for_rules(
         [
             (rules_letter(event), runner, offset)
             for event, offset in told
-            for runner in judges.of_event(event)
+            for runner in on_duty.of_event(event)
         ],
     )
 
