@@ -46,6 +46,8 @@ POINTS: Final = frozenset(
         "store.register.before",
         "store.release.after",
         "store.release.before",
+        "store.renew.after",
+        "store.renew.before",
         "store.sweep.after",
         "store.sweep.before",
         "task.body.after",

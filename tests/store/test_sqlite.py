@@ -157,7 +157,7 @@ async def test_a_deleted_workflow_leaves_no_row_and_breaks_no_reference(
     caused = replace(new("b", "other"), cause=Cause(receipt.offsets[0]))
     await sqlite.commit(Batch(None, (ExecutionWrite(caused),)))
     tables = await on_writer(sqlite, counts)
-    assert [name for name, rows in tables.items() if not rows] == ["runner"]
+    assert [name for name, rows in tables.items() if not rows] == ["runner", "duty"]
 
     await sqlite.change(DeleteWorkflow("default", "release"))
 

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any, Final
 
+from asyncflow._store.batch import Fence
 from asyncflow._store.change import (
     AddRule,
     AddTriggers,
@@ -18,6 +19,7 @@ from asyncflow._store.change import (
 )
 from asyncflow._store.sqlite import schedule_writes, trigger_writes
 from asyncflow._store.sqlite.deletions import with_executions
+from asyncflow._store.sqlite.owners import check_fence
 from asyncflow._store.sqlite.terms import UNFINISHED
 
 SHOWN: Final = 10
@@ -42,8 +44,9 @@ _DELETIONS: Final = (
 )
 
 
-def change(db: sqlite3.Connection, change: Change) -> tuple[str, ...]:
+def change(db: sqlite3.Connection, change: Change, fence: Fence | None) -> tuple[str, ...]:
     """Make a change; return what stands in its way."""
+    check_fence(db, fence)
     write: Callable[[sqlite3.Connection, Any], tuple[str, ...] | None] = _WRITES[type(change)]
     return write(db, change) or ()
 

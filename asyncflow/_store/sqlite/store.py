@@ -23,12 +23,13 @@ from asyncflow._store.change import Change
 from asyncflow._store.protocol import NO_DUTIES
 from asyncflow._store.queries import Query
 from asyncflow._store.refusal import not_open
-from asyncflow._store.sqlite import changes, reads, sweep, vacuum, writes
+from asyncflow._store.sqlite import changes, owners, reads, sweep, vacuum, writes
 from asyncflow._store.sqlite.checkpoint import tell_version
 from asyncflow._store.sqlite.connection import Connection, connect
 from asyncflow._store.sqlite.fault import translated
 from asyncflow._store.sqlite.file import inspect
 from asyncflow._store.sqlite.migrate import migrate, migrations, version
+from asyncflow._store.sqlite.pulse import SqlitePulse
 from asyncflow._store.sqlite.upkeep import FileUpkeep
 from asyncflow.errors import StoreError
 
@@ -95,19 +96,22 @@ class SqliteStore:
 
     async def register(self, runner: RunnerRow) -> Fence:
         """Add a runner's row under a fresh epoch."""
-        return await self._write(partial(writes.register, runner=runner), "store.register")
+        return await self._write(partial(owners.register, runner=runner), "store.register")
 
     async def release(self, fence: Fence) -> None:
         """Remove a runner's row, if the fence holds."""
-        await self._write(partial(writes.release, fence=fence), "store.release")
+        await self._write(partial(owners.release, fence=fence), "store.release")
 
     async def commit(self, batch: Batch) -> Receipt:
         """Write a batch; cancelling the call does not cancel the transaction."""
         return await self._write(partial(writes.commit, batch=batch), "store.commit")
 
-    async def append(self, letters: Sequence[Letter]) -> tuple[int | None, ...]:
+    async def append(
+        self, letters: Sequence[Letter], fence: Fence | None = None
+    ) -> tuple[int | None, ...]:
         """Put letters into the inbox."""
-        return await self._write(partial(writes.append, letters=letters), "store.append")
+        work = partial(writes.append, letters=letters, fence=fence)
+        return await self._write(work, "store.append")
 
     async def claim(
         self,
@@ -117,8 +121,15 @@ class SqliteStore:
         limit: int,
         duties: Mapping[Duty, frozenset[str]] = NO_DUTIES,
     ) -> Claimed:
-        """Come to own unfinished executions that nobody owns."""
-        work = partial(writes.claim, fence=fence, dead=dead, workflows=workflows, limit=limit)
+        """Come to own what nobody does."""
+        work = partial(
+            owners.claim,
+            fence=fence,
+            dead=dead,
+            workflows=workflows,
+            limit=limit,
+            wanted=duties,
+        )
         return await self._write(work, "store.claim")
 
     async def sweep(self, fence: Fence, before: datetime, limit: int) -> Swept:
@@ -129,14 +140,19 @@ class SqliteStore:
             shortened = await self._opened(self._writer).outside(vacuum.give_back)
         return replace(swept, more=swept.more or shortened)
 
-    async def change(self, change: Change) -> tuple[str, ...]:
+    async def change(self, change: Change, fence: Fence | None = None) -> tuple[str, ...]:
         """Make a change that somebody asked for by a call."""
-        return await self._write(partial(changes.change, change=change), "store.change")
+        work = partial(changes.change, change=change, fence=fence)
+        return await self._write(work, "store.change")
 
     async def read(self, query: Query[T]) -> T:
         """Answer a question from what is committed; writers do not hold it up."""
         with translated(self._path):
             return await self._opened(self._reader).query(partial(reads.answer, query=query))
+
+    def pulse(self) -> SqlitePulse:
+        """Return what renews leases, by a connection of its own."""
+        return SqlitePulse(self._path)
 
     async def _write(self, work: Callable[[sqlite3.Connection], T], point: str) -> T:
         with translated(self._path):

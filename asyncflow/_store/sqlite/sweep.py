@@ -13,8 +13,8 @@ from typing import Final
 from asyncflow._store.batch import Fence, Swept
 from asyncflow._store.codec import micros
 from asyncflow._store.sqlite.deletions import with_executions
+from asyncflow._store.sqlite.owners import check_fence
 from asyncflow._store.sqlite.terms import AMONG, UNFINISHED
-from asyncflow._store.sqlite.writes import check_fence
 
 LOOKED_AT: Final = 20
 """Rows that are walked over in one transaction, for each that may be deleted in it."""
