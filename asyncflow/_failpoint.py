@@ -29,9 +29,13 @@ POINTS: Final = frozenset(
         "driver.dispatch.after",
         "driver.dispatch.before",
         "event.open.before",
+        "event.signal.before",
         "event.wait.before",
         "migration.after",
         "migration.before",
+        "owner.adopt.before",
+        "schedule.drop.before",
+        "schedule.tick.before",
         "store.append.after",
         "store.append.before",
         "store.change.after",
@@ -54,6 +58,7 @@ POINTS: Final = frozenset(
         "task.result.before",
         "task.start.before",
         "timer.fire.before",
+        "trigger.cursor.before",
         "trigger.poll.after",
     }
 )

@@ -10,6 +10,8 @@ from collections.abc import Coroutine
 from contextvars import Context, copy_context
 from typing import Any
 
+from asyncflow.errors import AsyncflowError
+
 logger = logging.getLogger(__name__)
 
 
@@ -32,7 +34,7 @@ class Bodies:
         return task
 
     def _check(self, task: asyncio.Task[None]) -> None:
-        error = None if task.cancelled() else task.exception()
+        error = _error_of(task)
         if error is None:
             return
         if self._group is None:
@@ -44,6 +46,19 @@ class Bodies:
         except RuntimeError:  # the group ends already
             failing.close()
             logger.error("%r failed while its runner ended", task, exc_info=error)  # noqa: TRY400  it is another error
+
+
+def _error_of(task: asyncio.Task[None]) -> BaseException | None:
+    """Return why it failed; what was cancelled by nobody would end without a word."""
+    if not task.cancelled():
+        return task.exception()
+    return None if task.cancelling() else cancelled_by_nobody(task.get_name())
+
+
+def cancelled_by_nobody(what: str) -> AsyncflowError:
+    """Return what is said of a part of the engine that nobody ended."""
+    text = f"{what} raised CancelledError, though nobody cancelled it: the runner ends with it"
+    return AsyncflowError(text)
 
 
 async def _raise(error: BaseException) -> None:

@@ -89,6 +89,7 @@ class Awaits:
         assert live is not None  # `owns` was asked just now
         done: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
         entry = Signalled(live, signal, done)
+        hit("event.signal.before")
         self._driver.put(entry)
         return Taken(await done, entry.signal.by_letter)
 

@@ -14,7 +14,6 @@ from asyncflow._core.commands import (
     StopTask,
 )
 from asyncflow._core.facts import PeriodPassed, RetryFellDue
-from asyncflow._failpoint import hit
 from asyncflow._runner.driver import Driver
 from asyncflow._runner.live import LiveExecution, Told
 from asyncflow._runner.task_runner import TaskRunner
@@ -70,14 +69,13 @@ class Dispatcher:
         key = (live.id, command.task, command.sequence_number)
 
         def fire() -> None:
-            hit("timer.fire.before")
             del self._timers[key]
             number = command.sequence_number
             fact = RetryFellDue(self._clock.now(), command.task, number, command.try_number)
             self.driver.put(Told(live, fact))
 
         _cancel(self._timers, key)
-        self._timers[key] = self._clock.call_at_time(command.due, fire)
+        self._timers[key] = self.driver.call_at_time(command.due, fire)
 
     def _set_period(self, live: LiveExecution, command: SetPeriod) -> None:
         if self._closed:
@@ -85,14 +83,13 @@ class Dispatcher:
         key = (live.id, command.task)
 
         def fire() -> None:
-            hit("timer.fire.before")
             del self._periods[key]
             self.driver.put(
                 Told(live, PeriodPassed(self._clock.now(), command.task, command.number))
             )
 
         _cancel(self._periods, key)
-        self._periods[key] = self._clock.call_at_time(command.due, fire)
+        self._periods[key] = self.driver.call_at_time(command.due, fire)
 
 
 def _cancel(timers: dict[K, Timer], key: K) -> None:

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
 from asyncflow._client.listeners import Sent
@@ -36,7 +36,7 @@ from asyncflow._runner.waiters import Waiters
 from asyncflow._runner.work import Work
 from asyncflow._store.batch import Fence, Notified, Receipt, Refused
 from asyncflow._store.protocol import Store
-from asyncflow._timer import Timer
+from asyncflow._timer import Callback, Timer
 from asyncflow.errors import (
     AsyncflowError,
     FencedError,
@@ -111,7 +111,25 @@ class Driver:
         self._closing = False
         self._pause = AFTER_ERROR[0]
         self._trouble = ""  # why the last transaction failed
+        self._failure: BaseException | None = None
         self._over: BaseException | None = None
+
+    def fail(self, error: BaseException) -> None:
+        """End the runner: something that was to be put will never come."""
+        self._failure = self._failure or error
+        self._stir()
+
+    def call_at_time(self, when: datetime, callback: Callback) -> Timer:
+        """Set a timer that the runner cannot be without: where it fails, all ends."""
+
+        def fire() -> None:
+            try:
+                hit("timer.fire.before")
+                callback()
+            except BaseException as error:  # a loop would only log it, and nobody would go on
+                self.fail(error)
+
+        return self._clock.call_at_time(when, fire)
 
     def put(self, entry: Entry) -> None:
         """Append: the entry is answered in the order of coming, in one of the next transactions."""
@@ -200,6 +218,8 @@ class Driver:
                 if self._closing:
                     return
                 await self._something()
+            if self._failure is not None:
+                raise self._failure
             work = self._take()
             if work.empty:
                 self._finish(work, Receipt())
@@ -210,7 +230,7 @@ class Driver:
     def _ready(self) -> bool:
         rides = self._riding and (self._ride is None or self._closing)
         lines = self._log.due or (self._closing and self._log.waiting)
-        return bool(self._inbox or rides or lines)
+        return bool(self._inbox or rides or lines or self._failure)
 
     def _first(self, entries: Sequence[Entry]) -> None:
         """Append before everything else."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
+from asyncflow._client.bodies import cancelled_by_nobody
 from asyncflow._clock import Clock, SystemClock, VirtualClock
 from asyncflow._runner.awaits import Awaits
 from asyncflow._runner.dispatcher import Dispatcher
@@ -71,10 +72,22 @@ class Engine:
         """Do what the runner cannot be without: where it fails, all ends, and hears why."""
         try:
             await work
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Nobody asked for it: the group would take it for an end like any other, and the
+            # runner would be open, own executions, and answer nothing.
+            failure = cancelled_by_nobody(work.__qualname__)
+            self._fail(failure)
+            raise failure from error
         except Exception as error:  # whatever it is: raised on, it ends the group
-            self.driver.end(error)
-            self.drop()
+            self._fail(error)
             raise
+
+    def _fail(self, error: Exception) -> None:
+        self.driver.end(error)
+        self.drop()
 
     @asynccontextmanager
     async def _within(self, limit: timedelta) -> AsyncGenerator[None]:

@@ -19,6 +19,7 @@ from asyncflow._clock import Clock, SystemClock
 from asyncflow._core.execution import ExecutionState
 from asyncflow._core.facts import ExecutionRecovered, ExecutionStarted
 from asyncflow._core.plan import Plan
+from asyncflow._failpoint import hit
 from asyncflow._model.record import EventRecord
 from asyncflow._model.registry import Registry
 from asyncflow._model.status import WorkflowStatus
@@ -331,6 +332,7 @@ class Ownership:
         )
         live = LiveExecution(record.name, plan, workflow, state, record.id)
         live.redefined = redefined and workflow is not None
+        hit("owner.adopt.before")
         self._driver.adopt(live)
         now, gone_on = self._clock.now(), partial(self._gone_on, live.id)
         self._fresh.add(live.id)

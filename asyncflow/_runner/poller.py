@@ -248,6 +248,8 @@ class Poller:
             Wanted.of(plan, workflow, row, fire.texts)
             for row, fire in zip(rows, result.fires, strict=True)
         )
+        if write is not None:
+            hit("trigger.cursor.before")
         refused = await self._put(wanted, write)
         if Refused.DISABLED in refused:
             raise WorkflowDisabledError(trigger.workflow, trigger.namespace)

@@ -219,7 +219,7 @@ class Runner(OwnerCalls):
             listeners=self._listeners.sent,
         )
         dispatcher.driver = driver
-        waiters.put = driver.put
+        waiters.put, waiters.timer = driver.put, driver.call_at_time
         polling = Polling(
             self._store, self._clock, driver, self._registry, self._plans, self._limits
         )

@@ -168,7 +168,7 @@ class Timekeeper:
             return
         tick = next_after(live.schedule, record.anchor, record.answered)
         if tick is not None:
-            live.timer = self._shared.clock.call_at_time(tick, partial(self._begin, live))
+            live.timer = self._shared.driver.call_at_time(tick, partial(self._begin, live))
 
     @property
     def _over(self) -> bool:
@@ -180,7 +180,6 @@ class Timekeeper:
         return declared and not (live.gone or self._over)
 
     def _begin(self, live: LiveSchedule) -> None:
-        hit("timer.fire.before")
         live.timer = None
         if not self._closed:
             live.task = task = self._spawn(self._answer(live))
@@ -254,6 +253,7 @@ class Timekeeper:
             alone=None if record.overlap == "allow" else json.dumps(["schedule", record.id]),
         )
         wanted = Wanted.of(plan, workflow, row, _texts(record, tick))
+        hit("schedule.tick.before")
         (refused,) = await self._impulse((wanted,), None)
         return refused
 
@@ -296,6 +296,7 @@ class Timekeeper:
     ) -> None:
         record, now = live.record, self._shared.clock.now()
         place = (record.namespace, record.name, record.version)
+        hit("schedule.drop.before")
         await self._impulse((), DroppedTicks(*place, ticks, reason, now, earlier))
         live.record = replace(record, answered=ticks[-1])
 

@@ -25,6 +25,7 @@ from asyncflow._runner.live import (
 )
 from asyncflow._runner.work import Work
 from asyncflow._store.batch import Expiry, Receipt
+from asyncflow._timer import Callback, Timer
 
 
 @dataclass(slots=True)
@@ -39,8 +40,9 @@ class Waiters:
     """Futures and timers of the awaited events of the executions that a runner owns."""
 
     def __init__(self, clock: Clock) -> None:
-        """Begin with none; ``put`` must be set before the first."""
+        """Begin with none; ``put`` and ``timer`` must be set before the first."""
         self.put: Callable[[Entry], None]
+        self.timer: Callable[[datetime, Callback], Timer]
         self.letters: Callable[[], None]
         self._clock = clock
         self._opening: dict[LiveExecution, _Opening] = {}
@@ -134,7 +136,7 @@ class Waiters:
             if not self._closed:
                 self.put(Expired(live, Expiry(id_, self._clock.now())))
 
-        awaiting.timer = self._clock.call_at_time(deadline, fire)
+        awaiting.timer = self.timer(deadline, fire)
 
     def _close(self, live: LiveExecution, closing: Closing) -> None:
         """Let those look who wait for what a run of a task asked for, which is over."""
