@@ -126,7 +126,7 @@ def dump(path: Path) -> tuple[int, list[str], list[Any]]:
 
 
 def check_references(path: Path) -> list[Any]:
-    with closing(sqlite3.connect(path, make=True)) as db:
+    with closing(sqlite3.connect(path)) as db:
         return db.execute("PRAGMA foreign_key_check").fetchall()
 
 
