@@ -20,6 +20,7 @@ from asyncflow._runner.duties import Duties
 from asyncflow._runner.judge import Judge
 from asyncflow._runner.ownership import Ownership
 from asyncflow._runner.pollers import Pollers
+from asyncflow._runner.retention import Retention
 from asyncflow._runner.rulebook import Rulebook
 from asyncflow._runner.suspects import Suspects
 from asyncflow._runner.task_runner import TaskRunner
@@ -51,6 +52,7 @@ class Engine:
     waiters: Waiters
     awaits: Awaits
     webhooks: Webhooks
+    retention: Retention | None = None
     closing: bool = False
 
     def drop(self) -> None:

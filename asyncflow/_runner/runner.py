@@ -11,6 +11,7 @@ import uuid
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
+from functools import partial
 from os import PathLike
 from typing import Final
 
@@ -44,6 +45,7 @@ from asyncflow._runner.poller import POLLING, Polling
 from asyncflow._runner.pollers import Pollers
 from asyncflow._runner.process import HERE, enter, identity, leave
 from asyncflow._runner.recovery import Recovery
+from asyncflow._runner.retention import RETENTION, Retention
 from asyncflow._runner.rulebook import Rulebook
 from asyncflow._runner.task_runner import TaskRunner
 from asyncflow._runner.timekeeper import Timekeeper
@@ -81,6 +83,9 @@ class Runner(OwnerCalls):
         rules: workflows and `WorkflowRule`s that start them. They hear also what was sent while no
             runner was open, and what tasks that run again send: those of `add_workflow_rule`,
             which comes later, do not. See there for the errors; the names are ``"rule-1"``, ....
+        retention: how long what has ended is kept, as ``"30d"``; None: for ever. Then executions go
+            with all that is theirs, and so do old events to a namespace, and lines of histories.
+            What must not happen twice is remembered. One runner of all on a store does it.
         callback_uri: what the ``{callback_uri}`` of a `Webhook` begins with: an address of your
             service, which asks `Client.event_at` what event is meant.
     """
@@ -97,6 +102,7 @@ class Runner(OwnerCalls):
         lease: str | float | timedelta = LEASE,
         rules: Sequence[tuple[str | Workflow, WorkflowRule]] = (),
         callback_uri: str = CALLBACK_BASE,
+        retention: str | float | timedelta | None = None,
     ) -> None:
         """Note what is wanted; nothing is opened yet."""
         if threads < 1:
@@ -106,6 +112,7 @@ class Runner(OwnerCalls):
         self._threads = threads
         self._grace = parse_duration(grace, "grace", zero=True)
         self._lease = parse_duration(lease, "lease")
+        self._retention = None if retention is None else parse_duration(retention, "retention")
         self._rules = tuple(rules)
         self._callback_base = callback_base(callback_uri)
 
@@ -188,13 +195,17 @@ class Runner(OwnerCalls):
                     await engine.ownership.recover()
                     await engine.timekeeper.open()
                     await engine.ownership.come_on_duty()
-                    watching = group.create_task(engine.vital(engine.ownership.watch()))
-                    keeping = group.create_task(engine.vital(lease.kept()))
+                    watching = [
+                        group.create_task(engine.vital(engine.ownership.watch())),
+                        group.create_task(engine.vital(lease.kept())),
+                    ]
+                    if engine.retention is not None:
+                        watching.append(group.create_task(engine.vital(engine.retention.run())))
                     try:
                         yield
                     finally:
-                        watching.cancel()
-                        keeping.cancel()
+                        for each in watching:
+                            each.cancel()
                 except asyncio.CancelledError:  # in a hurry: the program ends, or the engine failed
                     grace = timedelta()
                     raise
@@ -269,6 +280,11 @@ class Runner(OwnerCalls):
         )
         pollers.ask = ownership.come_on_duty
         waiters.letters = doorbell.ring
+        retention = None
+        if self._retention is not None:
+            duties.want(RETENTION)
+            has_duty = partial(duties.has, RETENTION)
+            retention = Retention(self._store, self._clock, fence, self._retention, has_duty)
         return Engine(
             clock=self._clock,
             driver=driver,
@@ -284,6 +300,7 @@ class Runner(OwnerCalls):
             waiters=waiters,
             awaits=Awaits(self._clock, driver, waiters),
             webhooks=Webhooks(spawn, self._clock, self._callback_base, driver.put),
+            retention=retention,
         )
 
     @dual_method

@@ -172,7 +172,7 @@ def _make_writer(path: str, upkeep: FileUpkeep) -> sqlite3.Connection:
         raise StoreError(message)
     inspect(path)
     with translated(path):
-        db = connect(path)
+        db = connect(path, make=True)
         try:
             found = version(db)
             if not found:
@@ -195,6 +195,7 @@ def _make_reader(path: str) -> sqlite3.Connection:
     with translated(path):
         db = connect(path)
         db.execute("PRAGMA query_only = ON")
+        version(db)  # it opens the WAL, the one that the writer has open, too
         return db
 
 
