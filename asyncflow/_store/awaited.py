@@ -3,11 +3,12 @@
 It holds values by id and by place; where they are kept is the store's business.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from asyncflow._core.state import Closing
-from asyncflow._model.record import AwaitedRecord
+from asyncflow._model.record import AwaitedRecord, EventRecord
 from asyncflow._model.status import EventPhase
 from asyncflow._store.batch import Letter, NewAwaited, Signal
 from asyncflow._store.codec import utf8
@@ -124,10 +125,17 @@ def closed(record: AwaitedRecord, closing: Closing) -> AwaitedRecord:
     return replace(record, phase=closing.phase, ended=closing.at)
 
 
-def letter_about(signal: Signal) -> Letter:
-    """Return the letter that tells the owner of the execution about a signal."""
-    event = replace(signal.event, awaited=signal.awaited)
-    body = signalled_body(signal.awaited)
+def event_of(signal: Signal) -> EventRecord:
+    """Return the event that is stored with a signal."""
+    return replace(signal.event, awaited=signal.awaited)
+
+
+def letter_about(signal: Signal, told: Sequence[str]) -> Letter:
+    """Return the letter that tells the owner of the execution about a signal.
+
+    ``told`` are the runners whose rules hear of it by other letters.
+    """
+    event, body = event_of(signal), signalled_body(signal.awaited, told)
     return Letter(event.namespace, SIGNALLED, body, event.create_time, event.execution, event)
 
 

@@ -272,12 +272,16 @@ class NewAwaited:
 class Signal:
     """A payload for an awaited event. Refused unless that waits at the event's ``create_time``.
 
+    Letters to the namespace tell each runner whose RULES expect the event's key, but for the
+    writer if it owns the execution.
+
     Attributes:
         awaited: the row that it answers, of the execution to which ``event`` is confined.
         event: stored with it; its value is the payload, its sender the one who signals.
         comment: kept with the awaited event.
         by_letter: whether the owner of the execution finds a letter about it in its inbox, of the
-            kind ``EventSignalled``, with ``{"awaited": id}`` and the event.
+            kind ``EventSignalled``, with ``{"awaited": id}`` and the event; then it is no matter
+            who writes, and ``"told"`` in it are the runners that find one to the namespace.
     """
 
     awaited: int

@@ -1,6 +1,7 @@
 """Facts as text: for letters to an owner, and for the log. Only names and JSON, never code."""
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, assert_never
 
@@ -48,17 +49,22 @@ def fact_body(fact: Fact) -> str:  # noqa: C901  one arm for each fact
 
 
 SIGNALLED: Final = "EventSignalled"
-"""The kind of a letter about a signal; its body names the awaited event."""
+"""The kind of a letter about a signal; its body names the awaited event, and whom others tell."""
 
 
-def signalled_body(awaited: int) -> str:
+def signalled_body(awaited: int, told: Sequence[str] = ()) -> str:
     """Return the body of a letter about the signal of an awaited event."""
-    return json.dumps({"awaited": awaited})
+    return json.dumps({"awaited": awaited, "told": told} if told else {"awaited": awaited})
 
 
 def signalled(body: str) -> int:
     """Return the awaited event that a letter is about."""
     return int(json.loads(body)["awaited"])
+
+
+def told(body: str) -> frozenset[str]:
+    """Return the runners whose rules hear by other letters of the signal that a letter is about."""
+    return frozenset(json.loads(body).get("told", ()))
 
 
 def request(kind: str, body: str, at: datetime) -> StopRequested | TaskActionRequested:
@@ -70,7 +76,7 @@ def request(kind: str, body: str, at: datetime) -> StopRequested | TaskActionReq
     if kind == StopRequested.__name__:
         return StopRequested(at)
     if kind == TaskActionRequested.__name__:
-        told = json.loads(body)
-        return TaskActionRequested(at, str(told["task"]), TaskAction(told["action"]))
+        wish = json.loads(body)
+        return TaskActionRequested(at, str(wish["task"]), TaskAction(wish["action"]))
     text = f"the store has a letter of the unknown kind {kind!r}: a newer asyncflow wrote it"
     raise StoreError(text)

@@ -14,6 +14,8 @@ from typing import Any, Self
 
 import pytest
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 EXAMPLES = ROOT / "examples"
 PYTHON = (sys.executable, "-W", "error")

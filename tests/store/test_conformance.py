@@ -7,6 +7,7 @@ from asyncflow._model.record import ExecutionRecord, TaskExecutionRecord
 from asyncflow._model.status import ExecutionType, TaskStatus, WorkflowStatus
 from asyncflow._store.batch import (
     Batch,
+    Claimed,
     ExecutionWrite,
     FactRecord,
     Receipt,
@@ -155,7 +156,7 @@ async def test_a_finished_execution_is_never_claimed(store: Store) -> None:
     (a,) = await start(store, "a", fence=fence)
     await store.commit(Batch(fence, (ExecutionWrite(a, ENDED),)))
 
-    assert await store.claim(fence, (), None, 10) == ()
+    assert await store.claim(fence, (), None, 10) == Claimed()
 
 
 async def test_a_batch_of_many_rows_is_written_whole_and_in_order(store: Store) -> None:

@@ -220,11 +220,11 @@ async def test_executions_with_letters_are_claimed_first(store: Store) -> None:
     fence = await store.register(runner("r1"))
     release = [("default", "release")]
 
-    assert await store.claim(fence, (), release, 1) == (3,)
-    assert await store.claim(fence, (), release, 3) == (5, 1, 2)
-    assert await store.claim(fence, (), None, 2) == (7, 4)
-    assert await store.claim(fence, (), None, 9) == (6,)
-    assert await store.claim(fence, (), None, 9) == ()
+    assert (await store.claim(fence, (), release, 1)).executions == (3,)
+    assert (await store.claim(fence, (), release, 3)).executions == (5, 1, 2)
+    assert (await store.claim(fence, (), None, 2)).executions == (7, 4)
+    assert (await store.claim(fence, (), None, 9)).executions == (6,)
+    assert (await store.claim(fence, (), None, 9)).executions == ()
 
 
 async def test_the_oldest_of_several_workflows_are_claimed(store: Store) -> None:
@@ -233,10 +233,10 @@ async def test_the_oldest_of_several_workflows_are_claimed(store: Store) -> None
     fence = await store.register(runner("r1"))
     two = [("default", "w2"), ("default", "w0"), ("default", "gone"), ("far", "w1")]
 
-    assert await store.claim(fence, (), two, 3) == (1, 3, 4)
-    assert await store.claim(fence, (), [("default", "gone")], 3) == ()
-    assert await store.claim(fence, (), two, 9) == (6, 7, 9)
-    assert await store.claim(fence, (), None, 9) == (2, 5, 8)
+    assert (await store.claim(fence, (), two, 3)).executions == (1, 3, 4)
+    assert (await store.claim(fence, (), [("default", "gone")], 3)).executions == ()
+    assert (await store.claim(fence, (), two, 9)).executions == (6, 7, 9)
+    assert (await store.claim(fence, (), None, 9)).executions == (2, 5, 8)
 
 
 async def test_an_execution_with_letters_is_claimed_once(store: Store) -> None:
@@ -244,7 +244,7 @@ async def test_an_execution_with_letters_is_claimed_once(store: Store) -> None:
     await store.append([letter("Told", a)])
     fence = await store.register(runner("r1"))
 
-    assert await store.claim(fence, (), None, 2) == (a, b)
+    assert (await store.claim(fence, (), None, 2)).executions == (a, b)
 
 
 async def test_workflows_that_nobody_works_on_are_found_in_every_namespace(store: Store) -> None:

@@ -9,6 +9,7 @@ from asyncflow._failpoint import armed
 from asyncflow._store import queries
 from asyncflow._store.batch import (
     Batch,
+    Dead,
     ExecutionWrite,
     FailedPoll,
     Fence,
@@ -106,9 +107,9 @@ async def test_a_claim_of_a_fenced_runner_removes_no_dead(store: Store) -> None:
     before = await everything(store)
 
     with pytest.raises(FencedError):
-        await store.claim(Fence("r2", other.epoch + 5), ["r1"], None, 10)
+        await store.claim(Fence("r2", other.epoch + 5), [Dead("r1", 0)], None, 10)
     with pytest.raises(FencedError):
-        await store.claim(other, ["r1", "r2"], None, 10)
+        await store.claim(other, [Dead("r1", 0), Dead("r2", 0)], None, 10)
 
     assert await everything(store) == before
 
@@ -120,7 +121,7 @@ VERBS: list[tuple[str, Verb]] = [
     ("release", lambda store, fence: store.release(fence)),
     ("commit", lambda store, fence: store.commit(Batch(fence, (ExecutionWrite(new("z")),)))),
     ("append", lambda store, _: store.append([letter("Told", None, event("e"))])),
-    ("claim", lambda store, fence: store.claim(fence, ["r2"], None, 10)),
+    ("claim", lambda store, fence: store.claim(fence, [Dead("r2", 0)], None, 10)),
     ("commit", lambda store, fence: store.commit(Batch(fence, failed_polls=(FAILED,)))),
     ("change", lambda store, _: store.change(AddRule("default", "release", "rule"))),
     ("change", lambda store, _: store.change(AddTriggers((trigger(),)))),
@@ -237,7 +238,8 @@ async def test_a_claim_takes_what_nobody_owns_oldest_first_up_to_the_limit(store
     second = await store.claim(fence, (), None, 2)
     third = await store.claim(fence, (), None, 2)
 
-    assert (first, second, third) == ((a, b), (c,), ())
+    taken = [each.executions for each in (first, second, third)]
+    assert taken == [(a, b), (c,), ()]
     assert await owner_of(store, "c") == "r1"
 
 
@@ -248,7 +250,8 @@ async def test_a_claim_takes_what_dead_runners_owned_and_leaves_the_living(store
     (a,) = await start(store, "a", fence=dead)
     await start(store, "b", fence=living)
 
-    assert await store.claim(fence, ["dead", "never there"], None, 10) == (a,)
+    gone = [Dead("dead", 0), Dead("never there", 0)]
+    assert (await store.claim(fence, gone, None, 10)).executions == (a,)
 
     assert [row.id for row in await store.read(Runners())] == ["living", "r1"]
     assert await owner_of(store, "b") == "living"
@@ -263,10 +266,10 @@ async def test_a_claim_takes_only_the_workflows_that_are_named(store: Store) -> 
     far = ExecutionWrite(new("d", "release", "far"), RUNNING)
     await store.commit(Batch(None, (far,)))
 
-    assert await store.claim(fence, (), [], 10) == ()
+    assert (await store.claim(fence, (), [], 10)).executions == ()
     named = [("default", "release"), ("x", "build")]
-    assert await store.claim(fence, (), named, 1) == (b,)
-    assert await store.claim(fence, (), named, 10) == (c,)
+    assert (await store.claim(fence, (), named, 1)).executions == (b,)
+    assert (await store.claim(fence, (), named, 10)).executions == (c,)
 
 
 # ---- letters
@@ -337,18 +340,22 @@ async def test_a_letter_to_a_namespace_is_before_each_runner(store: Store) -> No
     assert other.letter == letter("Told", None, replace(event("e"), offset=1))
 
 
-async def test_letters_to_namespaces_of_a_gone_runner_belong_to_nobody(store: Store) -> None:
-    dead = await store.register(runner("dead"))
+async def test_letters_to_namespaces_of_a_gone_runner_are_the_next_claimer_s(store: Store) -> None:
+    await store.register(runner("dead"))
     left = await store.register(runner("left"))
     await store.append([letter("Told")])
     fence = await store.register(runner("r1"))
-    before = await kinds(store, "r1")
+    other = await store.register(runner("r2"))
 
-    await store.claim(fence, [dead.runner], None, 10)
+    await store.claim(fence, [Dead("dead", 0)], None, 10)
     await store.release(left)
+    late = await store.register(runner("r3"))
+    before = [await kinds(store, name) for name in ("r1", "r2", "r3")]
+    await store.claim(other, (), None, 10)
+    await store.claim(late, (), None, 10)
 
-    assert before == []
-    assert await kinds(store, "r1") == ["Told", "Told"]
+    assert before == [["Told"], [], []]
+    assert [await kinds(store, name) for name in ("r1", "r2", "r3")] == [["Told"], ["Told"], []]
 
 
 async def test_the_offset_of_a_letter_s_event_is_returned_and_stored(store: Store) -> None:

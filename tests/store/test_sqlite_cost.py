@@ -12,6 +12,7 @@ from asyncflow._store.batch import (
     Batch,
     Cause,
     CursorWrite,
+    Dead,
     DroppedTicks,
     ExecutionWrite,
     FailedPoll,
@@ -121,7 +122,7 @@ async def test_each_verb_and_each_query_is_one_round_trip(
     cells = {("default", "release", "s"): "1", ("default", "release", "t"): None}
     await sqlite.commit(Batch(fence, (write, made), (event("x"),), (1,), cells, (line(a, "x"),)))
     await sqlite.append([letter("L", a, event("y"))])
-    await sqlite.claim(fence, ["dead"], None, 10)
+    await sqlite.claim(fence, [Dead("dead", 0)], None, 10)
     await sqlite.change(AddRule("default", "release", "rule"))
     await sqlite.change(DeleteWorkflow("default", "other"))
     await sqlite.change(AddTriggers((trigger(), trigger("b"))))

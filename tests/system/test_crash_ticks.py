@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.crash
+
 PROGRAM = Path(__file__).parent / "ticking.py"
 
 

@@ -14,6 +14,8 @@ import pytest
 from asyncflow import Client, Event, EventClosedError, EventPhase, EventTimedOutError
 from tests.system.signalled import NAME, PAYLOAD
 
+pytestmark = pytest.mark.crash
+
 ROOT = Path(__file__).parents[2]
 PROGRAM = Path(__file__).with_name("signalled.py")
 POINTS = (

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.crash
+
 PROGRAM = Path(__file__).parent / "inbox.py"
 PLACES = (
     "trigger.poll.after:2",

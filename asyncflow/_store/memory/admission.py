@@ -21,6 +21,7 @@ def admit(
     tables.names[new.name] = execution.id
     if caused is not None:
         tables.causes.add(caused)
+        execution.cause = caused[2]
     if new.once is not None:
         tables.once.add((new.namespace, new.workflow, new.once))
     if new.alone is not None and not final:

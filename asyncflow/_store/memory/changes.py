@@ -1,6 +1,6 @@
 """What each change of `Store.change` does to the dicts; nothing here raises."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from itertools import islice
 from typing import Final, assert_never
 
@@ -18,7 +18,7 @@ from asyncflow._store.change import (
     SetTriggerEnabled,
 )
 from asyncflow._store.memory import awaited_writes, schedule_writes, trigger_writes
-from asyncflow._store.memory.tables import Tables
+from asyncflow._store.memory.tables import Execution, Tables
 
 SHOWN: Final = 10
 
@@ -68,14 +68,9 @@ def _delete_workflow(tables: Tables, workflow: tuple[str, str]) -> tuple[str, ..
     names = tuple(islice(unfinished, SHOWN))
     if names:
         return names
-    for id_, execution in own.items():
-        awaited_writes.forget(tables, execution)
-        del tables.executions[id_]
-        del tables.names[execution.new.name]
-    _delete_events(tables, own.keys())
-    started = frozenset(execution.new.name for execution in own.values())
-    trigger_writes.forget(tables, workflow, started)
-    schedule_writes.forget(tables, workflow, started)
+    trigger_writes.forget(tables, workflow)
+    schedule_writes.forget(tables, workflow)
+    forget(tables, own)
     for cell in [cell for cell in tables.cells if cell[:2] == workflow]:
         del tables.cells[cell]
     for rule in [rule for rule in tables.rules if rule[:2] == workflow]:
@@ -84,6 +79,23 @@ def _delete_workflow(tables: Tables, workflow: tuple[str, str]) -> tuple[str, ..
     tables.once = {once for once in tables.once if once[:2] != workflow}
     tables.disabled.discard(workflow)
     return ()
+
+
+def forget(tables: Tables, own: Mapping[int, Execution]) -> None:
+    """Forget executions that have ended, by their ids, with all that is theirs."""
+    for id_, execution in own.items():
+        awaited_writes.forget(tables, execution)
+        del tables.executions[id_]
+        del tables.names[execution.new.name]
+        if execution.cause is not None:
+            new = execution.new
+            tables.causes.discard((new.namespace, new.workflow, execution.cause))
+    _delete_events(tables, own.keys())
+    started = frozenset(execution.new.name for execution in own.values())
+    for firings in tables.firings.values():
+        firings[:] = [line for line in firings if line.execution not in started]
+    for ticks in tables.ticks.values():
+        ticks[:] = [line for line in ticks if line.execution not in started]
 
 
 def _delete_events(tables: Tables, executions: Collection[int]) -> None:

@@ -14,12 +14,20 @@ from asyncflow._model.record import (
     RuleRecord,
     TaskExecutionRecord,
 )
-from asyncflow._store.batch import FactRecord, InboxItem, Letter, RunnerRow, StoredExecution
-from asyncflow._store.memory import awaited_reads, schedule_reads, trigger_reads
+from asyncflow._store.batch import (
+    Duty,
+    FactRecord,
+    InboxItem,
+    Letter,
+    RunnerRow,
+    StoredExecution,
+)
+from asyncflow._store.memory import awaited_reads, schedule_reads, size_reads, trigger_reads
 from asyncflow._store.memory.tables import Execution, Tables, TaskKey
 from asyncflow._store.queries import (
     ContextOf,
     DisabledWorkflows,
+    Duties,
     Events,
     ExecutionByName,
     Executions,
@@ -164,7 +172,7 @@ def _item(tables: Tables, item: InboxItem) -> InboxItem:
 
 def _is_for(tables: Tables, letter: Letter, addressee: str | None, runner: str) -> bool:
     if letter.execution is None:
-        return addressee in (None, runner)
+        return addressee == runner
     execution = tables.executions[letter.execution]
     return execution.owner == runner or execution.head.status.final
 
@@ -179,7 +187,12 @@ def _unowned_workflows(tables: Tables, _: UnownedWorkflows) -> frozenset[tuple[s
 
 
 def _runners(tables: Tables, _: Runners) -> tuple[RunnerRow, ...]:
-    return tuple(tables.runners.values())
+    rows = tables.runners.values()
+    return tuple(replace(row, beat=tables.beats[row.epoch]) for row in rows)
+
+
+def _duties(tables: Tables, _: Duties) -> Mapping[Duty, str]:
+    return {duty: runner for duty, (runner, _) in tables.duties.items()}
 
 
 def _stored_executions(tables: Tables, query: StoredExecutions) -> tuple[StoredExecution, ...]:
@@ -208,10 +221,12 @@ _ANSWERS: dict[type[Query[Any]], Callable[[Tables, Any], Any]] = {
     TaskLogs: _task_logs,
     Inbox: _inbox,
     Runners: _runners,
+    Duties: _duties,
     OwnedExecutions: _owned_executions,
     UnownedWorkflows: _unowned_workflows,
     StoredExecutions: _stored_executions,
     Facts: _facts,
+    **size_reads.ANSWERS,
     **awaited_reads.ANSWERS,
     **trigger_reads.ANSWERS,
     **schedule_reads.ANSWERS,

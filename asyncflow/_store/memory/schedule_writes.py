@@ -1,6 +1,5 @@
 """What is changed of schedules and of their histories; nothing here raises."""
 
-from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 
@@ -65,13 +64,11 @@ def note_dropped(tables: Tables, dropped: DroppedTicks) -> None:
     tables.schedules[key] = schedule
 
 
-def forget(tables: Tables, workflow: Named, executions: Collection[str]) -> None:
-    """Forget the schedules of a workflow, and which others started these executions."""
+def forget(tables: Tables, workflow: Named) -> None:
+    """Forget the schedules of a workflow."""
     for key, schedule in list(tables.schedules.items()):
         if (schedule.namespace, schedule.workflow) == workflow:
             drop(tables, key)
-    for key, ticks in tables.ticks.items():
-        tables.ticks[key] = [tick for tick in ticks if tick.execution not in executions]
 
 
 def _note(

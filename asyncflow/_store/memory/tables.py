@@ -15,7 +15,14 @@ from asyncflow._model.record import (
     TriggerRecord,
 )
 from asyncflow._store.awaited import AwaitedTable
-from asyncflow._store.batch import FactRecord, InboxItem, NewExecution, RunnerRow, WorkflowCell
+from asyncflow._store.batch import (
+    Duty,
+    FactRecord,
+    InboxItem,
+    NewExecution,
+    RunnerRow,
+    WorkflowCell,
+)
 
 TaskKey = tuple[str, int]
 TaskRow = tuple[TaskState, Outcome | None]
@@ -30,6 +37,7 @@ class Execution:
     Attributes:
         latest: the greatest sequence number of each task, in the order of these runs.
         awaited: ids of the events that its tasks have awaited, in order.
+        cause: the offset of the event that started it.
     """
 
     id: int
@@ -45,6 +53,7 @@ class Execution:
     logs: list[LogRecord] = field(default_factory=list[LogRecord])
     task_ids: dict[TaskKey, int] = field(default_factory=dict[TaskKey, int])
     awaited: list[int] = field(default_factory=list[int])
+    cause: int | None = None
 
 
 @dataclass(slots=True)
@@ -59,6 +68,8 @@ class Tables:
         once: the namespace, the workflow and `NewExecution.once` of each execution ever.
         disabled: workflows that refuse to be started.
         inbox: each item with the runner that it is put before, if it is for a namespace.
+        beats: how many each epoch has counted.
+        duties: whose each is, and which keys of events its rules expect.
         firings: of each trigger, oldest first, without what its executions became.
         ticks: of each schedule, oldest first, without what their executions became.
     """
@@ -85,6 +96,10 @@ class Tables:
         default_factory=dict[int, tuple[InboxItem, str | None]]
     )
     runners: dict[str, RunnerRow] = field(default_factory=dict[str, RunnerRow])
+    beats: dict[int, int] = field(default_factory=dict[int, int])
+    duties: dict[Duty, tuple[str, frozenset[str]]] = field(
+        default_factory=dict[Duty, tuple[str, frozenset[str]]]
+    )
     last_execution: int = 0
     last_offset: int = 0
     last_awaited: int = 0

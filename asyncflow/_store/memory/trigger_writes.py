@@ -1,6 +1,6 @@
 """What is changed of triggers and of their histories; nothing here raises."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 
 from asyncflow._model.record import FiringRecord, TriggerRecord
@@ -82,14 +82,12 @@ def note_failure(tables: Tables, poll: FailedPoll) -> None:
     _note(tables, line)
 
 
-def forget(tables: Tables, workflow: Named, executions: Collection[str]) -> None:
-    """Forget what the triggers of a workflow did, and who else started these executions."""
+def forget(tables: Tables, workflow: Named) -> None:
+    """Forget what the triggers of a workflow did, and where they are."""
     for key, trigger in tables.triggers.items():
         if (trigger.namespace, trigger.workflow) == workflow:
             tables.triggers[key] = replace(trigger, cursor=None)
             tables.firings.pop(key, None)
-    for key, lines in tables.firings.items():
-        tables.firings[key] = [line for line in lines if line.execution not in executions]
 
 
 def _note(tables: Tables, line: FiringRecord) -> None:

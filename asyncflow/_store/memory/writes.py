@@ -2,16 +2,13 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from heapq import nsmallest
 from typing import TypeVar
 
 from asyncflow._core.state import Head, Outcome
 from asyncflow._model.record import EventRecord
-from asyncflow._store.awaited import letter_about, signalled, takes
+from asyncflow._store.awaited import event_of, letter_about, signalled, takes
 from asyncflow._store.batch import (
     Batch,
-    Claimed,
-    Dead,
     ExecutionWrite,
     FactRecord,
     Fence,
@@ -19,59 +16,41 @@ from asyncflow._store.batch import (
     Letter,
     Receipt,
     Refused,
-    RunnerRow,
     Signal,
 )
 from asyncflow._store.codec import utf8
-from asyncflow._store.memory import awaited_writes, schedule_writes, trigger_writes
+from asyncflow._store.for_rules import OnDuty, rules_letter
+from asyncflow._store.memory import awaited_writes, owners, schedule_writes, trigger_writes
 from asyncflow._store.memory.admission import admit, yield_alone
+from asyncflow._store.memory.owners import check_fence, own
 from asyncflow._store.memory.tables import Execution, Tables
-from asyncflow._store.refusal import fenced, unknown_executions
+from asyncflow._store.refusal import unknown_executions
 
 K = TypeVar("K")
 
 
 def check_batch(tables: Tables, batch: Batch) -> None:
     """Raise unless the batch can be written."""
-    if batch.fence is not None:
-        check_claim(tables, batch.fence, ())
+    check_fence(tables, batch.fence)
     _check_executions(tables, [w.target for w in batch.executions if isinstance(w.target, int)])
     _check_executions(tables, [new.execution for new in batch.awaited])
     _check_confined(tables, batch.events)
 
 
-def check_letters(tables: Tables, letters: Sequence[Letter]) -> None:
+def check_letters(tables: Tables, letters: Sequence[Letter], fence: Fence | None) -> None:
     """Raise unless the letters can be put."""
+    check_fence(tables, fence)
     _check_executions(tables, [x.execution for x in letters if x.execution is not None])
     _check_confined(tables, [letter.event for letter in letters if letter.event is not None])
-
-
-def check_claim(tables: Tables, fence: Fence, dead: Sequence[Dead]) -> None:
-    """Raise `FencedError` unless the runner's row has this epoch, and is not among the dead."""
-    if fence.runner in {each.runner for each in dead} or not _holds(tables, fence):
-        raise fenced(fence)
-
-
-def register(tables: Tables, runner: RunnerRow) -> Fence:
-    """Add a runner and put before it the letters to namespaces that wait for the first."""
-    row = replace(runner, epoch=next(tables.epochs))
-    tables.runners.pop(runner.id, None)
-    tables.runners[runner.id] = row
-    _readdress(tables, None, runner.id)
-    return Fence(row.id, row.epoch)
-
-
-def release(tables: Tables, fence: Fence) -> None:
-    """Remove a runner, unless it was replaced."""
-    if _holds(tables, fence):
-        _remove_runner(tables, fence.runner)
 
 
 def commit(tables: Tables, batch: Batch) -> Receipt:
     """Write a batch."""
     owner = batch.fence.runner if batch.fence else None
     offsets = tuple(_store_event(tables, event) for event in batch.events)
-    signals = tuple(_take(tables, signal) for signal in batch.signals)
+    on_duty = owners.on_duty(tables, batch)
+    _post_for_rules(tables, [offsets[place] for place in batch.for_rules], on_duty)
+    signals = tuple(_take(tables, signal, on_duty) for signal in batch.signals)
     expired = tuple(awaited_writes.expire(tables, each) for each in batch.expired)
     awaited = tuple(awaited_writes.register(tables, new) for new in batch.awaited)
     _write_stored(tables, batch.executions)
@@ -101,33 +80,6 @@ def append(tables: Tables, letters: Sequence[Letter]) -> tuple[int | None, ...]:
     return tuple(_post(tables, letter) for letter in letters)
 
 
-def claim(
-    tables: Tables,
-    fence: Fence,
-    dead: Sequence[Dead],
-    workflows: Sequence[tuple[str, str]] | None,
-    limit: int,
-) -> Claimed:
-    """Remove the dead, then own what nobody does."""
-    for each in dead:
-        row = tables.runners.get(each.runner)
-        if row is not None and row.beat == each.beat:
-            _remove_runner(tables, each.runner)
-    wanted = None if workflows is None else frozenset(workflows)
-    unowned = (tables.executions[id_] for id_ in tables.owned.get(None, ()))
-    matching = {x.id for x in unowned if wanted is None or _workflow(x) in wanted}
-    told = {item.letter.execution for item, _ in tables.inbox.values()} & matching
-    ids = nsmallest(limit, matching, key=lambda id_: (id_ not in told, id_))
-    for id_ in ids:
-        _own(tables, tables.executions[id_], fence.runner)
-    return Claimed(tuple(ids))
-
-
-def _holds(tables: Tables, fence: Fence) -> bool:
-    row = tables.runners.get(fence.runner)
-    return row is not None and row.epoch == fence.epoch
-
-
 def _check_executions(tables: Tables, ids: Iterable[int]) -> None:
     unknown = {id_ for id_ in ids if id_ not in tables.executions}
     if unknown:
@@ -136,34 +88,6 @@ def _check_executions(tables: Tables, ids: Iterable[int]) -> None:
 
 def _check_confined(tables: Tables, events: Iterable[EventRecord]) -> None:
     _check_executions(tables, [e.execution for e in events if e.execution is not None])
-
-
-def _workflow(execution: Execution) -> tuple[str, str]:
-    return (execution.new.namespace, execution.new.workflow)
-
-
-def _own(tables: Tables, execution: Execution, owner: str | None) -> None:
-    """Put it among what the runner has to do; a finished one is nobody's and among nothing."""
-    tables.owned.setdefault(execution.owner, set()).discard(execution.id)
-    final = execution.head.status.final
-    execution.owner = None if final else owner
-    if not final:
-        tables.owned.setdefault(owner, set()).add(execution.id)
-
-
-def _remove_runner(tables: Tables, runner: str) -> None:
-    tables.runners.pop(runner, None)
-    for id_ in tables.owned.pop(runner, set()):
-        execution = tables.executions[id_]
-        execution.owner = None
-        tables.owned.setdefault(None, set()).add(id_)
-    _readdress(tables, runner, None)
-
-
-def _readdress(tables: Tables, before: str | None, after: str | None) -> None:
-    for id_, (item, runner) in tables.inbox.items():
-        if runner == before and item.letter.execution is None:
-            tables.inbox[id_] = (item, after)
 
 
 def _write_stored(tables: Tables, writes: Iterable[ExecutionWrite]) -> None:
@@ -194,7 +118,7 @@ def _write(tables: Tables, execution: Execution, write: ExecutionWrite, owner: s
         execution.head = _stored_head(write.head)
     if write.fingerprint is not None:
         execution.fingerprint = write.fingerprint
-    _own(tables, execution, owner)
+    own(tables, execution, owner)
     _write_tasks(tables, execution, write)
     for closing in write.closings:
         awaited_writes.close(tables, execution, closing)
@@ -245,14 +169,16 @@ def _store_event(tables: Tables, event: EventRecord) -> int:
     return offset
 
 
-def _take(tables: Tables, signal: Signal) -> int | None:
+def _take(tables: Tables, signal: Signal, on_duty: OnDuty) -> int | None:
     record = tables.awaited.records.get(signal.awaited)
     if record is None or not takes(record, signal):
         return None
-    letter = letter_about(signal)
-    assert letter.event is not None  # it is that of the signal
-    offset = _post(tables, letter) if signal.by_letter else _store_event(tables, letter.event)
-    assert offset is not None  # a letter with an event has one
+    told = on_duty.of_signal(signal)
+    offset = _store_event(tables, event_of(signal))
+    if signal.by_letter:
+        letter = replace(letter_about(signal, told), event=tables.events[offset])
+        _put_before(tables, letter, (None,))
+    _put_before(tables, rules_letter(tables.events[offset]), told)
     tables.awaited.put(signalled(record, signal, offset))
     return offset
 
@@ -265,7 +191,17 @@ def _post(tables: Tables, letter: Letter) -> int | None:
     readers: Iterable[str | None] = (None,)
     if letter.execution is None and tables.runners:
         readers = tables.runners
+    _put_before(tables, letter, readers)
+    return offset
+
+
+def _post_for_rules(tables: Tables, offsets: Iterable[int], on_duty: OnDuty) -> None:
+    for offset in offsets:
+        event = tables.events[offset]
+        _put_before(tables, rules_letter(event), on_duty.of_event(event))
+
+
+def _put_before(tables: Tables, letter: Letter, readers: Iterable[str | None]) -> None:
     for runner in readers:
         id_ = next(tables.letter_ids)
         tables.inbox[id_] = (InboxItem(id_, letter), runner)
-    return offset

@@ -2,15 +2,16 @@
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from asyncflow._model.record import AwaitedRecord
-from asyncflow._store.awaited import AwaitedTable, letter_about
+from asyncflow._store.awaited import AwaitedTable, event_of, letter_about
 from asyncflow._store.batch import ExecutionWrite, Expiry, NewAwaited, Notified, Signal
 from asyncflow._store.codec import micros, micros_or_none, utf8
+from asyncflow._store.for_rules import OnDuty, rules_letter
 from asyncflow._store.sqlite.awaited_reads import COLUMNS, WAITS, record
 from asyncflow._store.sqlite.bulk import Bulk, Value
-from asyncflow._store.sqlite.event_writes import insert_events, insert_letters
+from asyncflow._store.sqlite.event_writes import Addressed, insert_events, insert_letters
 from asyncflow._store.sqlite.terms import AMONG, last_id
 
 _OF_RUN = "execution = v.column1 AND task = v.column2 AND seq = v.column3"
@@ -54,7 +55,9 @@ _UPDATE_NOTIFIED = Bulk(
 )
 
 
-def take(db: sqlite3.Connection, signals: Sequence[Signal]) -> tuple[int | None, ...]:
+def take(
+    db: sqlite3.Connection, signals: Sequence[Signal], on_duty: OnDuty
+) -> tuple[int | None, ...]:
     """Write signals with their events and letters; return the events' offsets."""
     if not signals:
         return ()
@@ -68,12 +71,12 @@ def take(db: sqlite3.Connection, signals: Sequence[Signal]) -> tuple[int | None,
         if execution is not None and execution == signal.event.execution and not late:
             del waiting[signal.awaited]
             taken[place] = signal
-    letters = [letter_about(signal) for signal in taken.values()]
-    given = insert_events(db, [letter.event for letter in letters if letter.event is not None])
+    events = [event_of(signal) for signal in taken.values()]
+    given = insert_events(db, events)
     rows = map(_signalled_row, taken.values(), given)
     _UPDATE_SIGNALLED.run(db, list(rows))
-    posted = zip(taken.values(), letters, given, strict=True)
-    insert_letters(db, [(letter, None, offset) for x, letter, offset in posted if x.by_letter])
+    posted = zip(taken.values(), given, strict=True)
+    insert_letters(db, [each for x, offset in posted for each in _letters(x, offset, on_duty)])
     offsets = dict(zip(taken, given, strict=True))
     return tuple(offsets.get(place) for place in range(len(signals)))
 
@@ -159,6 +162,14 @@ def _time_out(db: sqlite3.Connection, ids: Sequence[int]) -> None:
     if ids:
         sql = f"UPDATE awaited_event SET phase = 'TIMED_OUT', ended = deadline WHERE id {AMONG}"
         db.execute(sql, (json.dumps(ids),))
+
+
+def _letters(signal: Signal, offset: int, on_duty: OnDuty) -> Iterator[Addressed]:
+    told = on_duty.of_signal(signal)
+    if signal.by_letter:
+        yield letter_about(signal, told), None, offset
+    for runner in told:
+        yield rules_letter(event_of(signal)), runner, offset
 
 
 def _signalled_row(signal: Signal, offset: int) -> tuple[Value, ...]:

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any, Final
 
+from asyncflow._store.batch import Fence
 from asyncflow._store.change import (
     AddRule,
     AddTriggers,
@@ -17,41 +18,35 @@ from asyncflow._store.change import (
     SetTriggerEnabled,
 )
 from asyncflow._store.sqlite import schedule_writes, trigger_writes
+from asyncflow._store.sqlite.deletions import with_executions
+from asyncflow._store.sqlite.owners import check_fence
 from asyncflow._store.sqlite.terms import UNFINISHED
 
 SHOWN: Final = 10
 
 _OF_WORKFLOW: Final = "namespace = :namespace AND workflow = :workflow"
 _ITS_EXECUTIONS: Final = f"SELECT id FROM execution WHERE {_OF_WORKFLOW}"
-_ITS_EVENTS: Final = f'SELECT "offset" FROM event WHERE execution IN ({_ITS_EXECUTIONS})'
 
-# In an order in which nothing is looked for that is gone already.
+# Executions last: the others are found by them.
 _DELETIONS: Final = (
-    f"DELETE FROM inbox WHERE execution IN ({_ITS_EXECUTIONS}) OR event_offset IN ({_ITS_EVENTS})",
-    f"DELETE FROM event WHERE execution IN ({_ITS_EXECUTIONS})",
-    *(
-        f"DELETE FROM {table} WHERE execution IN ({_ITS_EXECUTIONS})"
-        for table in ("task_execution", "context", "cell", "fact", "task_log", "awaited_event")
-    ),
     "UPDATE schedule_version SET version = version + 1 "
     f"WHERE EXISTS (SELECT 1 FROM schedule WHERE {_OF_WORKFLOW})",
-    f"DELETE FROM tick WHERE schedule IN (SELECT id FROM schedule WHERE {_OF_WORKFLOW}) "
-    f"OR execution IN ({_ITS_EXECUTIONS})",
+    f"DELETE FROM tick WHERE schedule IN (SELECT id FROM schedule WHERE {_OF_WORKFLOW})",
     "DELETE FROM firing WHERE (namespace, trigger) IN "
-    f"(SELECT namespace, name FROM trigger_schedule WHERE {_OF_WORKFLOW}) "
-    f"OR execution IN ({_ITS_EXECUTIONS})",
+    f"(SELECT namespace, name FROM trigger_schedule WHERE {_OF_WORKFLOW})",
     f"UPDATE trigger_schedule SET cursor = NULL WHERE {_OF_WORKFLOW} AND cursor IS NOT NULL",
     *(
         f"DELETE FROM {table} WHERE {_OF_WORKFLOW}"
         for table in ("workflow_cell", "workflow_rule", "schedule", "started_once")
     ),
     "DELETE FROM disabled_workflow WHERE namespace = :namespace AND name = :workflow",
-    f"DELETE FROM execution WHERE {_OF_WORKFLOW}",
+    *with_executions(_ITS_EXECUTIONS),
 )
 
 
-def change(db: sqlite3.Connection, change: Change) -> tuple[str, ...]:
+def change(db: sqlite3.Connection, change: Change, fence: Fence | None) -> tuple[str, ...]:
     """Make a change; return what stands in its way."""
+    check_fence(db, fence)
     write: Callable[[sqlite3.Connection, Any], tuple[str, ...] | None] = _WRITES[type(change)]
     return write(db, change) or ()
 

@@ -58,7 +58,7 @@ def _inbox(db: sqlite3.Connection, query: Inbox) -> tuple[InboxItem, ...]:
         f"SELECT i.id, i.namespace, i.kind, i.body, i.at, i.execution, {_EVENT} FROM inbox i "
         'LEFT JOIN event e ON e."offset" = i.event_offset '
         "WHERE i.id > :after AND CASE WHEN i.execution IS NULL "
-        "THEN i.runner IS NULL OR i.runner = :runner "
+        "THEN i.runner = :runner "
         "ELSE NOT EXISTS (SELECT 1 FROM execution x WHERE x.id = i.execution "
         f"AND {UNFINISHED} AND x.owner IS NOT :runner) END ORDER BY i.id LIMIT :limit",
         {"runner": query.runner, "after": query.after, "limit": query.limit},

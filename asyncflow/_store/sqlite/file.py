@@ -83,18 +83,29 @@ def _inspect_file(path: str) -> None:
 
 
 def _inspect_header(path: str) -> None:
+    application = _application(path)
+    if not application and not _is_empty(path):
+        application = _application(path)  # another process may have made it ours just now
+        if not application:
+            raise _of_another_program(path, application)
+    if application not in (0, APPLICATION_ID):
+        raise _of_another_program(path, application)
+
+
+def _application(path: str) -> int:
     with open(path, "rb") as file:
         header = file.read(_HEADER_BYTES)
     if len(header) < _HEADER_BYTES or not header.startswith(_MAGIC):
         message = f"{path} is not an SQLite database: name another file, or a new one"
         raise StoreLocationError(message)
-    application = int.from_bytes(header[_APPLICATION_AT], "big")
-    if application != APPLICATION_ID and (application or not _is_empty(path)):
-        message = (
-            f"{path} is the database of another program (application id {application:#x}): "
-            "name another file, or a new one"
-        )
-        raise StoreLocationError(message)
+    return int.from_bytes(header[_APPLICATION_AT], "big")
+
+
+def _of_another_program(path: str, application: int) -> StoreLocationError:
+    return StoreLocationError(
+        f"{path} is the database of another program (application id {application:#x}): "
+        "name another file, or a new one"
+    )
 
 
 def _is_empty(path: str) -> bool:

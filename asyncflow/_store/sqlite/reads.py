@@ -4,6 +4,7 @@ import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from asyncflow._core.state import Head, TaskState
@@ -19,6 +20,7 @@ from asyncflow._store.codec import moment, moment_or_none
 from asyncflow._store.queries import (
     ContextOf,
     DisabledWorkflows,
+    Duties,
     ExecutionByName,
     Executions,
     Facts,
@@ -34,8 +36,10 @@ from asyncflow._store.queries import (
 )
 from asyncflow._store.sqlite import (
     awaited_reads,
+    duties,
     event_reads,
     schedule_reads,
+    size_reads,
     trigger_reads,
     unowned,
 )
@@ -148,11 +152,14 @@ def _unowned_workflows(db: sqlite3.Connection, _: UnownedWorkflows) -> frozenset
 
 def _runners(db: sqlite3.Connection, _: Runners) -> tuple[RunnerRow, ...]:
     rows = db.execute(
-        "SELECT id, pid, process, host, since, epoch, address FROM runner ORDER BY epoch"
+        "SELECT id, pid, process, host, since, epoch, address, lease, beat FROM runner "
+        "ORDER BY epoch"
     )
     return tuple(
-        RunnerRow(id_, pid, process, host, moment(since), epoch, address)
-        for id_, pid, process, host, since, epoch, address in rows.fetchall()
+        RunnerRow(
+            id_, pid, process, host, moment(since), epoch, address, timedelta(0, 0, lease), beat
+        )
+        for id_, pid, process, host, since, epoch, address, lease, beat in rows.fetchall()
     )
 
 
@@ -216,10 +223,12 @@ _ANSWERS: dict[type[Query[Any]], Callable[[sqlite3.Connection, Any], Any]] = {
     WorkflowRules: _workflow_rules,
     TaskLogs: _task_logs,
     Runners: _runners,
+    Duties: duties.answer,
     OwnedExecutions: _owned_executions,
     UnownedWorkflows: _unowned_workflows,
     StoredExecutions: _stored_executions,
     Facts: _facts,
+    **size_reads.ANSWERS,
     **event_reads.ANSWERS,
     **awaited_reads.ANSWERS,
     **trigger_reads.ANSWERS,

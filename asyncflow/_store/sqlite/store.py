@@ -3,6 +3,8 @@
 import os
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
@@ -15,16 +17,20 @@ from asyncflow._store.batch import (
     Letter,
     Receipt,
     RunnerRow,
+    Swept,
 )
 from asyncflow._store.change import Change
 from asyncflow._store.protocol import NO_DUTIES
 from asyncflow._store.queries import Query
 from asyncflow._store.refusal import not_open
-from asyncflow._store.sqlite import changes, reads, writes
+from asyncflow._store.sqlite import changes, owners, reads, sweep, vacuum, writes
+from asyncflow._store.sqlite.checkpoint import tell_version
 from asyncflow._store.sqlite.connection import Connection, connect
 from asyncflow._store.sqlite.fault import translated
 from asyncflow._store.sqlite.file import inspect
-from asyncflow._store.sqlite.migrate import migrate, migrations
+from asyncflow._store.sqlite.migrate import migrate, migrations, version
+from asyncflow._store.sqlite.pulse import SqlitePulse
+from asyncflow._store.sqlite.upkeep import FileUpkeep
 from asyncflow.errors import StoreError
 
 T = TypeVar("T")
@@ -42,6 +48,7 @@ class SqliteStore:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Take a path; a relative one is looked up now. Nothing is opened."""
         self._path = os.path.abspath(path)
+        self._places = sweep.Places()
         self._writer: Connection | None = None
         self._reader: Connection | None = None
 
@@ -65,7 +72,8 @@ class SqliteStore:
         """
         if self._writer is not None:
             return
-        writer = Connection(partial(_make_writer, self._path))
+        upkeep = FileUpkeep(self._path)
+        writer = Connection(partial(_make_writer, self._path, upkeep), upkeep)
         await writer.open()
         reader = Connection(partial(_make_reader, self._path))
         try:
@@ -88,19 +96,22 @@ class SqliteStore:
 
     async def register(self, runner: RunnerRow) -> Fence:
         """Add a runner's row under a fresh epoch."""
-        return await self._write(partial(writes.register, runner=runner), "store.register")
+        return await self._write(partial(owners.register, runner=runner), "store.register")
 
     async def release(self, fence: Fence) -> None:
         """Remove a runner's row, if the fence holds."""
-        await self._write(partial(writes.release, fence=fence), "store.release")
+        await self._write(partial(owners.release, fence=fence), "store.release")
 
     async def commit(self, batch: Batch) -> Receipt:
         """Write a batch; cancelling the call does not cancel the transaction."""
         return await self._write(partial(writes.commit, batch=batch), "store.commit")
 
-    async def append(self, letters: Sequence[Letter]) -> tuple[int | None, ...]:
+    async def append(
+        self, letters: Sequence[Letter], fence: Fence | None = None
+    ) -> tuple[int | None, ...]:
         """Put letters into the inbox."""
-        return await self._write(partial(writes.append, letters=letters), "store.append")
+        work = partial(writes.append, letters=letters, fence=fence)
+        return await self._write(work, "store.append")
 
     async def claim(
         self,
@@ -110,18 +121,38 @@ class SqliteStore:
         limit: int,
         duties: Mapping[Duty, frozenset[str]] = NO_DUTIES,
     ) -> Claimed:
-        """Come to own unfinished executions that nobody owns."""
-        work = partial(writes.claim, fence=fence, dead=dead, workflows=workflows, limit=limit)
+        """Come to own what nobody does."""
+        work = partial(
+            owners.claim,
+            fence=fence,
+            dead=dead,
+            workflows=workflows,
+            limit=limit,
+            wanted=duties,
+        )
         return await self._write(work, "store.claim")
 
-    async def change(self, change: Change) -> tuple[str, ...]:
+    async def sweep(self, fence: Fence, before: datetime, limit: int) -> Swept:
+        """Forget some of what is old; what must stay is walked over once in a pass."""
+        work = partial(sweep.sweep, fence=fence, before=before, limit=limit, places=self._places)
+        swept = await self._write(work, "store.sweep")
+        with translated(self._path):
+            shortened = await self._opened(self._writer).outside(vacuum.give_back)
+        return replace(swept, more=swept.more or shortened)
+
+    async def change(self, change: Change, fence: Fence | None = None) -> tuple[str, ...]:
         """Make a change that somebody asked for by a call."""
-        return await self._write(partial(changes.change, change=change), "store.change")
+        work = partial(changes.change, change=change, fence=fence)
+        return await self._write(work, "store.change")
 
     async def read(self, query: Query[T]) -> T:
         """Answer a question from what is committed; writers do not hold it up."""
         with translated(self._path):
             return await self._opened(self._reader).query(partial(reads.answer, query=query))
+
+    def pulse(self) -> SqlitePulse:
+        """Return what renews leases, by a connection of its own."""
+        return SqlitePulse(self._path)
 
     async def _write(self, work: Callable[[sqlite3.Connection], T], point: str) -> T:
         with translated(self._path):
@@ -133,7 +164,7 @@ class SqliteStore:
         return connection
 
 
-def _make_writer(path: str) -> sqlite3.Connection:
+def _make_writer(path: str, upkeep: FileUpkeep) -> sqlite3.Connection:
     if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
         message = (
             f"SQLite {sqlite3.sqlite_version} cannot keep {path}: use a Python with 3.33 or later"
@@ -143,9 +174,17 @@ def _make_writer(path: str) -> sqlite3.Connection:
     with translated(path):
         db = connect(path)
         try:
+            found = version(db)
+            if not found:
+                vacuum.begin(db)
             migrate(db, path, migrations())
+            if 0 < found < version(db):
+                vacuum.convert(db, path)
             _switch_to_wal(db)
             db.execute("PRAGMA synchronous = FULL")
+            version(db)  # it opens the WAL
+            upkeep.opened()
+            tell_version()
         except BaseException:  # passed on: no open fails and leaves the file open
             db.close()
             raise

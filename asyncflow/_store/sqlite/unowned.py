@@ -45,19 +45,45 @@ def workflows(db: sqlite3.Connection) -> frozenset[Workflow]:
     return frozenset((namespace, name) for namespace, name in db.execute(_WORKFLOWS).fetchall())
 
 
-def first(db: sqlite3.Connection, wanted: frozenset[Workflow] | None, limit: int) -> list[int]:
-    """Return the ids of those of some workflows for which letters wait, then of the oldest."""
+def first(
+    db: sqlite3.Connection,
+    wanted: frozenset[Workflow] | None,
+    limit: int,
+    whole: frozenset[str],
+) -> list[int]:
+    """Return the ids of those of some workflows for which letters wait, then of the oldest.
+
+    Those of the namespaces ``whole`` are all there, also if they are more than ``limit``.
+    """
     there = workflows(db)
     own = there if wanted is None else there & wanted
+    all_of = frozenset(each for each in own if each[0] in whole)
+    if not all_of:
+        return _first(db, own, there, limit)
+    ids = _first(db, all_of, there, _ENDLESS)
+    if len(ids) < limit:
+        ids += _first(db, own - all_of, there, limit - len(ids))
+    told = frozenset(_with_letters(db, own, _ENDLESS))
+    return sorted(ids, key=lambda id_: (id_ not in told, id_))
+
+
+def _first(
+    db: sqlite3.Connection, own: frozenset[Workflow], there: frozenset[Workflow], limit: int
+) -> list[int]:
     if not own:
         return []
-    ids = [row[0] for row in db.execute(_WITH_LETTERS, (json.dumps(list(own)), limit)).fetchall()]
+    ids = _with_letters(db, own, limit)
     if len(ids) < limit:
         # So many that those with letters among them leave enough.
         known = frozenset(ids)
         oldest = _oldest(db, None if own == there else own, limit)
         ids += [id_ for id_ in oldest if id_ not in known][: limit - len(ids)]
     return ids
+
+
+def _with_letters(db: sqlite3.Connection, own: Iterable[Workflow], limit: int) -> list[int]:
+    rows = db.execute(_WITH_LETTERS, (json.dumps(list(own)), limit)).fetchall()
+    return [row[0] for row in rows]
 
 
 def _oldest(db: sqlite3.Connection, own: Iterable[Workflow] | None, limit: int) -> list[int]:

@@ -15,22 +15,21 @@ from asyncflow._core.state import TaskState
 from asyncflow._model.record import EventRecord, LogRecord
 from asyncflow._store.batch import (
     Batch,
-    Claimed,
-    Dead,
     ExecutionWrite,
     Fence,
     Letter,
     Receipt,
     Refused,
-    RunnerRow,
     TaskWrite,
 )
 from asyncflow._store.codec import micros, micros_or_none, utf8
-from asyncflow._store.refusal import fenced, unknown_executions
-from asyncflow._store.sqlite import awaited_writes, execution_writes, trigger_writes, unowned
+from asyncflow._store.for_rules import OnDuty, rules_letter
+from asyncflow._store.refusal import unknown_executions
+from asyncflow._store.sqlite import awaited_writes, duties, execution_writes, trigger_writes
 from asyncflow._store.sqlite.bulk import Bulk, Value
 from asyncflow._store.sqlite.event_writes import insert_events, insert_letters
-from asyncflow._store.sqlite.terms import AMONG, UNFINISHED
+from asyncflow._store.sqlite.owners import check_fence
+from asyncflow._store.sqlite.terms import AMONG
 
 _UPSERT_TASKS = Bulk(
     "INSERT INTO task_execution (execution, task, seq, try_number, status, execution_type, "
@@ -88,13 +87,14 @@ K = TypeVar("K", bound=tuple[Value, ...])
 
 def commit(db: sqlite3.Connection, batch: Batch) -> Receipt:
     """Write a batch."""
-    if batch.fence is not None:
-        check_fence(db, batch.fence)
+    check_fence(db, batch.fence)
     targets = [w.target for w in batch.executions if isinstance(w.target, int)]
     waiting = [new.execution for new in batch.awaited]
     _check_executions(db, [*targets, *waiting, *_confined(batch.events)])
     offsets = insert_events(db, batch.events)
-    signals = awaited_writes.take(db, batch.signals)
+    on_duty = duties.on_duty(db, batch)
+    _post_for_rules(db, batch, offsets, on_duty)
+    signals = awaited_writes.take(db, batch.signals, on_duty)
     expired = awaited_writes.expire(db, batch.expired)
     awaited = awaited_writes.register(db, batch.awaited)
     execution_writes.update(db, batch.executions)
@@ -128,8 +128,11 @@ def _write_parts(db: sqlite3.Connection, written: _Written) -> None:
     )
 
 
-def append(db: sqlite3.Connection, letters: Sequence[Letter]) -> tuple[int | None, ...]:
+def append(
+    db: sqlite3.Connection, letters: Sequence[Letter], fence: Fence | None
+) -> tuple[int | None, ...]:
     """Put letters into the inbox, those to a namespace once for each runner."""
+    check_fence(db, fence)
     with_event = [letter.event for letter in letters if letter.event is not None]
     targets = [letter.execution for letter in letters if letter.execution is not None]
     _check_executions(db, [*targets, *_confined(with_event)])
@@ -147,63 +150,18 @@ def append(db: sqlite3.Connection, letters: Sequence[Letter]) -> tuple[int | Non
     return offsets
 
 
-def register(db: sqlite3.Connection, runner: RunnerRow) -> Fence:
-    """Add a runner and put before it the letters to namespaces that wait for the first."""
-    db.execute("DELETE FROM runner WHERE id = ?", (runner.id,))
-    cursor = db.execute(
-        "INSERT INTO runner (id, pid, process, host, since, address) VALUES (?, ?, ?, ?, ?, ?)",
-        (
-            runner.id,
-            runner.pid,
-            runner.process,
-            runner.host,
-            micros(runner.since),
-            runner.address,
-        ),
+def _post_for_rules(
+    db: sqlite3.Connection, batch: Batch, offsets: Sequence[int], on_duty: OnDuty
+) -> None:
+    told = [(batch.events[place], offsets[place]) for place in batch.for_rules]
+    insert_letters(
+        db,
+        [
+            (rules_letter(event), runner, offset)
+            for event, offset in told
+            for runner in on_duty.of_event(event)
+        ],
     )
-    db.execute(
-        "UPDATE inbox SET runner = ? WHERE runner IS NULL AND execution IS NULL", (runner.id,)
-    )
-    epoch = cursor.lastrowid
-    assert epoch is not None  # it is of an INSERT
-    return Fence(runner.id, epoch)
-
-
-def release(db: sqlite3.Connection, fence: Fence) -> None:
-    """Remove a runner, unless it was replaced."""
-    gone = db.execute("DELETE FROM runner WHERE id = ? AND epoch = ?", (fence.runner, fence.epoch))
-    if gone.rowcount:
-        _disown(db, fence.runner)
-
-
-def claim(
-    db: sqlite3.Connection,
-    fence: Fence,
-    dead: Sequence[Dead],
-    workflows: Sequence[tuple[str, str]] | None,
-    limit: int,
-) -> Claimed:
-    """Remove the dead, then own what nobody does."""
-    for each in dead:
-        gone = db.execute("DELETE FROM runner WHERE id = ? AND beat = ?", (each.runner, each.beat))
-        if gone.rowcount:
-            _disown(db, each.runner)
-    check_fence(db, fence)
-    ids = unowned.first(db, None if workflows is None else frozenset(workflows), limit)
-    db.execute(
-        "UPDATE execution SET owner = ? WHERE id IN (SELECT value FROM json_each(?))",
-        (fence.runner, json.dumps(ids)),
-    )
-    return Claimed(tuple(ids))
-
-
-def check_fence(db: sqlite3.Connection, fence: Fence) -> None:
-    """Raise `FencedError` unless the runner's row has this epoch."""
-    found: tuple[int] | None = db.execute(
-        "SELECT epoch FROM runner WHERE id = ?", (fence.runner,)
-    ).fetchone()
-    if found != (fence.epoch,):
-        raise fenced(fence)
 
 
 def _confined(events: Iterable[EventRecord]) -> Iterable[int]:
@@ -273,8 +231,3 @@ def _log_row(line: LogRecord) -> tuple[Value, ...]:
         line.level,
         utf8(line.text),
     )
-
-
-def _disown(db: sqlite3.Connection, runner: str) -> None:
-    db.execute(f"UPDATE execution SET owner = NULL WHERE owner = ? AND {UNFINISHED}", (runner,))
-    db.execute("UPDATE inbox SET runner = NULL WHERE runner = ?", (runner,))

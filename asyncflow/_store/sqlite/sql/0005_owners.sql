@@ -18,4 +18,12 @@ CREATE TABLE duty (
     PRIMARY KEY (kind, namespace, name)
 ) WITHOUT ROWID;
 
-CREATE INDEX duty_runner ON duty (runner);
+CREATE INDEX duty_runner ON duty (runner, kind, namespace);
+
+-- Letters that nobody will find until somebody claims them: asked at each claim.
+CREATE INDEX inbox_to_nobody ON inbox (namespace) WHERE execution IS NULL AND runner IS NULL;
+
+-- A line of a history goes with its execution.
+CREATE INDEX firing_execution ON firing (execution) WHERE execution IS NOT NULL;
+
+CREATE INDEX tick_execution ON tick (execution) WHERE execution IS NOT NULL;

@@ -1,0 +1,153 @@
+"""Who owns executions, letters and duties, and who is registered. Only `check_fence` raises."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from heapq import nsmallest
+
+from asyncflow._store.batch import Batch, Claimed, Dead, Duty, DutyKind, Fence, RunnerRow
+from asyncflow._store.for_rules import Expected, OnDuty, left_out, told_to_rules, writer_of
+from asyncflow._store.memory.tables import Execution, Tables
+from asyncflow._store.refusal import fenced
+
+
+def register(tables: Tables, runner: RunnerRow) -> Fence:
+    """Add a runner; if it is the only one, put before it the letters that wait for the first."""
+    row = replace(runner, epoch=next(tables.epochs))
+    tables.runners.pop(runner.id, None)
+    if not tables.runners:
+        _readdress(tables, None, runner.id)
+    tables.runners[runner.id] = row
+    tables.beats[row.epoch] = row.beat
+    return Fence(row.id, row.epoch)
+
+
+def release(tables: Tables, fence: Fence) -> None:
+    """Remove a runner, unless it was replaced."""
+    if _holds(tables, fence):
+        for id_ in tables.owned.get(fence.runner, ()):
+            execution = tables.executions[id_]
+            execution.head = replace(execution.head, recoveries=0)
+        _remove(tables, fence.runner)
+
+
+def claim(
+    tables: Tables,
+    fence: Fence,
+    dead: Sequence[Dead],
+    workflows: Sequence[tuple[str, str]] | None,
+    limit: int,
+    *,
+    wanted: Mapping[Duty, frozenset[str]],
+) -> Claimed:
+    """Remove the dead, then own what nobody does."""
+    for each in dead:
+        if _is_dead(tables, each):
+            _remove(tables, each.runner)
+    whole = _namespaces_of_letters(tables)
+    ids = _first(tables, None if workflows is None else frozenset(workflows), limit, whole)
+    for id_ in ids:
+        own(tables, tables.executions[id_], fence.runner)
+    if whole:
+        _readdress(tables, None, fence.runner)
+    return Claimed(tuple(ids), _take(tables, fence.runner, wanted))
+
+
+def renew(tables: Tables, fence: Fence) -> None:
+    """Count a beat. Only the runner's own thread counts those of its epoch, which are kept."""
+    tables.beats[fence.epoch] += 1
+
+
+def check_claim(tables: Tables, fence: Fence, dead: Sequence[Dead]) -> None:
+    """Raise `FencedError` unless the fence holds, and will when the dead are removed."""
+    check_fence(tables, fence)
+    if any(each.runner == fence.runner and _is_dead(tables, each) for each in dead):
+        raise fenced(fence)
+
+
+def check_fence(tables: Tables, fence: Fence | None) -> None:
+    """Raise `FencedError` unless the runner's row has this epoch; None always holds."""
+    if fence is not None and not _holds(tables, fence):
+        raise fenced(fence)
+
+
+def own(tables: Tables, execution: Execution, owner: str | None) -> None:
+    """Put it among what the runner has to do; a finished one is nobody's and among nothing."""
+    tables.owned.setdefault(execution.owner, set()).discard(execution.id)
+    final = execution.head.status.final
+    execution.owner = None if final else owner
+    if not final:
+        tables.owned.setdefault(owner, set()).add(execution.id)
+
+
+def on_duty(tables: Tables, batch: Batch) -> OnDuty:
+    """Return who is to judge the events of a batch by rules."""
+    expected = {(event.namespace, event.key) for event in told_to_rules(batch)}
+    runners: dict[Expected, frozenset[str]] = {}
+    if expected and tables.runners.keys() - {left_out(batch)}:
+        for duty, (runner, keys) in tables.duties.items():
+            if duty.kind is DutyKind.RULES:
+                for each in expected.intersection((duty.namespace, key) for key in keys):
+                    runners[each] = runners.get(each, frozenset()) | {runner}
+    return OnDuty(writer_of(batch), runners)
+
+
+def _holds(tables: Tables, fence: Fence) -> bool:
+    row = tables.runners.get(fence.runner)
+    return row is not None and row.epoch == fence.epoch
+
+
+def _is_dead(tables: Tables, dead: Dead) -> bool:
+    row = tables.runners.get(dead.runner)
+    return row is not None and tables.beats[row.epoch] == dead.beat
+
+
+def _first(
+    tables: Tables, wanted: frozenset[tuple[str, str]] | None, limit: int, whole: frozenset[str]
+) -> list[int]:
+    """Return the ids of those for which letters wait, then of the oldest; all of ``whole``."""
+    unowned = [tables.executions[id_] for id_ in tables.owned.get(None, ())]
+    matching = [x for x in unowned if wanted is None or _workflow(x) in wanted]
+    told = {item.letter.execution for item, _ in tables.inbox.values()}
+    all_of = {x.id for x in matching if x.new.namespace in whole}
+    others = [x.id for x in matching if x.id not in all_of]
+    room = max(0, limit - len(all_of))
+    ids = all_of.union(nsmallest(room, others, key=lambda id_: (id_ not in told, id_)))
+    return sorted(ids, key=lambda id_: (id_ not in told, id_))
+
+
+def _workflow(execution: Execution) -> tuple[str, str]:
+    return (execution.new.namespace, execution.new.workflow)
+
+
+def _take(tables: Tables, runner: str, wanted: Mapping[Duty, frozenset[str]]) -> frozenset[Duty]:
+    """Give a runner what it wants and nobody has; return what it has of this."""
+    held: set[Duty] = set()
+    for duty, keys in wanted.items():
+        holder, _ = tables.duties.get(duty, (runner, keys))
+        if holder == runner:
+            tables.duties[duty] = (runner, keys)
+            held.add(duty)
+    return frozenset(held)
+
+
+def _remove(tables: Tables, runner: str) -> None:
+    del tables.runners[runner]
+    for id_ in tables.owned.pop(runner, set()):
+        execution = tables.executions[id_]
+        execution.owner = None
+        tables.owned.setdefault(None, set()).add(id_)
+    for duty in [duty for duty, (holder, _) in tables.duties.items() if holder == runner]:
+        del tables.duties[duty]
+    _readdress(tables, runner, None)
+
+
+def _namespaces_of_letters(tables: Tables) -> frozenset[str]:
+    """Return the namespaces to which there are letters that are addressed to nobody."""
+    letters = (item.letter for item, runner in tables.inbox.values() if runner is None)
+    return frozenset(letter.namespace for letter in letters if letter.execution is None)
+
+
+def _readdress(tables: Tables, before: str | None, after: str | None) -> None:
+    for id_, (item, runner) in tables.inbox.items():
+        if runner == before and item.letter.execution is None:
+            tables.inbox[id_] = (item, after)

@@ -1,0 +1,124 @@
+"""Who owns executions and letters, and who is registered, inside the transaction of the caller."""
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Final
+
+from asyncflow._store.batch import Claimed, Dead, Duty, Fence, RunnerRow
+from asyncflow._store.codec import micros
+from asyncflow._store.refusal import fenced
+from asyncflow._store.sqlite import duties, unowned
+from asyncflow._store.sqlite.terms import AMONG, UNFINISHED
+
+_MICROSECOND: Final = timedelta(microseconds=1)
+_TO_NOBODY: Final = "execution IS NULL AND runner IS NULL"  # as in the partial index
+_FIND_DEAD: Final = (
+    "SELECT r.id FROM json_each(?) CROSS JOIN runner r "
+    "ON r.id = json_extract(value, '$[0]') AND r.beat = json_extract(value, '$[1]')"
+)
+
+
+def register(db: sqlite3.Connection, runner: RunnerRow) -> Fence:
+    """Add a runner; if it is the only one, put before it the letters that wait for the first."""
+    db.execute("DELETE FROM runner WHERE id = ?", (runner.id,))
+    (others,) = db.execute("SELECT EXISTS (SELECT 1 FROM runner)").fetchone()
+    cursor = db.execute(
+        "INSERT INTO runner (id, pid, process, host, since, address, lease, beat) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            runner.id,
+            runner.pid,
+            runner.process,
+            runner.host,
+            micros(runner.since),
+            runner.address,
+            runner.lease // _MICROSECOND,
+            runner.beat,
+        ),
+    )
+    if not others:
+        _inherit(db, runner.id)
+    epoch = cursor.lastrowid
+    assert epoch is not None  # it is of an INSERT
+    return Fence(runner.id, epoch)
+
+
+def release(db: sqlite3.Connection, fence: Fence) -> None:
+    """Remove a runner, unless it was replaced."""
+    gone = db.execute("DELETE FROM runner WHERE id = ? AND epoch = ?", (fence.runner, fence.epoch))
+    if gone.rowcount:
+        db.execute(
+            f"UPDATE execution SET recoveries = 0 "
+            f"WHERE owner = ? AND {UNFINISHED} AND recoveries <> 0",
+            (fence.runner,),
+        )
+        _disown(db, [fence.runner])
+
+
+def claim(
+    db: sqlite3.Connection,
+    fence: Fence,
+    dead: Sequence[Dead],
+    workflows: Sequence[tuple[str, str]] | None,
+    limit: int,
+    *,
+    wanted: Mapping[Duty, frozenset[str]],
+) -> Claimed:
+    """Remove the dead, then own what nobody does."""
+    _remove(db, dead)
+    check_fence(db, fence)
+    whole = _namespaces_of_letters(db)
+    ids = unowned.first(db, None if workflows is None else frozenset(workflows), limit, whole)
+    if ids:
+        sql = f"UPDATE execution SET owner = ? WHERE id {AMONG}"
+        db.execute(sql, (fence.runner, json.dumps(ids)))
+    if whole:
+        _inherit(db, fence.runner)
+    return Claimed(tuple(ids), duties.take(db, fence.runner, wanted))
+
+
+def renew(db: sqlite3.Connection, fence: Fence) -> None:
+    """Count a beat of a runner."""
+    sql = "UPDATE runner SET beat = beat + 1 WHERE id = ? AND epoch = ?"
+    if not db.execute(sql, (fence.runner, fence.epoch)).rowcount:
+        raise fenced(fence)
+
+
+def check_fence(db: sqlite3.Connection, fence: Fence | None) -> None:
+    """Raise `FencedError` unless the runner's row has this epoch; None always holds."""
+    if fence is None:
+        return
+    found: tuple[int] | None = db.execute(
+        "SELECT epoch FROM runner WHERE id = ?", (fence.runner,)
+    ).fetchone()
+    if found != (fence.epoch,):
+        raise fenced(fence)
+
+
+def _remove(db: sqlite3.Connection, dead: Sequence[Dead]) -> None:
+    if not dead:
+        return
+    listed = json.dumps([[each.runner, each.beat] for each in dead])
+    gone = [row[0] for row in db.execute(_FIND_DEAD, (listed,)).fetchall()]
+    if gone:
+        db.execute(f"DELETE FROM runner WHERE id {AMONG}", (json.dumps(gone),))
+        _disown(db, gone)
+
+
+def _disown(db: sqlite3.Connection, runners: Sequence[str]) -> None:
+    names = (json.dumps(runners),)
+    db.execute(f"UPDATE execution SET owner = NULL WHERE owner {AMONG} AND {UNFINISHED}", names)
+    db.execute(f"UPDATE inbox SET runner = NULL WHERE runner {AMONG}", names)
+    db.execute(f"DELETE FROM duty WHERE runner {AMONG}", names)
+
+
+def _namespaces_of_letters(db: sqlite3.Connection) -> frozenset[str]:
+    """Return the namespaces to which there are letters that are addressed to nobody."""
+    rows = db.execute(f"SELECT DISTINCT namespace FROM inbox WHERE {_TO_NOBODY}")
+    return frozenset(row[0] for row in rows.fetchall())
+
+
+def _inherit(db: sqlite3.Connection, runner: str) -> None:
+    db.execute(f"UPDATE inbox SET runner = ? WHERE {_TO_NOBODY}", (runner,))

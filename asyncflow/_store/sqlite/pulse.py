@@ -1,0 +1,45 @@
+"""What renews leases: a connection of its own, on whichever thread uses it first.
+
+A beat need not survive a crash of the machine: then every runner of it is gone anyway. So it waits
+for no disk.
+"""
+
+import sqlite3
+from functools import partial
+
+from asyncflow._store.batch import Fence
+from asyncflow._store.sqlite import owners
+from asyncflow._store.sqlite.connection import connect, in_transaction
+from asyncflow._store.sqlite.fault import translated
+
+
+class SqlitePulse:
+    """A `Pulse` for the runners of one file."""
+
+    def __init__(self, path: str) -> None:
+        """Take the path; nothing is opened."""
+        self._path = path
+        self._db: sqlite3.Connection | None = None
+
+    def renew(self, fence: Fence) -> None:
+        """Count a beat; the first one connects."""
+        with translated(self._path):
+            if self._db is None:
+                self._db = _make(self._path)
+            in_transaction(self._db, partial(owners.renew, fence=fence), "store.renew")
+
+    def close(self) -> None:
+        """Disconnect; idempotent."""
+        db, self._db = self._db, None
+        if db is not None:
+            db.close()
+
+
+def _make(path: str) -> sqlite3.Connection:
+    db = connect(path)
+    try:
+        db.execute("PRAGMA synchronous = NORMAL")
+    except BaseException:  # passed on: what cannot be used is not left open
+        db.close()
+        raise
+    return db

@@ -1,0 +1,196 @@
+"""What one runner of all does alone, and who hears of events for the sake of its rules."""
+
+import json
+from dataclasses import replace
+
+from asyncflow._store.batch import Batch, Claimed, Dead, Duty, DutyKind, Fence
+from asyncflow._store.fact_text import signalled, told
+from asyncflow._store.protocol import Store
+from asyncflow._store.queries import Duties, Inbox
+from tests.store.samples import NOON, awaited, event, letter, runner, signal, start
+
+RULES = Duty(DutyKind.RULES, "default", "release")
+TRIGGER = Duty(DutyKind.TRIGGER, "default", "poll")
+SCHEDULE = Duty(DutyKind.SCHEDULE, "default", "nightly")
+RETENTION = Duty(DutyKind.RETENTION)
+NONE = frozenset[str]()
+
+
+async def claim(
+    store: Store, fence: Fence, *duties: Duty, keys: frozenset[str] = NONE, dead: str | None = None
+) -> frozenset[Duty]:
+    """Claim these duties and no executions; return what it has."""
+    gone = () if dead is None else (Dead(dead, 0),)
+    claimed = await store.claim(fence, gone, (), 10, dict.fromkeys(duties, keys))
+    assert claimed.executions == ()
+    return claimed.duties
+
+
+async def told_of(store: Store, name: str) -> list[tuple[str, int | None, str | None]]:
+    """Return kind and execution of each letter, and the key of its event."""
+    letters = [item.letter for item in await store.read(Inbox(name))]
+    return [(x.kind, x.execution, x.event.key if x.event else None) for x in letters]
+
+
+# ---- duties
+
+
+async def test_a_duty_that_nobody_has_goes_to_the_first_who_asks(store: Store) -> None:
+    one, two = await store.register(runner("r1")), await store.register(runner("r2"))
+
+    first = await claim(store, one, RULES, TRIGGER)
+    second = await claim(store, two, TRIGGER, SCHEDULE, RETENTION)
+
+    assert [first, second] == [{RULES, TRIGGER}, {SCHEDULE, RETENTION}]
+    held = {RULES: "r1", TRIGGER: "r1", SCHEDULE: "r2", RETENTION: "r2"}
+    assert await store.read(Duties()) == held
+
+
+async def test_of_its_duties_a_runner_is_told_those_that_it_asks_for(store: Store) -> None:
+    fence = await store.register(runner("r1"))
+    await claim(store, fence, RULES, TRIGGER)
+
+    assert await claim(store, fence, TRIGGER, SCHEDULE) == {TRIGGER, SCHEDULE}
+    assert await store.claim(fence, (), (), 10) == Claimed()
+    assert len(await store.read(Duties())) == 3
+
+
+async def test_duties_differ_by_kind_namespace_and_name(store: Store) -> None:
+    one, two = await store.register(runner("r1")), await store.register(runner("r2"))
+    others = [
+        replace(TRIGGER, kind=DutyKind.SCHEDULE),
+        replace(TRIGGER, namespace="far"),
+        replace(TRIGGER, name="other"),
+    ]
+
+    await claim(store, one, TRIGGER)
+
+    assert await claim(store, two, TRIGGER, *others) == set(others)
+
+
+async def test_the_duties_of_a_gone_runner_are_free(store: Store) -> None:
+    dead, left = await store.register(runner("dead")), await store.register(runner("left"))
+    one, two = await store.register(runner("r1")), await store.register(runner("r2"))
+    await claim(store, dead, TRIGGER, RETENTION)
+    await claim(store, left, SCHEDULE)
+
+    inherited = await claim(store, one, TRIGGER, SCHEDULE, dead="dead")
+    await store.release(left)
+    free = await store.read(Duties())
+    taken = await claim(store, two, TRIGGER, SCHEDULE, RETENTION)
+
+    assert [inherited, taken] == [{TRIGGER}, {SCHEDULE, RETENTION}]
+    assert free == {TRIGGER: "r1"}
+
+
+# ---- events for the rules of others
+
+
+async def test_an_event_for_rules_is_put_before_those_whose_rules_expect_it(store: Store) -> None:
+    names = ["r1", "r2", "r3", "r4", "r5"]
+    one, two, three, four, five = [await store.register(runner(name)) for name in names]
+    await claim(store, one, RULES, keys=frozenset({"go"}))
+    await claim(store, two, replace(RULES, name="b"), keys=frozenset({"go", "no"}))
+    await claim(store, two, replace(RULES, name="c"), keys=frozenset({"go"}))
+    await claim(store, three, replace(RULES, name="d"), keys=frozenset({"no"}))
+    await claim(store, four, replace(RULES, namespace="far"), keys=frozenset({"go"}))
+    await claim(store, five, TRIGGER, keys=frozenset({"go"}))
+    (a,) = await start(store, "a", fence=one)
+    events = (event("no"), event("go", execution=a), event("go"))
+
+    receipt = await store.commit(Batch(one, events=events, for_rules=(1,)))
+
+    found = [await told_of(store, name) for name in names]
+    assert found == [[], [("EventSent", None, "go")], [], [], []]
+    (item,) = await store.read(Inbox("r2"))
+    sent = replace(events[1], offset=receipt.offsets[1], run_name="a")
+    assert item.letter == replace(letter("EventSent", None, sent), at=NOON)
+
+
+async def test_the_keys_of_a_duty_are_kept_up_to_date(store: Store) -> None:
+    one, two = await store.register(runner("r1")), await store.register(runner("r2"))
+    await claim(store, two, RULES, keys=frozenset({"go"}))
+    await claim(store, two, RULES, keys=frozenset({"né", "it's"}))
+    await claim(store, one, RULES, keys=frozenset({"go"}))
+
+    await store.commit(
+        Batch(one, events=(event("go"), event("né"), event("it's")), for_rules=(0, 1, 2))
+    )
+
+    expected = [("EventSent", None, "né"), ("EventSent", None, "it's")]
+    assert await told_of(store, "r2") == expected
+
+
+async def test_a_client_s_event_for_rules_is_put_before_all_of_them(store: Store) -> None:
+    one, two = await store.register(runner("r1")), await store.register(runner("r2"))
+    await claim(store, one, RULES, keys=frozenset({"go"}))
+    await claim(store, two, replace(RULES, name="b"), keys=frozenset({"go"}))
+
+    await store.commit(Batch(None, events=(event("go"),), for_rules=(0,)))
+
+    assert await told_of(store, "r1") == await told_of(store, "r2") == [("EventSent", None, "go")]
+
+
+async def test_a_signal_by_letter_is_told_to_all_whose_rules_expect_it(store: Store) -> None:
+    one, two = await store.register(runner("r1")), await store.register(runner("r2"))
+    await store.register(runner("r3"))
+    await claim(store, one, RULES, keys=frozenset({"ok"}))
+    await claim(store, two, replace(RULES, name="b"), keys=frozenset({"ok"}))
+    (a,) = await start(store, "a", fence=one)
+    await store.commit(Batch(one, awaited=(awaited(a),)))
+    late = signal(1, a, letter=True)
+
+    receipt = await store.commit(Batch(None, signals=(signal(1, a, letter=True), late)))
+
+    assert receipt.signals == (1, None)
+    about, for_rules = await store.read(Inbox("r1"))
+    (other,) = await store.read(Inbox("r2"))
+    assert await told_of(store, "r1") == [("EventSignalled", a, "ok"), ("EventSent", None, "ok")]
+    assert signalled(about.letter.body) == 1
+    assert told(about.letter.body) == {"r1", "r2"}
+    assert for_rules.letter == other.letter
+    assert other.letter.event == about.letter.event
+    assert other.letter.event is not None
+    assert (other.letter.event.offset, other.letter.event.awaited) == (1, 1)
+    assert await told_of(store, "r3") == []
+
+
+async def test_the_owner_s_own_signal_is_told_to_the_rules_of_others(store: Store) -> None:
+    one, two = await store.register(runner("r1")), await store.register(runner("r2"))
+    await claim(store, one, RULES, keys=frozenset({"ok"}))
+    await claim(store, two, replace(RULES, name="b"), keys=frozenset({"ok"}))
+    (a,) = await start(store, "a", fence=one)
+    await store.commit(Batch(one, awaited=(awaited(a),)))
+
+    await store.commit(Batch(one, signals=(signal(1, a),)))
+
+    assert await told_of(store, "r1") == []
+    assert await told_of(store, "r2") == [("EventSent", None, "ok")]
+
+
+async def test_a_signal_that_no_rules_expect_is_told_to_its_owner_only(store: Store) -> None:
+    one, two = await store.register(runner("r1")), await store.register(runner("r2"))
+    await claim(store, two, RULES, keys=frozenset({"no"}))
+    (a,) = await start(store, "a", fence=one)
+    await store.commit(Batch(one, awaited=(awaited(a),)))
+
+    await store.commit(Batch(None, signals=(signal(1, a, letter=True),)))
+
+    (item,) = await store.read(Inbox("r1"))
+    assert (json.loads(item.letter.body), told(item.letter.body)) == ({"awaited": 1}, frozenset())
+    assert await told_of(store, "r2") == []
+
+
+async def test_a_runner_that_signals_for_another_by_letter_hears_for_its_rules(
+    store: Store,
+) -> None:
+    one, two = await store.register(runner("r1")), await store.register(runner("r2"))
+    await claim(store, two, RULES, keys=frozenset({"ok"}))
+    (a,) = await start(store, "a", fence=one)
+    await store.commit(Batch(one, awaited=(awaited(a),)))
+
+    await store.commit(Batch(two, signals=(signal(1, a, letter=True),)))
+
+    (item,) = await store.read(Inbox("r1"))
+    assert told(item.letter.body) == {"r2"}
+    assert await told_of(store, "r2") == [("EventSent", None, "ok")]

@@ -1,0 +1,277 @@
+"""Leases, dead runners, fences, and what the one who claims inherits."""
+
+import threading
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from asyncflow._store.batch import Batch, Dead, ExecutionWrite, Fence, NewExecution
+from asyncflow._store.change import AddRule
+from asyncflow._store.protocol import Store
+from asyncflow._store.queries import (
+    ExecutionByName,
+    Inbox,
+    OwnedExecutions,
+    Runners,
+    StoredExecutions,
+)
+from asyncflow.errors import FencedError, StoreError
+from tests.store.samples import (
+    ENDED,
+    RUNNING,
+    event,
+    everything,
+    letter,
+    new,
+    runner,
+    start,
+)
+
+
+def renew(store: Store, *fences: Fence) -> list[BaseException]:
+    """Renew leases on a thread of their own; return what it raised."""
+    raised: list[BaseException] = []
+
+    def beat() -> None:
+        pulse = store.pulse()
+        for fence in fences:
+            try:
+                pulse.renew(fence)
+            except StoreError as error:
+                raised.append(error)
+        pulse.close()
+        pulse.close()
+
+    thread = threading.Thread(target=beat)
+    thread.start()
+    thread.join()
+    return raised
+
+
+async def beats(store: Store) -> dict[str, int]:
+    return {row.id: row.beat for row in await store.read(Runners())}
+
+
+async def kinds(store: Store, name: str) -> list[str]:
+    return [item.letter.kind for item in await store.read(Inbox(name))]
+
+
+async def begun(store: Store, *rows: NewExecution) -> None:
+    await store.commit(Batch(None, tuple(ExecutionWrite(row, RUNNING) for row in rows)))
+
+
+# ---- leases
+
+
+async def test_a_lease_and_its_beats_are_read_as_they_were_registered(store: Store) -> None:
+    row = replace(runner("r1"), lease=timedelta(seconds=6, microseconds=1), beat=3)
+
+    fence = await store.register(row)
+
+    assert await store.read(Runners()) == (replace(row, epoch=fence.epoch),)
+
+
+async def test_a_renewal_counts_a_beat_of_its_runner_only(store: Store) -> None:
+    fence = await store.register(runner("r1"))
+    await store.register(runner("r2"))
+
+    assert renew(store, fence, fence) == []
+
+    assert await beats(store) == {"r1": 2, "r2": 0}
+
+
+async def test_a_runner_that_was_replaced_renews_nothing(store: Store) -> None:
+    old = await store.register(runner("r1"))
+    fence = await store.register(runner("r1"))
+    gone = await store.register(runner("r2"))
+    await store.release(gone)
+
+    raised = renew(store, old, gone, fence)
+
+    assert [type(error) for error in raised] == [FencedError, FencedError]
+    assert await beats(store) == {"r1": 1}
+
+
+async def test_a_pulse_goes_on_after_an_error(store: Store) -> None:
+    fence = await store.register(runner("r1"))
+    pulse = store.pulse()
+
+    with pytest.raises(FencedError, match="r9"):
+        pulse.renew(Fence("r9", 9))
+    pulse.renew(fence)
+    pulse.close()
+
+    assert await beats(store) == {"r1": 1}
+
+
+# ---- the dead
+
+
+async def test_who_has_counted_another_beat_is_not_dead(store: Store) -> None:
+    alive = await store.register(runner("alive"))
+    fence = await store.register(runner("r1"))
+    (a,) = await start(store, "a", fence=alive)
+    renew(store, alive)
+
+    claimed = await store.claim(fence, [Dead("alive", 0)], None, 10)
+
+    assert claimed.executions == ()
+    assert await store.read(OwnedExecutions("alive")) == (a,)
+    again = await store.claim(fence, [Dead("alive", 1)], None, 10)
+    assert again.executions == (a,)
+    assert renew(store, alive) != []
+
+
+async def test_who_is_taken_for_dead_by_itself_only_before_its_last_beat_claims(
+    store: Store,
+) -> None:
+    fence = await store.register(runner("r1"))
+    (a,) = await start(store, "a")
+    renew(store, fence)
+
+    assert (await store.claim(fence, [Dead("r1", 0)], None, 10)).executions == (a,)
+
+    with pytest.raises(FencedError):
+        await store.claim(fence, [Dead("r1", 1)], None, 10)
+
+
+# ---- the fence
+
+
+Verb = Callable[[Store, Fence], Awaitable[object]]
+FENCED: dict[str, Verb] = {
+    "append": lambda store, fence: store.append([letter("Told", None, event("e"))], fence),
+    "change": lambda store, fence: store.change(AddRule("default", "release", "rule"), fence),
+}
+
+
+@pytest.mark.parametrize("verb", FENCED.values(), ids=FENCED)
+async def test_a_verb_of_a_replaced_runner_changes_nothing(store: Store, verb: Verb) -> None:
+    old = await store.register(runner("r1"))
+    fence = await store.register(runner("r1"))
+    before = await everything(store)
+
+    with pytest.raises(FencedError, match="r1"):
+        await verb(store, old)
+
+    assert await everything(store) == before
+    await verb(store, fence)
+    assert await everything(store) != before
+
+
+# ---- letters that nobody finds
+
+
+async def test_nobody_finds_letters_that_are_addressed_to_nobody_until_they_are_claimed(
+    store: Store,
+) -> None:
+    gone = await store.register(runner("gone"))
+    fence = await store.register(runner("r1"))
+    await store.append([letter("One"), letter("Two")])
+    before = await store.read(Inbox("gone"))
+    one, two = await store.read(Inbox("r1"))
+    await store.commit(Batch(fence, taken=(one.id, two.id)))
+    await store.release(gone)
+    late = await store.register(runner("r2"))
+
+    unclaimed = [await kinds(store, "r1"), await kinds(store, "r2"), await kinds(store, "gone")]
+    await store.claim(late, (), None, 10)
+
+    assert unclaimed == [[], [], []]
+    assert await store.read(Inbox("r2")) == before
+    assert await kinds(store, "r1") == []
+
+
+async def test_claimed_letters_come_with_all_executions_of_their_namespaces(
+    store: Store,
+) -> None:
+    dead = await store.register(runner("dead"))
+    fence = await store.register(runner("r1"))
+    near = [new("a"), new("b", "other"), new("c"), new("d")]
+    far = [new("e", namespace="far"), new("f", namespace="far"), new("g", namespace="far")]
+    await begun(store, *far[:2], *near, far[2])
+    await store.append([letter("Told", 5), letter("Told", 7), letter("Told", 4)])
+    await store.append([letter("Heard")])
+    (heard,) = await store.read(Inbox("r1"))
+    await store.commit(Batch(fence, taken=(heard.id,)))
+    workflows = [("default", "release"), ("far", "release"), ("default", "none")]
+
+    before = await store.claim(fence, (), workflows, 1)
+    all_of = await store.claim(fence, [Dead("dead", 0)], workflows, 1)
+    after = await store.claim(fence, (), None, 2)
+
+    assert before.executions == (5,)
+    assert all_of.executions == (3, 6)
+    assert after.executions == (4, 7)
+    with pytest.raises(FencedError):
+        await store.commit(Batch(dead))
+
+
+async def test_claimed_letters_leave_what_is_left_of_the_limit_to_other_namespaces(
+    store: Store,
+) -> None:
+    gone = await store.register(runner("gone"))
+    fence = await store.register(runner("r1"))
+    await begun(
+        store,
+        new("a", namespace="far"),
+        new("b"),
+        new("c", namespace="far"),
+        new("d"),
+        new("e", namespace="far"),
+    )
+    await store.append([letter("Told", 5), letter("Heard")])
+    await store.release(gone)
+
+    claimed = await store.claim(fence, (), None, 4)
+
+    assert claimed.executions == (5, 1, 2, 4)
+
+
+async def test_a_runner_that_comes_beside_another_takes_no_letters_without_a_claim(
+    store: Store,
+) -> None:
+    gone = await store.register(runner("gone"))
+    await store.register(runner("r1"))
+    await store.append([letter("Heard")])
+    await store.release(gone)
+
+    await store.register(runner("r2"))
+
+    assert await kinds(store, "r2") == []
+
+
+# ---- recoveries
+
+
+async def test_recoveries_are_read_as_they_were_written(store: Store) -> None:
+    (a,) = await start(store, "a", head=replace(RUNNING, recoveries=2))
+
+    await store.commit(Batch(None, (ExecutionWrite(a, replace(RUNNING, recoveries=3)),)))
+
+    (stored,) = await store.read(StoredExecutions((a,)))
+    record = await store.read(ExecutionByName("a"))
+    assert stored.head.recoveries == 3
+    assert record is not None
+    assert record.recoveries == 3
+
+
+async def test_a_release_lets_its_executions_count_anew_and_a_death_does_not(
+    store: Store,
+) -> None:
+    fence = await store.register(runner("r1"))
+    dead = await store.register(runner("dead"))
+    peaceful = await store.register(runner("peaceful"))
+    tried = replace(RUNNING, recoveries=2)
+    (a,) = await start(store, "a", fence=dead, head=tried)
+    (b,) = await start(store, "b", fence=peaceful, head=tried)
+    (c,) = await start(store, "c", fence=peaceful, head=replace(ENDED, recoveries=2))
+    (d,) = await start(store, "d", head=tried)
+
+    await store.claim(fence, [Dead("dead", 0)], (), 10)
+    await store.release(peaceful)
+
+    found = await store.read(StoredExecutions((a, b, c, d)))
+    assert [each.head.recoveries for each in found] == [2, 0, 2, 2]
