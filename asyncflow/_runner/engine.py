@@ -19,6 +19,7 @@ from asyncflow._runner.driver import Driver
 from asyncflow._runner.judge import Judge
 from asyncflow._runner.ownership import Ownership
 from asyncflow._runner.pollers import Pollers
+from asyncflow._runner.retention import Retention
 from asyncflow._runner.rulebook import Rulebook
 from asyncflow._runner.task_runner import TaskRunner
 from asyncflow._runner.timekeeper import Timekeeper
@@ -47,6 +48,7 @@ class Engine:
     waiters: Waiters
     awaits: Awaits
     webhooks: Webhooks
+    retention: Retention | None = None
     closing: bool = False
 
     def drop(self) -> None:

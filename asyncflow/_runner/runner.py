@@ -40,6 +40,7 @@ from asyncflow._runner.ownership import Ownership
 from asyncflow._runner.poller import POLLING, Polling
 from asyncflow._runner.pollers import Pollers
 from asyncflow._runner.process import HERE, enter, identity, leave
+from asyncflow._runner.retention import Retention
 from asyncflow._runner.rulebook import Rulebook
 from asyncflow._runner.task_runner import TaskRunner
 from asyncflow._runner.timekeeper import Timekeeper
@@ -74,6 +75,9 @@ class Runner(OwnerCalls):
         rules: workflows and `WorkflowRule`s that start them. They hear also what was sent while no
             runner was open, and what tasks that run again send: those of `add_workflow_rule`,
             which comes later, do not. See there for the errors; the names are ``"rule-1"``, ....
+        retention: how long what has ended is kept, as ``"30d"``; None: for ever. Then executions go
+            with all that is theirs, and so do old events to a namespace, and lines of histories.
+            What must not happen twice is remembered. One runner of all on a store does it.
         callback_uri: what the ``{callback_uri}`` of a `Webhook` begins with: an address of your
             service, which asks `Client.event_at` what event is meant.
     """
@@ -89,6 +93,7 @@ class Runner(OwnerCalls):
         grace: str | float | timedelta = GRACE,
         rules: Sequence[tuple[str | Workflow, WorkflowRule]] = (),
         callback_uri: str = CALLBACK_BASE,
+        retention: str | float | timedelta | None = None,
     ) -> None:
         """Note what is wanted; nothing is opened yet."""
         if threads < 1:
@@ -97,6 +102,7 @@ class Runner(OwnerCalls):
         super().__init__(url, registry=registry, clock=clock, limits=limits)
         self._threads = threads
         self._grace = parse_duration(grace, "grace", zero=True)
+        self._retention = None if retention is None else parse_duration(retention, "retention")
         self._rules = tuple(rules)
         self._callback_base = callback_base(callback_uri)
 
@@ -173,11 +179,14 @@ class Runner(OwnerCalls):
                     await engine.pollers.open()
                     await engine.ownership.recover()
                     await engine.timekeeper.open()
-                    watching = group.create_task(engine.vital(engine.ownership.watch()))
+                    watching = [group.create_task(engine.vital(engine.ownership.watch()))]
+                    if engine.retention is not None:
+                        watching.append(group.create_task(engine.retention.run()))
                     try:
                         yield
                     finally:
-                        watching.cancel()
+                        for each in watching:
+                            each.cancel()
                 except asyncio.CancelledError:  # in a hurry: the program ends, or the engine failed
                     grace = timedelta()
                     raise
@@ -228,6 +237,9 @@ class Runner(OwnerCalls):
             refreshed=(rulebook, pollers, timekeeper),
         )
         waiters.letters = doorbell.ring
+        retention = None
+        if self._retention is not None:
+            retention = Retention(self._store, self._clock, fence, self._retention, _always)
         return Engine(
             clock=self._clock,
             driver=driver,
@@ -241,6 +253,7 @@ class Runner(OwnerCalls):
             waiters=waiters,
             awaits=Awaits(self._clock, driver, waiters),
             webhooks=Webhooks(spawn, self._clock, self._callback_base, driver.put),
+            retention=retention,
         )
 
     @dual_method
@@ -332,6 +345,11 @@ def _soon(callback: Callback) -> Callback:
             loop.call_soon_threadsafe(callback)
 
     return call
+
+
+def _always() -> bool:
+    """Whoever is asked may."""
+    return True
 
 
 def _nothing() -> None:

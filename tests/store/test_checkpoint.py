@@ -15,10 +15,10 @@ import pytest
 from asyncflow._failpoint import armed
 from asyncflow._store.batch import Batch, ExecutionWrite
 from asyncflow._store.queries import Executions
-from asyncflow._store.sqlite import checkpoint
+from asyncflow._store.sqlite import checkpoint, pulse
 from asyncflow._store.sqlite.checkpoint import AGAIN, LIMIT, tell_version
 from asyncflow._store.sqlite.store import SqliteStore
-from tests.store.samples import RUNNING, start
+from tests.store.samples import RUNNING, runner, start
 from tests.store.test_sqlite import contents, pragma
 
 NUMBERS = map("{:08d}".format, count())
@@ -30,7 +30,7 @@ WRITE_AND_CHECKPOINT = """
 import asyncio, sys
 from asyncflow._failpoint import armed
 from asyncflow._store.batch import Batch, ExecutionWrite
-from asyncflow._store.sqlite import checkpoint
+from asyncflow._store.sqlite import checkpoint, pulse
 from asyncflow._store.sqlite.store import SqliteStore
 from tests.store.samples import new, runner
 
@@ -160,6 +160,20 @@ async def test_a_checkpoint_that_fails_takes_nothing_from_the_commit_before_it(
     assert [r.message.split(" was ")[1] for r in caplog.records if r.levelname == "WARNING"] == [
         f"not taken into its database: {sqlite.location}"
     ]
+
+
+async def test_the_wal_does_not_grow_by_beats_alone(
+    sqlite: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pulse, "IDLE_LIMIT", 200_000)
+    fence = await sqlite.register(runner("r1"))
+    beating = sqlite.pulse()
+
+    for _ in range(200):  # of 4 KB and more
+        beating.renew(fence)
+    beating.close()
+
+    assert wal(tmp_path) < 210_000
 
 
 async def test_closing_leaves_no_wal(sqlite: SqliteStore, tmp_path: Path) -> None:

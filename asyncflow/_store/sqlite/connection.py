@@ -6,6 +6,7 @@ It never leaves a transaction open: cancelling the await does not reach the thre
 import sqlite3
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import aiosqlite
@@ -95,13 +96,18 @@ class Connection(aiosqlite.Connection):
             self._made.close()
 
 
-def connect(path: str) -> sqlite3.Connection:
-    """Connect to a file, made if there is none; transactions are begun and ended by hand.
+def connect(path: str, *, make: bool = False) -> sqlite3.Connection:
+    """Connect to a file; transactions are begun and ended by hand.
 
     No commit is followed by a checkpoint: `Checkpoints` says when there is one.
+
+    Args:
+        path: of the file, absolute.
+        make: make it if there is none.
     """
     db = sqlite3.connect(
-        path,
+        f"{Path(path).as_uri()}?mode={'rwc' if make else 'rw'}",
+        uri=True,
         timeout=BUSY_SECONDS,
         isolation_level=None,
         cached_statements=_CACHED_STATEMENTS,

@@ -6,11 +6,16 @@ for no disk.
 
 import sqlite3
 from functools import partial
+from typing import Final
 
 from asyncflow._store.batch import Fence
 from asyncflow._store.sqlite import owners
+from asyncflow._store.sqlite.checkpoint import LIMIT, Checkpoints
 from asyncflow._store.sqlite.connection import connect, in_transaction
 from asyncflow._store.sqlite.fault import translated
+
+IDLE_LIMIT: Final = 2 * LIMIT
+"""Bytes of the WAL that nobody else takes into the database: nobody commits, but for beats."""
 
 
 class SqlitePulse:
@@ -19,6 +24,7 @@ class SqlitePulse:
     def __init__(self, path: str) -> None:
         """Take the path; nothing is opened."""
         self._path = path
+        self._checkpoints = Checkpoints(path, limit=IDLE_LIMIT)
         self._db: sqlite3.Connection | None = None
 
     def renew(self, fence: Fence) -> None:
@@ -27,6 +33,7 @@ class SqlitePulse:
             if self._db is None:
                 self._db = _make(self._path)
             in_transaction(self._db, partial(owners.renew, fence=fence), "store.renew")
+            self._checkpoints.look(self._db)
 
     def close(self) -> None:
         """Disconnect; idempotent."""

@@ -172,7 +172,7 @@ def _make_writer(path: str, upkeep: FileUpkeep) -> sqlite3.Connection:
         raise StoreError(message)
     inspect(path)
     with translated(path):
-        db = connect(path)
+        db = connect(path, make=True)
         try:
             found = version(db)
             if not found:
