@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from tests.crash.book import Book
+from tests.crash.past import NUMBER
 from tests.crash.scene import ITEMS
 
 Rows = list[tuple[object, ...]]
@@ -36,9 +37,18 @@ def recorded(database: Path, book: Book) -> dict[Run, int]:
 def check(database: Path, book: Book) -> None:
     """See that nothing that was acknowledged is lost, and that nothing happened twice."""
     assert ask(database, "PRAGMA integrity_check") == [("ok",)]
+    check_forgotten(database)
     check_executions(database, book)
     check_events(database, book)
     check_starts(database)
+
+
+def check_forgotten(database: Path) -> None:
+    """See that what is forgotten is wholly forgotten."""
+    for table in ("task_execution", "context", "cell", "fact", "task_log", "awaited_event"):
+        orphans = f"{table} WHERE execution NOT IN (SELECT id FROM execution)"
+        assert count(database, orphans) == 0
+    assert count(database, "execution WHERE workflow = 'past'") in {0, NUMBER - 50, NUMBER}
 
 
 def check_executions(database: Path, book: Book) -> None:
