@@ -28,7 +28,7 @@ test-long: $(VENV)/.test ## run the tests that take longer
 	$(PY) -m pytest -q -m long
 
 test-crash: $(VENV)/.test ## kill, fail, cancel and exhaust, for some minutes
-	$(PY) -m pytest -q -m crash -n $(WORKERS) --dist worksteal tests/crash
+	$(PY) -m pytest -q -m crash -n $(WORKERS) --dist worksteal
 
 test-nightly: $(VENV)/.test ## the same for hours
 	$(PY) -m pytest -q -m nightly

@@ -70,6 +70,12 @@ async def stop_each(runner: Runner, started: "asyncio.Queue[str]") -> None:
         await runner.stop.aio(await started.get(), wait=True)
 
 
+def note(path: str, line: dict[str, float]) -> None:
+    """Write a line down."""
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+
+
 def figures(database: str, began: float) -> dict[str, float]:
     """Return what must not grow, of this process."""
     gc.collect()
@@ -90,9 +96,8 @@ async def main(database: str, path: str, seconds: str) -> None:
     registry, began = declare(started), time.monotonic()
     async with Runner(database, registry=registry, grace="5s", retention=KEPT) as runner:
         stoppers = [asyncio.create_task(stop_each(runner, started)) for _ in range(4)]
-        with open(path, "a", encoding="utf-8", buffering=1) as file:
-            while time.monotonic() - began < float(seconds):
-                await asyncio.sleep(1)
-                file.write(json.dumps(figures(database, began)) + "\n")
+        while time.monotonic() - began < float(seconds):
+            await asyncio.sleep(1)
+            note(path, figures(database, began))
         for each in stoppers:
             each.cancel()

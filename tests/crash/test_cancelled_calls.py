@@ -5,9 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from asyncflow import Client, Registry, Runner
-from tests.client.cut import CASES, Cut, held, is_cut, is_free
-from tests.client.matrix import declared
+from tests.client.cut import CASES, held, is_cut, is_free
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["at once", "when it is answered"])

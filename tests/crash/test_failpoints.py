@@ -69,7 +69,7 @@ def test_the_scene_passes_every_failpoint_at_least_twice(counted: Mapping[str, i
 @pytest.mark.parametrize("when", ["first", "later"])
 @pytest.mark.parametrize("action", Action)
 @pytest.mark.parametrize("point", sorted(POINTS))
-def test_whatever_happens_at_a_failpoint_nothing_acknowledged_is_lost_and_the_work_is_finished(
+def test_whatever_happens_at_a_failpoint_nothing_acknowledged_is_lost_and_the_work_is_finished(  # noqa: PLR0917  by name
     nursery: Nursery,
     past: Path,
     counted: Mapping[str, int],

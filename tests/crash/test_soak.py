@@ -4,14 +4,15 @@ How memory is measured: a leak of 1 MB in 100,000 executions is 10 bytes for eac
 resident size of a process hides for an hour. So the blocks of Python's own allocator are counted,
 after a collection. Of each tenth of the time the least count is taken, which leaves out what is
 just at work. Past the first three tenths, in which caches fill, the slope between any two is taken,
-and the median of these. A block is at most 512 bytes, and here 100 at the mean. The resident size is printed, and held to
-the same slope in the hour, which has 360,000 executions.
+and the median of these. A block is at most 512 bytes, and here 100 at the mean. The resident size
+is printed, and held to the same slope in the hour, which has 360,000 executions.
 """
 
 import itertools
 import json
 import sqlite3
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from statistics import median
@@ -65,7 +66,7 @@ def started(database: Path) -> int:
     ],
 )
 def test_a_soak_of_a_thousand_triggers_makes_nothing_grow(
-    nursery: Nursery, tmp_path: Path, capsys: pytest.CaptureFixture[str], seconds: int
+    nursery: Nursery, tmp_path: Path, record_property: Callable[[str, object], None], seconds: int
 ) -> None:
     database, path = tmp_path / "flows.db", tmp_path / "figures"
     arguments = (str(database), str(path), str(seconds))
@@ -75,12 +76,12 @@ def test_a_soak_of_a_thousand_triggers_makes_nothing_grow(
     lines: Figures = [json.loads(line) for line in path.read_text().splitlines()]
 
     number, blocks, resident = started(database), slope(lines, "blocks"), slope(lines, "resident")
-    with capsys.disabled():
-        print(
-            f"\n{number} executions in {seconds} s: {blocks * BLOCK / 10:+.2f} MB in 100,000 by "
-            f"blocks, {resident / 10:+.2f} MB resident, {lines[-1]['resident'] / 1e6:.0f} MB in all, "
-            f"file {lines[-1]['file'] / 1e6:.1f} MB"
-        )
+    figure = (
+        f"soak: {number} executions in {seconds} s; in 100,000 {blocks * BLOCK / 10:+.2f} MB by "
+        f"blocks, {resident / 10:+.2f} MB resident of {lines[-1]['resident'] / 1e6:.0f} MB; "
+        f"file {lines[-1]['file'] / 1e6:.1f} MB"
+    )
+    record_property("figure", figure)
     assert child.wait() == 0, child.said()
     assert child.said() == ""
     assert number > RATE * seconds / 2

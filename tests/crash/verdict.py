@@ -55,8 +55,8 @@ def check_executions(database: Path, book: Book) -> None:
     statuses = {str(name): status for name, status in ask(database, STATUSES)}
     wrong = {name: status for name, status in statuses.items() if status not in wanted(name)}
     assert not wrong
-    for name in named(book, "start"):
-        assert name in statuses, f"the start of {name} was acknowledged"
+    for started in named(book, "start"):
+        assert started in statuses, f"the start of {started} was acknowledged"
     results = Counter[tuple[str, str]]()
     for name, task, result in ask(database, RESULTS):
         results[str(name), str(task)] += 1
