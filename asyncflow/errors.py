@@ -13,7 +13,7 @@ AsyncflowError
 │   ├── EventNotFoundError       an awaited event was deleted with its workflow
 │   └── ListenerNotFoundError    no listener of that id listens
 ├── ExecutionExistsError         (ValueError) an execution of that name is stored already
-├── ExecutionParkedError         the execution waits for a definition that is gone
+├── ExecutionParkedError         the execution waits for somebody to help it
 ├── WorkflowDisabledError        new executions of the workflow are refused
 ├── WorkflowInUseError           the workflow has executions that have not ended
 ├── TooLargeError                (ValueError) a value is over the size that a store accepts
@@ -184,16 +184,13 @@ class ExecutionExistsError(AsyncflowError, ValueError):
 
 
 class ExecutionParkedError(AsyncflowError):
-    """The execution cannot go on until its definition is back."""
+    """The execution does not go on until somebody does what its reason says."""
 
     def __init__(self, execution: str, reason: str) -> None:
-        """Name the execution and what it waits for."""
+        """Name the execution, what it waits for, and what is to be done."""
         self.execution = execution
         self.reason = reason
-        super().__init__(
-            f"workflow execution {execution!r} is parked: {reason}; "
-            "declare what is missing and start the runner again, or stop the execution"
-        )
+        super().__init__(f"workflow execution {execution!r} is parked: {reason}")
 
 
 class WorkflowDisabledError(AsyncflowError):

@@ -196,7 +196,7 @@ class AwaitedCalls(EventCalls):
 
     async def _take(self, signal: Signal) -> bool:
         """Store a signal and a letter about it; say whether it was taken."""
-        batch = Batch(signals=(replace(signal, by_letter=True),))
+        batch = Batch(self._fence, signals=(replace(signal, by_letter=True),))
         (offset,) = (await self._store.commit(batch)).signals
         if offset is None:
             return False
@@ -258,7 +258,7 @@ class AwaitedCalls(EventCalls):
         rows = await self._store.read(query)
         over = [Expiry(row.id, now) for row in rows if row.phase_at(now) is not row.phase]
         if over:
-            await self._store.commit(Batch(expired=tuple(over)))
+            await self._store.commit(Batch(self._fence, expired=tuple(over)))
             rows = await self._store.read(query)
         return {row.id: row for row in rows}
 

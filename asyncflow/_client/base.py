@@ -20,6 +20,7 @@ from asyncflow._model.record import ExecutionRecord, LogRecord, TaskExecutionRec
 from asyncflow._model.registry import Registry, current_registry
 from asyncflow._model.status import WorkflowStatus
 from asyncflow._model.value import SizeLimits
+from asyncflow._store.batch import Fence
 from asyncflow._store.locate import open_store
 from asyncflow._store.protocol import Store
 from asyncflow._store.queries import (
@@ -52,6 +53,7 @@ class ClientBase(DualContext, Port):
         self._plans = Plans()
         self._listeners = Listeners(self._store, self._clock)
         self._bell = Bell(self._store)
+        self._fence: Fence | None = None  # of a runner: once it is replaced, it writes nothing more
         self._unnamed_schedules: dict[tuple[str, str], tuple[str, str | None]] = {}
         self._home = Home(self._session, type(self).__name__)
 

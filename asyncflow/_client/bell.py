@@ -53,7 +53,8 @@ class Bell:
     async def _look_up(self) -> None:
         here = socket.gethostname()
         rows = await self._store.read(Runners())
-        texts = (row.address for row in rows if row.host == here)
+        # Behind the host is where its process is: it may share the network all the same.
+        texts = (row.address for row in rows if row.host.partition("/")[0] == here)
         found = (_address(text) for text in texts if text is not None and text != self.own)
         self._addresses = tuple(each for each in found if each is not None)
         self._until = time.monotonic() + KEPT

@@ -189,7 +189,7 @@ class EventCalls(ClientBase):
 
     async def publish(self, event: EventRecord, *, by_task: bool = False) -> EventRecord:
         """Store an event for those who hear it, and return it with its offset."""
-        (offset,) = await self._store.append([event_letter(event)])
+        (offset,) = await self._store.append([event_letter(event)], self._fence)
         await self._ring()
         if offset is not None:
             self._listeners.sent([(event.namespace, event.key, offset)])

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from asyncflow._client.workflows import WorkflowCalls
+from asyncflow._core.decide import TRIES
 from asyncflow._core.execution import ExecutionState
 from asyncflow._core.facts import StopRequested, TaskActionRequested
 from asyncflow._core.plan import Plan
@@ -169,7 +170,7 @@ class ExecutionCalls(WorkflowCalls):
         if record.status.final:
             text = f"workflow execution {name!r} has ended, no task of it can {action.lower()}"
             raise UsageError(f"{text}: start another execution")
-        if record.parked_reason is not None:
+        if record.parked_reason is not None and not _tries_again(record, action):
             raise ExecutionParkedError(name, record.parked_reason)
         await self._request(record, TaskActionRequested(self._clock.now(), task_name, action))
 
@@ -180,7 +181,9 @@ class ExecutionCalls(WorkflowCalls):
     ) -> None:
         """Put a wish before whoever owns the execution."""
         kind, body = type(fact).__name__, fact_body(fact)
-        await self._store.append([Letter(record.namespace, kind, body, fact.at, record.id)])
+        await self._store.append(
+            [Letter(record.namespace, kind, body, fact.at, record.id)], self._fence
+        )
         await self._ring()
 
     async def _create(
@@ -228,6 +231,11 @@ class ExecutionCalls(WorkflowCalls):
         if record.parked_reason is not None and not record.stopping and not record.status.final:
             raise ExecutionParkedError(name, record.parked_reason)
         return record if record.status.final else None
+
+
+def _tries_again(record: ExecutionRecord, action: TaskAction) -> bool:
+    """Say whether an action is the way out for a parked execution."""
+    return record.recoveries >= TRIES and action is not TaskAction.STOP
 
 
 def new_execution(

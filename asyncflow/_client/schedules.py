@@ -215,7 +215,7 @@ class ScheduleCalls(ExecutionCalls):
             ScheduleNotFoundError: there is none of that name.
         """
         await self._known_schedule(name, namespace)
-        await self._store.change(DropSchedule(namespace, name))
+        await self._store.change(DropSchedule(namespace, name), self._fence)
         await self._schedule_changed(namespace, name)
 
     @dual_method
@@ -281,7 +281,9 @@ class ScheduleCalls(ExecutionCalls):
             return shown(old)
         if old is not None and new.answered != old.answered:
             await self._drop_due(old, CHANGED)
-        if await self._store.change(PutSchedule(new, None if old is None else old.version)):
+        if await self._store.change(
+            PutSchedule(new, None if old is None else old.version), self._fence
+        ):
             return None
         await self._schedule_changed(record.namespace, record.name)
         return shown(await self._known_schedule(record.name, record.namespace))
@@ -320,7 +322,7 @@ class ScheduleCalls(ExecutionCalls):
         if ticks:
             place = (old.namespace, old.name, old.version)
             dropped = DroppedTicks(*place, ticks, reason, now, found.earlier)
-            await self._store.commit(Batch(dropped=(dropped,)))
+            await self._store.commit(Batch(self._fence, dropped=(dropped,)))
 
     async def _set_schedule_enabled(self, name: str, namespace: str, *, enabled: bool) -> None:
         while True:
@@ -333,7 +335,7 @@ class ScheduleCalls(ExecutionCalls):
             new = replace(old, enabled=enabled, updated=now)
             if enabled:
                 new = replace(new, answered=max(now, old.answered))
-            if not await self._store.change(PutSchedule(new, old.version)):
+            if not await self._store.change(PutSchedule(new, old.version), self._fence):
                 await self._schedule_changed(namespace, name)
                 return
 

@@ -120,7 +120,9 @@ class TriggerCalls(ExecutionCalls):
         if await self._trigger(name, namespace) is None:
             known = await self._store.read(Triggers(namespace, limit=SHOWN))
             raise TriggerNotFoundError(name, namespace, tuple(each.name for each in known))
-        await self._store.change(SetTriggerEnabled(namespace, name, enabled, self._clock.now()))
+        await self._store.change(
+            SetTriggerEnabled(namespace, name, enabled, self._clock.now()), self._fence
+        )
         await self._triggers_changed()
 
     @dual_method

@@ -29,7 +29,9 @@ class WorkflowCalls(ClientBase):
             WorkflowNotFoundError: it is not declared here, and no execution of it is stored.
             TypeError, ValueError: a name is none.
         """
-        await self._store.change(SetEnabled(*await self._known(name, namespace), enabled=False))
+        await self._store.change(
+            SetEnabled(*await self._known(name, namespace), enabled=False), self._fence
+        )
 
     @dual_method
     async def enable_workflow(self, name: str, namespace: str = "default") -> None:
@@ -39,7 +41,9 @@ class WorkflowCalls(ClientBase):
             WorkflowNotFoundError: it is not declared here, and no execution of it is stored.
             TypeError, ValueError: a name is none.
         """
-        await self._store.change(SetEnabled(*await self._known(name, namespace), enabled=True))
+        await self._store.change(
+            SetEnabled(*await self._known(name, namespace), enabled=True), self._fence
+        )
 
     @dual_method
     async def delete_workflow(self, name: str, namespace: str = "default") -> None:
@@ -53,7 +57,7 @@ class WorkflowCalls(ClientBase):
             TypeError, ValueError: a name is none.
         """
         place = await self._known(name, namespace)
-        unfinished = await self._store.change(DeleteWorkflow(*place))
+        unfinished = await self._store.change(DeleteWorkflow(*place), self._fence)
         if unfinished:
             raise WorkflowInUseError(name, namespace, unfinished)
         await self._workflow_deleted()
@@ -94,7 +98,7 @@ class WorkflowCalls(ClientBase):
     ) -> None:
         """Forget a rule; raises as `pause_workflow_rule`."""
         await self._check_rule(workflow, name, namespace)
-        await self._store.change(DropRule(namespace, workflow, name))
+        await self._store.change(DropRule(namespace, workflow, name), self._fence)
         await self._rules_changed()
 
     # --- inside ---
@@ -112,7 +116,7 @@ class WorkflowCalls(ClientBase):
 
     async def _set_paused(self, workflow: str, name: str, namespace: str, *, paused: bool) -> None:
         await self._check_rule(workflow, name, namespace)
-        await self._store.change(SetRulePaused(namespace, workflow, name, paused))
+        await self._store.change(SetRulePaused(namespace, workflow, name, paused), self._fence)
         await self._rules_changed()
 
     async def _check_rule(self, workflow: str, name: str, namespace: str) -> None:

@@ -4,6 +4,7 @@ A fact that is late, doubled or out of order finds that what it names has moved 
 nothing.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final, assert_never
@@ -19,6 +20,7 @@ from asyncflow._core.facts import (
     ExecutionStarted,
     Fact,
     PeriodPassed,
+    RecoverySurvived,
     RetryFellDue,
     StopRequested,
     TaskActionRequested,
@@ -27,10 +29,21 @@ from asyncflow._core.facts import (
 )
 from asyncflow._core.periods import end_of, newest_passed
 from asyncflow._core.plan import Plan
-from asyncflow._core.state import Outcome, TaskState
+from asyncflow._core.state import Head, Outcome, TaskState
 from asyncflow._model.status import ExecutionType, TaskAction, TaskStatus, WorkflowStatus
 
 NO_VERDICTS: Final = frozenset[int]()
+
+TRIES: Final = 5
+"""So often an execution begins again after crashes, and no task of it has ended since."""
+
+GAVE_UP: Final = (
+    f"its process has ended each of {TRIES} times that it began again, before a task of it had "
+    "ended: start or restart one of its tasks to try it again, or stop it"
+)
+
+_QUEUED: Final = TaskStatus.QUEUED
+_RUNNING: Final = TaskStatus.RUNNING
 
 _TOO_FAR: Final = timedelta(days=1)
 """A counted period that ends so far ahead was counted under another definition of its task; a
@@ -55,7 +68,9 @@ def decide(  # noqa: C901, PLR0912  one arm for each fact, and no more in it
         case ExecutionStarted():
             _start(draft)
         case ExecutionRecovered():
-            _recover(draft, state)
+            _recover(draft, fact)
+        case RecoverySurvived():
+            _survive(draft)
         case EventSent():
             _receive(draft, fact, verdicts)
         case TaskStarted():
@@ -71,8 +86,7 @@ def decide(  # noqa: C901, PLR0912  one arm for each fact, and no more in it
         case PeriodPassed():
             _pass_period(draft, fact)
         case TaskActionRequested():
-            if _works(draft):
-                draft.act(fact.task, fact.action, ExecutionType.MANUAL)
+            _act(draft, fact)
         case StopRequested():
             _stop(draft, state)
         case _:
@@ -127,7 +141,7 @@ def _works(draft: Draft) -> bool:
 def _start(draft: Draft) -> None:
     if draft.head.status is not WorkflowStatus.INIT:
         return
-    reason = _reason(draft.plan, [])
+    reason = _reason(draft.plan, ())
     if reason is not None:
         draft.head = replace(draft.head, parked_reason=reason)
         return
@@ -150,28 +164,71 @@ def _stop(draft: Draft, state: ExecutionState) -> None:
         draft.commands.append(CancelPeriods())
 
 
-def _recover(draft: Draft, state: ExecutionState) -> None:
-    """Give every task that was alive its next step, or park what has lost its definition."""
+def gave_up(head: Head) -> bool:
+    """Say whether an execution is parked because it may be what ends its processes."""
+    return head.parked_reason is not None and head.recoveries >= TRIES and not head.stopping
+
+
+def _recover(draft: Draft, fact: ExecutionRecovered) -> None:
+    """Give every task that was alive its next step, or park what cannot or may not go on."""
     if draft.head.status is not WorkflowStatus.RUNNING:
         return
-    alive = [task for task in state.tasks.values() if task.status.alive]
-    gone = [task.name for task in alive if task.name not in draft.plan.tasks]
-    reason = None if draft.head.stopping else _reason(draft.plan, gone)
-    if reason != draft.head.parked_reason:
-        draft.head = replace(draft.head, parked_reason=reason)
+    alive = draft.alive()
+    begins = any(task.status is _QUEUED or task.status is _RUNNING for task in alive)
+    recoveries = 0 if fact.redefined else draft.head.recoveries
+    reason = None if draft.head.stopping else _reason(draft.plan, alive)
+    if reason is None and begins:
+        if recoveries >= TRIES:
+            reason = GAVE_UP
+        else:
+            recoveries += 1
+    if (reason, recoveries) != (draft.head.parked_reason, draft.head.recoveries):
+        draft.head = replace(draft.head, parked_reason=reason, recoveries=recoveries)
     if reason is None:
-        for task in alive:
-            _recover_task(draft, task)
-        _resume_periods(draft)
+        _go_on(draft, alive)
 
 
-def _reason(plan: Plan, gone: list[str]) -> str | None:
+def _go_on(draft: Draft, alive: Iterable[TaskState]) -> None:
+    for task in alive:
+        _recover_task(draft, task)
+    _resume_periods(draft)
+
+
+def _survive(draft: Draft) -> None:
+    if draft.head.recoveries and _works(draft):
+        draft.head = replace(draft.head, recoveries=draft.head.recoveries - 1)
+
+
+def _act(draft: Draft, fact: TaskActionRequested) -> None:
+    """Do what a caller asks of a task; whoever starts one in what was given up means to go on."""
+    starts = fact.action is not TaskAction.STOP and fact.task in draft.plan.tasks
+    if starts and gave_up(draft.head) and _reason(draft.plan, draft.alive()) is None:
+        _try_again(draft, fact)
+    if _works(draft):
+        draft.act(fact.task, fact.action, ExecutionType.MANUAL)
+
+
+def _try_again(draft: Draft, fact: TaskActionRequested) -> None:
+    """Let go on what was given up; a run that is to be another one does not work, and ends."""
+    draft.head = replace(draft.head, parked_reason=None, recoveries=0)
+    task = draft.task(fact.task)
+    if fact.action is TaskAction.RESTART and (task.status is _QUEUED or task.status is _RUNNING):
+        draft.finish(task, Outcome(TaskStatus.STOPPED))
+    _go_on(draft, draft.alive())
+
+
+def _reason(plan: Plan, alive: Iterable[TaskState]) -> str | None:
+    """Return why these tasks cannot go on under what is declared, None if they can."""
     if not plan.tasks:
-        return f"workflow {plan.workflow!r} is not declared"
+        return f"workflow {plan.workflow!r} is not declared: {_WAY_OUT}"
+    gone = ", ".join(repr(task.name) for task in alive if task.name not in plan.tasks)
     if not gone:
         return None
-    names = ", ".join(map(repr, gone))
-    return f"workflow {plan.workflow!r} is not declared with task {names}, which has not ended"
+    what = f"workflow {plan.workflow!r} is not declared with task {gone}, which has not ended"
+    return f"{what}: {_WAY_OUT}"
+
+
+_WAY_OUT: Final = "declare it and start the runner again, or stop the execution"
 
 
 def _recover_task(draft: Draft, task: TaskState) -> None:
@@ -210,6 +267,8 @@ def _end_attempt(draft: Draft, fact: TaskEnded) -> None:
     task = draft.task(fact.task)
     if not _is_at(task, fact):
         return
+    if draft.head.recoveries and (task.status.alive and task.status is not TaskStatus.RETRYING):
+        draft.head = replace(draft.head, recoveries=0)
     if task.status is TaskStatus.STOPPING:
         # Whatever the body made of it: it was told to stop, and a later run may
         # already count on its having changed nothing.

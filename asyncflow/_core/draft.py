@@ -54,6 +54,11 @@ class Draft:
         """Return the latest run of a task, as it is by now."""
         return self._latest.get(name) or self._state.task(name)
 
+    def alive(self) -> list[TaskState]:
+        """Return the runs of which something is to come, as they are by now."""
+        now = map(self.task, self._state.tasks)
+        return [task for task in now if task.status.alive]
+
     def put(self, new: TaskState, outcome: Outcome | None = None) -> None:
         """Make ``new`` the latest run of its task; rules hear of a new status in `settle`."""
         old = self.task(new.name)

@@ -23,7 +23,19 @@ class ExecutionStarted:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionRecovered:
-    """A runner took over an execution whose last owner is gone; none of its tasks works now."""
+    """A runner took over an execution whose last owner is gone; none of its tasks works now.
+
+    Attributes:
+        redefined: it goes on under another definition than the one it last went on under.
+    """
+
+    at: datetime
+    redefined: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RecoverySurvived:
+    """The process lives on although the execution began again: it is not what ends processes."""
 
     at: datetime
 
@@ -133,6 +145,7 @@ class StopRequested:
 Fact: TypeAlias = (
     ExecutionStarted
     | ExecutionRecovered
+    | RecoverySurvived
     | EventSent
     | CellWritten
     | TaskStarted

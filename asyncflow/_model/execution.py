@@ -322,7 +322,8 @@ class WorkflowExecution:
 
         Raises:
             TaskNotFoundError: the workflow has no such task.
-            ExecutionParkedError: the execution waits for a definition that is gone.
+            ExecutionParkedError: the execution waits for a definition that is gone. One that is
+                parked because its process ended too often is tried again.
             UsageError: the execution has ended.
         """
         await self._port.request_action(self.name, task_name, TaskAction.START)

@@ -23,6 +23,7 @@ from asyncflow._runner.live import (
     LiveExecution,
     Publication,
     Receivers,
+    RuledWorkflow,
     Signalled,
     Told,
     Undeliverable,
@@ -127,10 +128,15 @@ class Desk:
                 publication.open += 1
                 self._tell(work, Told(live, fact, publication))
         if publication.for_workflows:
-            for workflow in self._rulebook.of(event.namespace, event.key):
+            for workflow in self._hearers(publication):
                 publication.open += 1
                 self._hear(work, Heard(workflow, publication))
         _close(work, publication)
+
+    def _hearers(self, publication: Publication) -> Sequence[RuledWorkflow]:
+        if publication.ruled is None:
+            return self._rulebook.of(publication.event.namespace, publication.event.key)
+        return [workflow for workflow in publication.ruled if workflow.rules]
 
     def _tell(self, work: Work, told: Told) -> None:
         """Answer a fact, unless the execution waits for a condition to be judged."""

@@ -18,6 +18,7 @@ from asyncflow._core.commands import Command
 from asyncflow._core.decide import standing
 from asyncflow._failpoint import hit
 from asyncflow._runner.desk import Desk
+from asyncflow._runner.duties import Duties
 from asyncflow._runner.judge import Judge
 from asyncflow._runner.live import (
     Entry,
@@ -85,6 +86,7 @@ class Driver:
         rulebook: Rulebook,
         log: TaskLog,
         waiters: Waiters,
+        duties: Duties,
         listeners: Callable[[Iterable[Sent]], None],
     ) -> None:
         """Begin with no executions; `run` must be started in the runner's task group."""
@@ -100,6 +102,7 @@ class Driver:
         self._log = log
         log.wake = self._stir
         self._waiters = waiters
+        self._still = duties.still
         self._tell_listeners = listeners
         self._inbox: deque[Entry] = deque()
         self._riding: deque[Told] = deque()
@@ -220,11 +223,15 @@ class Driver:
                 await self._something()
             if self._failure is not None:
                 raise self._failure
-            work = self._take()
-            if work.empty:
-                self._finish(work, Receipt())
-            else:
-                await self._commit(work)
+            error = None
+            async with self._still:
+                work = self._take()
+                if work.empty:
+                    self._finish(work, Receipt())
+                else:
+                    error = await self._commit(work)
+            if error is not None:
+                await self._undo(work, error)
 
     @property
     def _ready(self) -> bool:
@@ -236,6 +243,11 @@ class Driver:
         """Append before everything else."""
         self._inbox.extendleft(reversed(entries))
         self._stir()
+
+    def go_on(self, told: Told) -> None:
+        """Answer what an execution was told while it was held up, then ``told``."""
+        held, told.live.held = told.live.held or (), None
+        self._first([*held, told])
 
     def _set_off(self) -> None:
         self._ride = None
@@ -278,20 +290,21 @@ class Driver:
         hit("driver.decide.after")
         return work
 
-    async def _commit(self, work: Work) -> None:
+    async def _commit(self, work: Work) -> StoreError | None:
+        """Store it and act on it; return what went wrong."""
         try:
             receipt = await self._store.commit(work.batch(self._fence))
         except FencedError:
             raise
         except StoreError as error:
-            await self._undo(work, error)
-        else:
-            self._pause = AFTER_ERROR[0]
-            if self._trouble:
-                self._trouble = ""
-                logger.info("the store takes transactions again")
-            self._log.stored()
-            self._finish(work, receipt)
+            return error
+        self._pause = AFTER_ERROR[0]
+        if self._trouble:
+            self._trouble = ""
+            logger.info("the store takes transactions again")
+        self._log.stored()
+        self._finish(work, receipt)
+        return None
 
     def _finish(self, work: Work, receipt: Receipt) -> None:
         """It is on disk: act on it, and tell those who wait for that."""

@@ -16,11 +16,13 @@ from asyncflow._clock import Clock, SystemClock, VirtualClock
 from asyncflow._runner.awaits import Awaits
 from asyncflow._runner.dispatcher import Dispatcher
 from asyncflow._runner.driver import Driver
+from asyncflow._runner.duties import Duties
 from asyncflow._runner.judge import Judge
 from asyncflow._runner.ownership import Ownership
 from asyncflow._runner.pollers import Pollers
 from asyncflow._runner.retention import Retention
 from asyncflow._runner.rulebook import Rulebook
+from asyncflow._runner.suspects import Suspects
 from asyncflow._runner.task_runner import TaskRunner
 from asyncflow._runner.timekeeper import Timekeeper
 from asyncflow._runner.waiters import Waiters
@@ -45,6 +47,8 @@ class Engine:
     rulebook: Rulebook
     pollers: Pollers
     timekeeper: Timekeeper
+    duties: Duties
+    suspects: Suspects
     waiters: Waiters
     awaits: Awaits
     webhooks: Webhooks
@@ -67,6 +71,8 @@ class Engine:
         """Take up what was declared just now."""
         self.pollers.declared()
         self.timekeeper.declared()
+        if self.duties.unasked:
+            self.ownership.look_soon()
 
     async def vital(self, work: Coroutine[Any, Any, None]) -> None:
         """Do what the runner cannot be without: where it fails, all ends, and hears why."""
@@ -110,6 +116,7 @@ class Engine:
         self.closing = True
         self.pollers.close()
         self.timekeeper.close()
+        self.suspects.close()
         self.tasks.close()
         self.dispatcher.close()
         self.waiters.close()

@@ -191,6 +191,7 @@ class Publication:
         refused: it could not be stored, and nobody is to hear it any more.
         for_workflows: whether workflow rules hear it: not if somebody outside sent it to one
             execution.
+        ruled: the workflows whose rules hear it here; None: those that do when it is opened.
     """
 
     event: EventRecord
@@ -201,6 +202,7 @@ class Publication:
     open: int = 0
     refused: bool = False
     for_workflows: bool = True
+    ruled: "tuple[RuledWorkflow, ...] | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,12 +284,14 @@ class RuledWorkflow:
         rules: by name, in the order of their adding.
         cells: users' states of the workflow, JSON text by name.
         held: events that wait until a condition has been judged; None if none is being judged.
+        on_duty: whether this runner judges events by them; else another does.
     """
 
     key: tuple[str, str]
     rules: dict[str, LiveRule] = field(default_factory=dict[str, LiveRule])
     cells: dict[str, str] = field(default_factory=dict[str, str])
     held: "deque[Heard] | None" = None
+    on_duty: bool = False
 
     def has_heard(self, publication: Publication) -> bool:
         """Say whether an event came by letter before: a letter may be delivered twice."""

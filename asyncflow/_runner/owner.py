@@ -115,7 +115,7 @@ class OwnerCalls(Client):
         live = None if event.execution is None else engine.driver.lives.get(event.execution)
         if live is None and (event.execution is not None or await engine.ownership.others(event)):
             # Others hear it too, or nobody here: it goes by letter, also to ourselves.
-            (offset,) = await self._store.append([event_letter(event)])
+            (offset,) = await self._store.append([event_letter(event)], self._fence)
             await self._ring()
             if offset is not None:
                 self._listeners.sent([(event.namespace, event.key, offset)])
@@ -124,7 +124,10 @@ class OwnerCalls(Client):
         done = asyncio.get_running_loop().create_future()
         heard = Publication(event, live, done, for_workflows=by_task or live is None)
         engine.driver.put(heard)
-        return replace(event, offset=await done)
+        offset = await done
+        if heard.for_workflows and event.namespace in engine.duties.judged:
+            await self._ring()  # rules of other runners hear it by letter
+        return replace(event, offset=offset)
 
     async def open_event(self, scope: TaskScope, wish: EventWish) -> AwaitedRecord:
         """Let a task await an event, or find it as an earlier attempt left it; it is on disk."""
@@ -147,6 +150,8 @@ class OwnerCalls(Client):
             engine.ownership.look_soon()  # it may be about to be taken over here
             return taken
         offset, by_letter = await engine.awaits.take(signal)
+        if offset is not None and signal.event.namespace in engine.duties.judged:
+            await self._ring()
         if offset is not None and by_letter:
             await engine.ownership.answered(offset)
         return offset is not None

@@ -9,35 +9,26 @@ import asyncio
 import logging
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 from typing import Final, Protocol
 
 from asyncflow._client.plans import Plans
 from asyncflow._clock import Clock, SystemClock
-from asyncflow._core.execution import ExecutionState
-from asyncflow._core.facts import ExecutionRecovered, ExecutionStarted
-from asyncflow._core.plan import Plan
-from asyncflow._failpoint import hit
 from asyncflow._model.record import EventRecord
 from asyncflow._model.registry import Registry
-from asyncflow._model.status import WorkflowStatus
 from asyncflow._runner.doorbell import Doorbell
 from asyncflow._runner.driver import Driver
-from asyncflow._runner.live import Impulse, LiveExecution, Publication, Told, Undeliverable
+from asyncflow._runner.duties import Duties, OnDuty
+from asyncflow._runner.lease import Lease
+from asyncflow._runner.letters import Letters
+from asyncflow._runner.live import Impulse
 from asyncflow._runner.process import is_gone
-from asyncflow._runner.waiters import Waiters, answer_of
-from asyncflow._store.batch import Dead, Fence, InboxItem, RunnerRow, StoredExecution
-from asyncflow._store.fact_text import SIGNALLED, request, signalled
+from asyncflow._runner.recovery import Recovery
+from asyncflow._runner.silence import Silence
+from asyncflow._store.batch import Dead, Fence, InboxItem, RunnerRow
 from asyncflow._store.protocol import Store
-from asyncflow._store.queries import (
-    Inbox,
-    OwnedExecutions,
-    Runners,
-    StoredExecutions,
-    UnownedWorkflows,
-)
+from asyncflow._store.queries import Duties as HeldDuties
+from asyncflow._store.queries import Runners, UnownedWorkflows
 from asyncflow._store.refusal import fenced
 from asyncflow.errors import FencedError, StoreError
 
@@ -56,7 +47,7 @@ AT_LEAST: Final = 32
 """Executions that a look takes in any case: those for which letters wait are the first."""
 
 
-class Refreshed(Protocol):
+class Part(OnDuty, Protocol):
     """Does as the store says, which somebody else may have written."""
 
     async def refresh(self) -> None:
@@ -77,10 +68,13 @@ class Ownership:
         *,
         registry: Registry,
         plans: Plans,
-        waiters: Waiters,
-        refreshed: Sequence[Refreshed],
+        recovery: Recovery,
+        letters: Letters,
+        duties: Duties,
+        lease: Lease,
+        parts: Sequence[Part],
     ) -> None:
-        """Take over for the runner with this fence; a look refreshes ``refreshed``, too."""
+        """Take over for the runner with this fence; ``parts`` do what it has the duty for."""
         self._store = store
         self._clock = clock
         self._fence = fence
@@ -88,16 +82,16 @@ class Ownership:
         self._doorbell = doorbell
         self._registry = registry
         self._plans = plans
-        self._waiters = waiters
-        self._refreshed = tuple(refreshed)
-        self._claimed: tuple[int, ...] = ()
-        self._fresh: set[int] = set()  # taken over, and their first fact is not decided on
-        self._returning: list[Told] = []  # what begins again once its letters are delivered
+        self._recovery = recovery
+        recovery.gone_on = self._go_on
+        self._letters = letters
+        self._duties = duties
+        self._lease = lease
+        self._silence = Silence(lease.period, is_gone)
+        self._parts = tuple(parts)
+        self._seen: frozenset[str] | None = None  # the others at the last claim; None: no claim yet
         self._behind = False  # whether more may be there to be taken than was
         self._parks = True  # whether it takes also what is not declared here
-        self._in_doubt = False  # whether more may be claimed than is known here
-        self._letters: dict[int, Publication | None] = {}
-        self._read = 0  # offset of the last event that came by letter
         self._looking = asyncio.Lock()
         self._watching = False
         self._settling: list[asyncio.Future[None]] = []
@@ -113,6 +107,12 @@ class Ownership:
         if self._driver.lives or self._letters:
             await self._caught_up()
 
+    async def come_on_duty(self) -> None:
+        """Ask for the duties that were not asked for; return when this runner does what it got."""
+        async with self._looking:
+            if self._duties.unasked:
+                await self._claim((), (), 0)
+
     async def others(self, event: EventRecord) -> bool:
         """Say whether any other runner, as far as one can tell, is alive.
 
@@ -121,7 +121,7 @@ class Ownership:
         rows = await self._other_rows()
         if not all(map(is_gone, rows)):
             return True
-        if rows:
+        if rows or self._duties.missing or self._vanished(rows):
             await self.look()
         if self._behind:
             async with self._looking:
@@ -137,7 +137,7 @@ class Ownership:
         live = self._driver.names.get(name)
         if live is None:
             return self._behind
-        return live.id in self._fresh or live.state.head.parked_reason is None
+        return self._recovery.waits(live.id) or live.state.head.parked_reason is None
 
     async def settled(self) -> None:
         """Return when no more will be taken over before time moves on.
@@ -156,15 +156,11 @@ class Ownership:
         except StoreError as error:
             logger.warning("an event is stored and is looked at later: %s", error)
             return
-        for letter in tuple(self._letters.values()):
-            if letter is not None and letter.offset == offset and letter.done is not None:
-                # Several may wait for it: who is cancelled takes it from nobody else.
-                await asyncio.wait({letter.done})
-                letter.done.result()
+        await self._letters.answered(offset)
 
     @property
     def _recovering(self) -> bool:
-        return self._watching and self._behind
+        return self._watching and (self._behind or self._duties.unasked)
 
     async def watch(self) -> None:
         """Look whenever it rings, and each second if others write the store. Ends by cancellation.
@@ -208,24 +204,29 @@ class Ownership:
         # One at a time: a letter to what another look is just taking over has its reader here.
         async with self._looking:
             try:
-                if until is None or until > self._read:
+                if until is None or until > self._letters.read_until:
                     await self._look()
             finally:
                 self._tell_settled()
 
     async def _look(self) -> None:
         rows = await self._checked_rows()
-        dead = tuple(Dead(row.id, row.beat) for row in rows if is_gone(row))
+        dead = self._silence.dead(rows, self._lease.beats)
         _log_dead(rows, dead)
         self._parks = self._parks and len(dead) == len(rows)
-        await self._adopt_claimed()
+        await self._recovery.adopt()
         try:
-            await self._take(dead)
-            for each in self._refreshed:
+            await self._take(dead, gone=bool(dead) or self._vanished(rows))
+            self._seen = frozenset(row.id for row in rows) - {each.runner for each in dead}
+            for each in self._parts:
                 await each.refresh()
-            await self._read_letters()
+            if rows or self._duties.missing:
+                self._duties.see(await self._store.read(HeldDuties()), self._fence.runner)
+            if self._duties.unasked:
+                await self._claim((), (), 0)
+            await self._letters.read(self._missed)
         finally:
-            self._let_go_on()
+            self._recovery.let_go_on()
 
     async def _checked_rows(self) -> list[RunnerRow]:
         """Return the rows of the others; raise `FencedError` if this runner was replaced.
@@ -241,22 +242,31 @@ class Ownership:
     async def _other_rows(self) -> list[RunnerRow]:
         return [row for row in await self._store.read(Runners()) if row.id != self._fence.runner]
 
-    async def _wanted(self, dead: tuple[Dead, ...]) -> tuple[tuple[str, str], ...]:
+    def _vanished(self, rows: Iterable[RunnerRow]) -> bool:
+        """Say whether anybody has gone since the last claim: what it had may be nobody's."""
+        return self._seen is None or not self._seen <= {row.id for row in rows}
+
+    async def _wanted(self, *, gone: bool) -> tuple[tuple[str, str], ...]:
         """Return the workflows that are declared here and have executions to be taken over."""
         known = tuple((each.namespace, each.name) for each in self._registry.workflows())
-        if dead:
+        if gone:
             return known
         unowned = await self._store.read(UnownedWorkflows())
         return tuple(each for each in known if each in unowned) if unowned else ()
 
-    async def _take(self, dead: tuple[Dead, ...] = ()) -> int:
-        """Take over some of what is nobody's; return how many. The rest is left to later looks."""
-        wanted = None if self._parks else await self._wanted(dead)
-        waiting, taken = len(self._fresh), 0
+    async def _take(self, dead: tuple[Dead, ...] = (), *, gone: bool = False) -> int:
+        """Take over some of what is nobody's; return how many. The rest is left to later looks.
+
+        Args:
+            dead: runners that are taken for dead.
+            gone: whether anybody has gone since the last claim, these included.
+        """
+        wanted = None if self._parks else await self._wanted(gone=gone)
+        waiting, taken = self._recovery.waiting, 0
         limit = max(AT_ONCE - waiting, AT_LEAST) if waiting < 2 * AT_ONCE else 0
-        if dead or (limit and (wanted is None or wanted)):
+        if gone or self._duties.unasked or (limit and (wanted is None or wanted)):
             taken = await self._claim(dead, wanted, limit)
-        self._behind = taken == limit
+        self._behind = taken >= limit
         self._parks = self._parks and self._behind
         self._go_on()
         return taken
@@ -272,7 +282,7 @@ class Ownership:
         taken = 0
         while wanted and (number := await self._claim((), wanted, AT_ONCE)):
             taken += number
-            self._let_go_on()
+            self._recovery.let_go_on()
             await self._caught_up()  # what else comes meanwhile has its turn
         return taken
 
@@ -287,87 +297,22 @@ class Ownership:
     async def _claim(
         self, dead: tuple[Dead, ...], workflows: tuple[tuple[str, str], ...] | None, limit: int
     ) -> int:
-        self._in_doubt = True  # an error or a cancellation may come after the commit
-        claimed = await self._store.claim(self._fence, dead, workflows, limit)
-        self._in_doubt, ids = False, claimed.executions
-        self._claimed += ids
-        await self._adopt_claimed()
-        return len(ids)
+        # An error or a cancellation may come after the commit.
+        self._recovery.in_doubt = self._duties.unasked = True
+        wanted = self._duties.wanted
+        async with self._duties.still:
+            claimed = await self._store.claim(self._fence, dead, workflows, limit, wanted)
+            self._recovery.claimed(claimed.executions)
+            for each in self._parts:
+                await each.come_on_duty(claimed.duties)
+            self._duties.come(claimed.duties, wanted)
+        await self._recovery.adopt()
+        return len(claimed.executions)
 
     def _go_on(self) -> None:
         """Take more once most of what was taken has gone on."""
-        if self._behind and len(self._fresh) <= FEW:
+        if self._behind and self._recovery.waiting <= FEW:
             self._doorbell.ring()
-
-    def _gone_on(self, execution: int) -> None:
-        self._fresh.discard(execution)
-        self._go_on()
-
-    async def _adopt_claimed(self) -> None:
-        """Begin to work on what is claimed; what cannot be read now is read at the next look."""
-        if self._in_doubt:
-            owned = await self._store.read(OwnedExecutions(self._fence.runner))
-            self._claimed = tuple(each for each in owned if each not in self._driver.lives)
-            self._in_doubt = False
-        if self._claimed:
-            for stored in await self._store.read(StoredExecutions(self._claimed)):
-                self._adopt(stored)
-            self._claimed = ()
-
-    def _adopt(self, stored: StoredExecution) -> None:
-        record = stored.record
-        if record.id in self._driver.lives or record.status.final:
-            return
-        workflow = self._registry.find(record.workflow, record.namespace)
-        if workflow is None:
-            plan = Plan.gone(record.workflow, record.namespace)
-        else:
-            plan = self._plans.of(workflow)
-        redefined = plan.fingerprint != record.fingerprint
-        if redefined:
-            text = "workflow execution %r goes on under another definition: %s, it was %s"
-            logger.info(text, record.name, plan.fingerprint or "none", record.fingerprint)
-        state = ExecutionState.restore(
-            plan, stored.head, stored.tasks, stored.context, stored.cells
-        )
-        live = LiveExecution(record.name, plan, workflow, state, record.id)
-        live.redefined = redefined and workflow is not None
-        hit("owner.adopt.before")
-        self._driver.adopt(live)
-        now, gone_on = self._clock.now(), partial(self._gone_on, live.id)
-        self._fresh.add(live.id)
-        if record.status is WorkflowStatus.INIT:
-            self._driver.put(Told(live, ExecutionStarted(now), answered=gone_on))
-        else:
-            self._returning.append(Told(live, ExecutionRecovered(now), answered=gone_on))
-
-    def _let_go_on(self) -> None:
-        """Start the tasks of what was taken over, once its letters are delivered.
-
-        A task whose event was signalled meanwhile ends at once, and the execution with it; the
-        rules that hear of the signal by a letter come first.
-        """
-        returning, self._returning = self._returning, []
-        for told in returning:
-            self._driver.put(told)
-
-    async def _read_letters(self) -> None:
-        """Deliver what is there, once. A letter is forgotten when it is there no more."""
-        query, there = Inbox(self._fence.runner), dict[int, Publication | None]()
-        while items := await self._store.read(query):
-            if await self._missed(items):
-                query, there = Inbox(self._fence.runner), {}
-                continue
-            early = await self._early(items)
-            for item in items:
-                event = item.letter.event
-                self._read = max(self._read, (event.offset or 0) if event is not None else 0)
-                if item.id in self._letters:
-                    there[item.id] = self._letters[item.id]
-                elif item.letter.execution not in early:
-                    there[item.id] = self._letters[item.id] = self._try_deliver(item)
-            query = replace(query, after=items[-1].id)
-        self._letters = there
 
     async def _missed(self, items: tuple[InboxItem, ...]) -> bool:
         """Take over who is to hear these and is not here; say whether there was anybody.
@@ -377,7 +322,7 @@ class Ownership:
         """
         taken = 0 if self._behind else await self._take()
         if self._behind:
-            letters = [item.letter for item in items if item.id not in self._letters]
+            letters = [item.letter for item in self._letters.undelivered(items)]
             taken += await self._take_hearers(
                 {
                     (letter.namespace, letter.event.key)
@@ -386,51 +331,6 @@ class Ownership:
                 }
             )
         return taken > 0
-
-    async def _early(self, items: tuple[InboxItem, ...]) -> frozenset[int]:
-        """Return who will only later hear what is for them: begun in a commit that is in doubt."""
-        targets = (item.letter.execution for item in items)
-        absent = {each for each in targets if each is not None and each not in self._driver.lives}
-        if not absent:
-            return frozenset()
-        found = await self._store.read(StoredExecutions(tuple(sorted(absent))))
-        return frozenset(each.record.id for each in found if not each.record.status.final)
-
-    def _try_deliver(self, item: InboxItem) -> Publication | None:
-        try:
-            return self._deliver(item)
-        except StoreError as error:  # it stays there, for a runner that understands it
-            logger.error("a letter is not delivered: %s", error)  # noqa: TRY400  it says it all
-            return None
-
-    def _deliver(self, item: InboxItem) -> Publication | None:
-        letter, event = item.letter, item.letter.event
-        live = None if letter.execution is None else self._driver.lives.get(letter.execution)
-        signal = letter.kind == SIGNALLED  # workflow rules hear it also after that execution's end
-        if live is None and letter.execution is not None and not signal:
-            self._driver.put(Undeliverable(item.id))
-        elif event is not None:
-            if signal and live is not None and event.offset is not None:
-                # It is on disk: who waits need not wait until the rules have answered.
-                self._waiters.answer(live, signalled(letter.body), answer_of(event, event.offset))
-            wide = signal or live is None
-            heard = Publication(
-                event, live, letter=item.id, offset=event.offset, for_workflows=wide
-            )
-            heard.done = asyncio.get_running_loop().create_future()
-            heard.done.add_done_callback(_looked_at)
-            self._driver.put(heard)
-            return heard
-        elif live is not None:
-            fact = request(letter.kind, letter.body, letter.at)
-            self._driver.put(Told(live, fact, letter=item.id))
-        return None
-
-
-def _looked_at(done: asyncio.Future[int]) -> None:
-    """Take note of an error that nobody may be waiting for."""
-    if not done.cancelled():
-        done.exception()
 
 
 def _log_dead(rows: list[RunnerRow], dead: tuple[Dead, ...]) -> None:

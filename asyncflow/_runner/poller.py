@@ -26,8 +26,9 @@ from asyncflow._operators.workers import work_in_thread
 from asyncflow._runner.attempt import describe
 from asyncflow._runner.begun import Begun
 from asyncflow._runner.driver import Driver
+from asyncflow._runner.duties import Duties
 from asyncflow._runner.live import Impulse, Wanted
-from asyncflow._store.batch import CursorWrite, FailedPoll, Refused
+from asyncflow._store.batch import CursorWrite, FailedPoll, Fence, Refused
 from asyncflow._store.protocol import Store
 from asyncflow._store.queries import Triggers
 from asyncflow.errors import StoreError, UsageError, WorkflowDisabledError
@@ -51,6 +52,8 @@ class Polling:
     registry: Registry
     plans: Plans
     limits: SizeLimits
+    duties: Duties
+    fence: Fence
 
 
 class Poller:
@@ -67,6 +70,7 @@ class Poller:
         "closing",
         "enabled",
         "last_poll",
+        "on_duty",
         "polling",
         "task",
         "trigger",
@@ -78,6 +82,7 @@ class Poller:
         """Begin with the stored cursor, as JSON text; `run` must be started by the caller."""
         self.trigger = trigger
         self.enabled = enabled
+        self.on_duty = False
         self.closing = False
         self.polling = False
         self.last_poll: datetime | None = None
@@ -113,8 +118,8 @@ class Poller:
             except BaseException:  # passed on
                 timer.cancel()
                 raise
-            if not self.enabled:
-                await self._until_enabled()
+            if not self._works:
+                await self._until_it_works()
                 due = first_poll(clock.monotonic(), interval, 0)
                 continue
             started = clock.monotonic()
@@ -134,15 +139,27 @@ class Poller:
     def enable(self, enabled: bool) -> None:
         """Let it poll, or not."""
         self.enabled = enabled
-        if enabled and self._waiter is not None and not self._waiter.done():
+        self._wake()
+
+    def come_on_duty(self, cursor: str | None) -> None:
+        """Poll from now on, from where whoever polled it before has left it."""
+        self.on_duty, self._cursor, self._in_doubt = True, cursor, False
+        self._wake()
+
+    @property
+    def _works(self) -> bool:
+        return self.enabled and self.on_duty
+
+    def _wake(self) -> None:
+        if self._works and self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
     def forget_cursor(self) -> None:
         """Read the cursor from the store before the next poll."""
         self._in_doubt = True
 
-    async def _until_enabled(self) -> None:
-        while not self.enabled:
+    async def _until_it_works(self) -> None:
+        while not self._works:
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
         self._waiter = None
@@ -174,7 +191,8 @@ class Poller:
         """Say whether the engine has ended the poll; any other cancellation is the user's own."""
         if isinstance(error, GeneratorExit) and not _on_a_loop():  # nobody will go on with it
             return True
-        over = self._shared.driver.over and isinstance(error, UsageError)
+        over = self._shared.driver.over
+        over = over and isinstance(error, UsageError | asyncio.CancelledError)
         return over or (isinstance(error, asyncio.CancelledError) and self.closing)
 
     async def _ask(self) -> object:

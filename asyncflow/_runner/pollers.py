@@ -6,7 +6,7 @@ It loads, closes and asks the store who is enabled; what a poll does is in `poll
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime
 from itertools import islice
 from typing import Any, Final
@@ -14,6 +14,7 @@ from typing import Any, Final
 from asyncflow._model.record import TriggerRecord
 from asyncflow._model.trigger import AnyTrigger
 from asyncflow._runner.poller import Poller, Polling
+from asyncflow._store.batch import Duty, DutyKind
 from asyncflow._store.change import AddTriggers
 from asyncflow._store.queries import DisabledTriggers, Triggers
 from asyncflow.errors import StoreError, WorkflowNotFoundError
@@ -25,6 +26,11 @@ Place = tuple[str, str]
 
 SHOWN: Final = 10
 
+
+def _duty(place: Place) -> Duty:
+    return Duty(DutyKind.TRIGGER, *place)
+
+
 LOOKS: Final = "a trigger that was declared meanwhile is loaded at the next look: %s"
 
 
@@ -34,7 +40,8 @@ class Pollers:
     def __init__(
         self, shared: Polling, spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
     ) -> None:
-        """Begin with none; poll in what ``spawn`` starts."""
+        """Begin with none; poll in what ``spawn`` starts; ``ask`` must be set before the first."""
+        self.ask: Callable[[], Awaitable[None]]  # for the duties that it wants
         self._shared = shared
         self._spawn = spawn
         self._pollers: dict[Place, Poller] = {}
@@ -65,6 +72,19 @@ class Pollers:
             self._disabled = disabled
             for place in changed & self._pollers.keys():
                 self._pollers[place].enable(place not in disabled)
+
+    async def come_on_duty(self, duties: frozenset[Duty]) -> None:
+        """Poll these triggers from now on, each from its cursor as it is stored."""
+        gained = [
+            place
+            for place, poller in self._pollers.items()
+            if not poller.on_duty and _duty(place) in duties
+        ]
+        if gained:
+            stored = await self._shared.store.read(Triggers())
+            cursors = {(each.namespace, each.name): each.cursor for each in stored}
+            for place in gained:
+                self._pollers[place].come_on_duty(cursors.get(place))
 
     def forget_cursors(self) -> None:
         """Read every cursor anew: a workflow was deleted, and its triggers' cursors with it."""
@@ -113,6 +133,7 @@ class Pollers:
     async def _load_declared(self) -> None:
         try:
             await self._load()
+            await self.ask()
         except StoreError as error:
             logger.warning(LOOKS, error)
 
@@ -124,7 +145,8 @@ class Pollers:
             if not new or self._closed:
                 return
             try:
-                await self._shared.store.change(AddTriggers(tuple(map(self._record, new))))
+                change = AddTriggers(tuple(map(self._record, new)))
+                await self._shared.store.change(change, self._shared.fence)
                 stored = await self._shared.store.read(Triggers())
             except StoreError:
                 self._changed = True
@@ -154,6 +176,8 @@ class Pollers:
             old.task.add_done_callback(self._leaving.discard)
         poller = Poller(self._shared, trigger, record.cursor, enabled=record.enabled)
         self._pollers[place] = poller
+        self._shared.duties.want(_duty(place))
+        poller.on_duty = self._shared.duties.has(_duty(place))
         known = self._disabled - {place}
         self._disabled = known if record.enabled else known | {place}
         after = None if old is None else old.task

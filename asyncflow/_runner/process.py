@@ -7,7 +7,7 @@ from typing import Final
 
 from asyncflow._store.batch import RunnerRow
 
-HERE: Final = socket.gethostname()
+HOST: Final = socket.gethostname()
 
 ENDED: Final = "ended"
 
@@ -31,6 +31,17 @@ def identity(pid: int) -> str:
     return f"{boot}/{fields[19]}"
 
 
+def _here() -> str:
+    """Return the host, and which of its spaces of process numbers: containers have their own."""
+    try:
+        return f"{HOST}/{os.stat('/proc/self/ns/pid').st_ino}"
+    except OSError:
+        return HOST
+
+
+HERE: Final = _here()
+
+
 def enter(runner: str) -> None:
     """Note that this process works as ``runner``."""
     _open_runners.add(runner)
@@ -44,9 +55,9 @@ def leave(runner: str) -> None:
 def is_gone(row: RunnerRow) -> bool:
     """Say whether a runner's process has certainly ended.
 
-    A runner on another host may live: nothing here can tell.
+    A runner on another host, or in another container, may live: nothing here can tell.
     """
-    if row.host != HERE:
+    if row.host not in {HERE, HOST}:  # the latter where an earlier version wrote it
         return False
     if row.pid == os.getpid() and row.process == identity(row.pid):
         return row.id not in _open_runners

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Final
 
 from asyncflow._clock import Clock
-from asyncflow._store.batch import Fence
+from asyncflow._store.batch import Duty, DutyKind, Fence
 from asyncflow._store.protocol import Store
 from asyncflow.errors import FencedError, StoreError
 
@@ -23,6 +23,9 @@ AT_ONCE: Final = 50
 
 PAUSE: Final = timedelta(milliseconds=20)
 """Between two transactions of a sweep, so that others have most of the time."""
+
+
+RETENTION: Final = Duty(DutyKind.RETENTION)
 
 
 class Retention:

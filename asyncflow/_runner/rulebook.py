@@ -7,7 +7,7 @@ states of its workflow, are in the store.
 import asyncio
 import logging
 from collections.abc import Iterable
-from itertools import count
+from itertools import chain, count
 
 from asyncflow._client.executions import new_execution
 from asyncflow._client.plans import Plans
@@ -18,6 +18,7 @@ from asyncflow._model.registry import Registry
 from asyncflow._model.rule import WorkflowRule
 from asyncflow._model.status import ExecutionType
 from asyncflow._runner.cells import Overlay
+from asyncflow._runner.duties import Duties
 from asyncflow._runner.judge import Case, Judge, Pending, Question
 from asyncflow._runner.live import (
     Heard,
@@ -27,7 +28,7 @@ from asyncflow._runner.live import (
     Wanted,
 )
 from asyncflow._runner.work import Work
-from asyncflow._store.batch import Cause
+from asyncflow._store.batch import Cause, Duty, DutyKind, Fence
 from asyncflow._store.change import AddRule
 from asyncflow._store.protocol import Store
 from asyncflow._store.queries import WorkflowCells, WorkflowRules
@@ -40,7 +41,15 @@ class Rulebook:
     """Holds workflow rules, and judges events by them."""
 
     def __init__(
-        self, store: Store, clock: Clock, judge: Judge, registry: Registry, plans: Plans
+        self,
+        store: Store,
+        clock: Clock,
+        judge: Judge,
+        registry: Registry,
+        plans: Plans,
+        *,
+        duties: Duties,
+        fence: Fence,
     ) -> None:
         """Begin with no rules."""
         self._store = store
@@ -48,6 +57,8 @@ class Rulebook:
         self._judge = judge
         self._registry = registry
         self._plans = plans
+        self._duties = duties
+        self._fence = fence
         self._changing = asyncio.Lock()  # a look that began before an adding knows nothing of it
         self._workflows: dict[tuple[str, str], RuledWorkflow] = {}
         self._by_key: dict[tuple[str, str], dict[RuledWorkflow, None]] = {}
@@ -68,15 +79,25 @@ class Rulebook:
         if name in names:
             text = f"workflow {workflow!r} has a workflow rule {name!r} already: give another name"
             raise UsageError(text)
-        await self._store.change(AddRule(namespace, workflow, name))
+        await self._store.change(AddRule(namespace, workflow, name), self._fence)
         ruled = self._workflows.setdefault(key, RuledWorkflow(key))
-        if not ruled.rules:
-            ruled.cells = dict(await self._store.read(WorkflowCells(*key)))
         ruled.rules[name] = LiveRule(name, rule)
         for event_key in rule.condition.expect_event_keys:
             self._by_key.setdefault((namespace, event_key), {})[ruled] = None
+        self._want(ruled)
         await self._refresh()
         return name
+
+    def _want(self, ruled: RuledWorkflow) -> None:
+        keys = (each.rule.condition.expect_event_keys for each in ruled.rules.values())
+        self._duties.want(Duty(DutyKind.RULES, *ruled.key), frozenset(chain.from_iterable(keys)))
+
+    async def come_on_duty(self, duties: frozenset[Duty]) -> None:
+        """Judge events by the rules of these workflows from now on, on their states as stored."""
+        for ruled in tuple(self._workflows.values()):
+            if not ruled.on_duty and Duty(DutyKind.RULES, *ruled.key) in duties:
+                ruled.cells = dict(await self._store.read(WorkflowCells(*ruled.key)))
+                ruled.on_duty = True
 
     async def refresh(self) -> None:
         """Do as the store says: pause, resume and forget rules."""
@@ -99,6 +120,7 @@ class Rulebook:
     def _forget(self, ruled: RuledWorkflow, rule: LiveRule) -> None:
         """Hear no more of the keys that only this rule expected."""
         del ruled.rules[rule.name]
+        self._want(ruled)
         wanted = {
             key for each in ruled.rules.values() for key in each.rule.condition.expect_event_keys
         }
@@ -117,8 +139,9 @@ class Rulebook:
             ruled.cells = dict(await self._store.read(WorkflowCells(*ruled.key)))
 
     def of(self, namespace: str, key: str) -> tuple[RuledWorkflow, ...]:
-        """Return the workflows that have a rule for this key."""
-        return tuple(self._by_key.get((namespace, key), ()))
+        """Return the workflows that have a rule for this key, and are judged here."""
+        hearers = self._by_key.get((namespace, key), ())
+        return tuple(ruled for ruled in hearers if ruled.on_duty)
 
     def judge(self, ruled: RuledWorkflow, record: EventRecord) -> Verdicts | Pending:
         """Judge an event for the rules of a workflow."""

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
+from functools import partial
 from os import PathLike
 from typing import Final
 
@@ -32,21 +33,25 @@ from asyncflow._runner.awaits import Awaits
 from asyncflow._runner.dispatcher import Dispatcher
 from asyncflow._runner.doorbell import Doorbell, open_doorbell
 from asyncflow._runner.driver import Driver
+from asyncflow._runner.duties import Duties
 from asyncflow._runner.engine import Engine
 from asyncflow._runner.judge import Judge
+from asyncflow._runner.lease import LEASE, Lease, open_lease
+from asyncflow._runner.letters import Letters
 from asyncflow._runner.logs import TaskLog
 from asyncflow._runner.owner import OwnerCalls
 from asyncflow._runner.ownership import Ownership
 from asyncflow._runner.poller import POLLING, Polling
 from asyncflow._runner.pollers import Pollers
 from asyncflow._runner.process import HERE, enter, identity, leave
-from asyncflow._runner.retention import Retention
+from asyncflow._runner.recovery import Recovery
+from asyncflow._runner.retention import RETENTION, Retention
 from asyncflow._runner.rulebook import Rulebook
 from asyncflow._runner.task_runner import TaskRunner
 from asyncflow._runner.timekeeper import Timekeeper
 from asyncflow._runner.waiters import Waiters
 from asyncflow._runner.webhooks import Webhooks
-from asyncflow._store.batch import Fence, RunnerRow
+from asyncflow._store.batch import Duty, DutyKind, Fence, RunnerRow
 from asyncflow._timer import Callback
 from asyncflow.errors import StoreError, UsageError
 
@@ -72,6 +77,9 @@ class Runner(OwnerCalls):
         threads: how many blocking tasks work at once.
         grace: how long `shutdown` lets running tasks go on; then they are cancelled, and the next
             runner starts them anew. It then takes at most 5 s to store the last facts.
+        lease: without a sign of life for so long it is taken for dead by another runner on the same
+            database, also if its process is there. A thread of its own gives the signs: a loop
+            that is blocked loses nothing.
         rules: workflows and `WorkflowRule`s that start them. They hear also what was sent while no
             runner was open, and what tasks that run again send: those of `add_workflow_rule`,
             which comes later, do not. See there for the errors; the names are ``"rule-1"``, ....
@@ -91,6 +99,7 @@ class Runner(OwnerCalls):
         limits: SizeLimits | None = None,
         threads: int = THREADS,
         grace: str | float | timedelta = GRACE,
+        lease: str | float | timedelta = LEASE,
         rules: Sequence[tuple[str | Workflow, WorkflowRule]] = (),
         callback_uri: str = CALLBACK_BASE,
         retention: str | float | timedelta | None = None,
@@ -102,6 +111,7 @@ class Runner(OwnerCalls):
         super().__init__(url, registry=registry, clock=clock, limits=limits)
         self._threads = threads
         self._grace = parse_duration(grace, "grace", zero=True)
+        self._lease = parse_duration(lease, "lease")
         self._retention = None if retention is None else parse_duration(retention, "retention")
         self._rules = tuple(rules)
         self._callback_base = callback_base(callback_uri)
@@ -140,16 +150,21 @@ class Runner(OwnerCalls):
                 host=HERE,
                 since=self._clock.now(),
                 address=doorbell.address,
+                lease=self._lease if self._store.shared else timedelta(),
             )
             enter(row.id)
             try:
-                fence = await self._store.register(row)
+                self._fence = fence = await self._store.register(row)
                 try:
                     with TaskLog(self, self._clock).hearing() as log:
-                        async with self._working(fence, log, doorbell):
+                        async with (
+                            open_lease(self._store, fence, row.lease) as lease,
+                            self._working(fence, log, doorbell, lease),
+                        ):
                             yield
                 finally:
                     await self._release(fence)
+                    self._fence = None
             finally:
                 leave(row.id)
 
@@ -163,12 +178,12 @@ class Runner(OwnerCalls):
 
     @asynccontextmanager
     async def _working(
-        self, fence: Fence, log: TaskLog, doorbell: Doorbell
+        self, fence: Fence, log: TaskLog, doorbell: Doorbell, lease: Lease
     ) -> AsyncGenerator[None]:
         """Run the engine's coroutines, and drain them at the end."""
         try:
             async with asyncio.TaskGroup() as group:
-                engine = self._engine = self._build(group, fence, log, doorbell)
+                engine = self._engine = self._build(group, fence, log, doorbell, lease)
                 driving = group.create_task(engine.vital(engine.driver.run()))
                 settler = _settle(self._clock, engine.driver.settled, engine.ownership.settled)
                 unwatch = self._registry.watch(_soon(engine.declared))
@@ -179,9 +194,13 @@ class Runner(OwnerCalls):
                     await engine.pollers.open()
                     await engine.ownership.recover()
                     await engine.timekeeper.open()
-                    watching = [group.create_task(engine.vital(engine.ownership.watch()))]
+                    await engine.ownership.come_on_duty()
+                    watching = [
+                        group.create_task(engine.vital(engine.ownership.watch())),
+                        group.create_task(engine.vital(lease.kept())),
+                    ]
                     if engine.retention is not None:
-                        watching.append(group.create_task(engine.retention.run()))
+                        watching.append(group.create_task(engine.vital(engine.retention.run())))
                     try:
                         yield
                     finally:
@@ -199,14 +218,23 @@ class Runner(OwnerCalls):
             raise failures.exceptions[0] from None  # the first is why the others came
 
     def _build(
-        self, group: asyncio.TaskGroup, fence: Fence, log: TaskLog, doorbell: Doorbell
+        self, group: asyncio.TaskGroup, fence: Fence, log: TaskLog, doorbell: Doorbell, lease: Lease
     ) -> Engine:
         spawn = Bodies(group).start
         tasks = TaskRunner(spawn, self._clock, self, self._limits, self._threads)
         dispatcher = Dispatcher(self._clock, tasks)
         judge = Judge(self._clock, spawn, self._limits)
         waiters = Waiters(self._clock)
-        rulebook = Rulebook(self._store, self._clock, judge, self._registry, self._plans)
+        duties = Duties()
+        rulebook = Rulebook(
+            self._store,
+            self._clock,
+            judge,
+            self._registry,
+            self._plans,
+            duties=duties,
+            fence=fence,
+        )
         driver = Driver(
             self._store,
             self._clock,
@@ -216,15 +244,26 @@ class Runner(OwnerCalls):
             rulebook=rulebook,
             log=log,
             waiters=waiters,
+            duties=duties,
             listeners=self._listeners.sent,
         )
         dispatcher.driver = driver
         waiters.put, waiters.timer = driver.put, driver.call_at_time
         polling = Polling(
-            self._store, self._clock, driver, self._registry, self._plans, self._limits
+            self._store,
+            self._clock,
+            driver,
+            self._registry,
+            self._plans,
+            self._limits,
+            duties,
+            fence,
         )
         pollers = Pollers(polling, spawn)
         timekeeper = Timekeeper(polling, self, spawn)
+        recovery = Recovery(
+            self._store, self._clock, fence, driver, registry=self._registry, plans=self._plans
+        )
         ownership = Ownership(
             self._store,
             self._clock,
@@ -233,13 +272,19 @@ class Runner(OwnerCalls):
             doorbell,
             registry=self._registry,
             plans=self._plans,
-            waiters=waiters,
-            refreshed=(rulebook, pollers, timekeeper),
+            recovery=recovery,
+            letters=Letters(self._store, fence, driver, rulebook, waiters),
+            duties=duties,
+            lease=lease,
+            parts=(rulebook, pollers, timekeeper),
         )
+        pollers.ask = ownership.come_on_duty
         waiters.letters = doorbell.ring
         retention = None
         if self._retention is not None:
-            retention = Retention(self._store, self._clock, fence, self._retention, _always)
+            duties.want(RETENTION)
+            has_duty = partial(duties.has, RETENTION)
+            retention = Retention(self._store, self._clock, fence, self._retention, has_duty)
         return Engine(
             clock=self._clock,
             driver=driver,
@@ -250,6 +295,8 @@ class Runner(OwnerCalls):
             rulebook=rulebook,
             pollers=pollers,
             timekeeper=timekeeper,
+            duties=duties,
+            suspects=recovery.suspects,
             waiters=waiters,
             awaits=Awaits(self._clock, driver, waiters),
             webhooks=Webhooks(spawn, self._clock, self._callback_base, driver.put),
@@ -285,7 +332,9 @@ class Runner(OwnerCalls):
             TypeError: it is no `WorkflowRule`.
             UsageError: this runner has a rule of that name.
         """
-        return await self._add_rule(workflow, rule, name, namespace)
+        added = await self._add_rule(workflow, rule, name, namespace)
+        await self._come_on_duty(self._wanted(workflow, namespace))
+        return added
 
     async def _add_rule(
         self,
@@ -303,6 +352,14 @@ class Runner(OwnerCalls):
         rulebook = self._working_engine.rulebook
         return await rulebook.add(wanted.namespace, wanted.name, rule, name)
 
+    async def _come_on_duty(self, workflow: Workflow) -> None:
+        """Ask for the duty to judge by its rules."""
+        engine = self._working_engine
+        await engine.ownership.come_on_duty()
+        if not engine.duties.has(Duty(DutyKind.RULES, workflow.namespace, workflow.name)):
+            text = "another runner judges events for workflow %r; %s does once that one is gone"
+            logger.info(text, workflow.name, self.label)
+
     async def _rules_changed(self) -> None:
         await self._working_engine.rulebook.refresh()
 
@@ -317,6 +374,7 @@ class Runner(OwnerCalls):
 
     async def _schedule_changed(self, namespace: str, name: str) -> None:
         await self._working_engine.timekeeper.changed(namespace, name)
+        await self._working_engine.ownership.come_on_duty()
 
     def _last_poll(self, record: TriggerRecord) -> datetime | None:
         pollers = None if self._engine is None else self._engine.pollers
@@ -345,11 +403,6 @@ def _soon(callback: Callback) -> Callback:
             loop.call_soon_threadsafe(callback)
 
     return call
-
-
-def _always() -> bool:
-    """Whoever is asked may."""
-    return True
 
 
 def _nothing() -> None:

@@ -27,7 +27,7 @@ from asyncflow._model.status import ExecutionType
 from asyncflow._model.value import from_json_text, to_json_text
 from asyncflow._runner.live import Impulse, Wanted
 from asyncflow._runner.poller import Polling
-from asyncflow._store.batch import DroppedTicks, Refused, Tick
+from asyncflow._store.batch import DroppedTicks, Duty, DutyKind, Refused, Tick
 from asyncflow._store.queries import Schedules, SchedulesVersion, Ticks
 from asyncflow._timer import Timer
 from asyncflow.errors import (
@@ -82,6 +82,7 @@ class Timekeeper:
         self._port = port
         self._spawn = spawn
         self._schedules: dict[Place, LiveSchedule] = {}
+        self._on_duty: set[Place] = set()
         self._version: int | None = None
         self._refreshing = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -106,6 +107,24 @@ class Timekeeper:
             stored = {(each.namespace, each.name): each for each in records}
             for place in self._schedules.keys() | stored.keys():
                 self._take(place, stored.get(place))
+
+    async def come_on_duty(self, duties: frozenset[Duty]) -> None:
+        """Answer the ticks of these schedules from now on; unanswered ones are missed."""
+        gained = {
+            place: live
+            for place, live in self._schedules.items()
+            if place not in self._on_duty and Duty(DutyKind.SCHEDULE, *place) in duties
+        }
+        if not gained:
+            return
+        records = await self._shared.store.read(Schedules(enabled=True))
+        for record in records:
+            live = gained.get((record.namespace, record.name))
+            if live is not None and not live.gone and live.record.version == record.version:
+                live.record = record  # it says what was answered meanwhile
+        for place, live in gained.items():
+            self._on_duty.add(place)
+            self._wait(live)
 
     async def changed(self, namespace: str, name: str) -> None:
         """Wait for what the store says of one schedule; of the others a look will tell."""
@@ -165,6 +184,10 @@ class Timekeeper:
                 live.warned = True
                 text = "schedule %r does not tick here: workflow %r is not declared in namespace %r"
                 logger.warning(text, record.name, record.workflow, record.namespace)
+            return
+        place = (record.namespace, record.name)
+        self._shared.duties.want(Duty(DutyKind.SCHEDULE, *place))
+        if place not in self._on_duty:  # another runner answers its ticks
             return
         tick = next_after(live.schedule, record.anchor, record.answered)
         if tick is not None:

@@ -153,6 +153,7 @@ class Work:
             signals=tuple(each.signal for each in self.signals),
             expired=tuple(each.expiry for each in self.expired),
             notified=tuple(self.notified),
+            for_rules=tuple(place for place, each in enumerate(self.storing) if each.for_workflows),
         )
 
     def refuse(self, error: Exception) -> list[Entry]:

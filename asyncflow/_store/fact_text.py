@@ -13,6 +13,7 @@ from asyncflow._core.facts import (
     ExecutionStarted,
     Fact,
     PeriodPassed,
+    RecoverySurvived,
     RetryFellDue,
     StopRequested,
     TaskActionRequested,
@@ -26,7 +27,7 @@ from asyncflow.errors import StoreError
 def fact_body(fact: Fact) -> str:  # noqa: C901  one arm for each fact
     """Return a fact without its time as JSON; large payloads are in other rows."""
     match fact:
-        case ExecutionStarted() | ExecutionRecovered() | StopRequested():
+        case ExecutionStarted() | ExecutionRecovered() | RecoverySurvived() | StopRequested():
             return "{}"
         case EventSent():
             return json.dumps({"key": fact.key, "faults": fact.faults})

@@ -14,6 +14,7 @@ from asyncflow._core.commands import (
     StartTask,
     StopTask,
 )
+from asyncflow._core.decide import TRIES, gave_up
 from asyncflow._core.facts import (
     EventAwaited,
     EventSent,
@@ -24,7 +25,7 @@ from asyncflow._core.facts import (
 )
 from asyncflow._core.plan import Plan
 from asyncflow._core.state import Outcome
-from asyncflow._model.status import TaskStatus, WorkflowStatus
+from asyncflow._model.status import TaskAction, TaskStatus, WorkflowStatus
 from tests.core.play import Play
 
 ENDS = (TaskStatus.SUCCESS, TaskStatus.SUCCESS, TaskStatus.FAILED, TaskStatus.STOPPED)
@@ -146,10 +147,17 @@ class Worker:
         self._tell(EventSent(self.play.at, key))
 
     def crash(self) -> None:
-        """Lose all that works and all that is in memory.
+        """Lose all that works and all that is in memory, once or as often as it is tried.
 
         The next owner goes on from the rows, under the definition that it knows.
         """
+        often = self.chance.random() < 0.2
+        for _ in range(TRIES + 1 if often else 1):
+            self._crash()
+        if gave_up(self.play.state.head):
+            self._help()
+
+    def _crash(self) -> None:
         self.bodies.clear()
         self.timers.clear()
         self.periods.clear()
@@ -157,6 +165,12 @@ class Worker:
         self.stopping.clear()
         self.play = self.play.taken_over(self.chance.choice(self.plans))
         self.carry_out(self.play.recover())
+
+    def _help(self) -> None:
+        """Try again what was given up; some of it may be gone, and then nobody can."""
+        task = self.chance.choice([*self.play.plan.tasks])
+        action = self.chance.choice((TaskAction.START, TaskAction.RESTART))
+        self.carry_out(self.play.act(task, action))
 
     def stop(self) -> None:
         self.carry_out(self.play.stop())

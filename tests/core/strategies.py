@@ -21,6 +21,7 @@ from asyncflow._core.facts import (
     ExecutionStarted,
     Fact,
     PeriodPassed,
+    RecoverySurvived,
     RetryFellDue,
     StopRequested,
     TaskActionRequested,
@@ -219,6 +220,10 @@ def _recovered(play: Play, _task: TaskState, _which: int, _number: int) -> Fact:
     return ExecutionRecovered(play.at)
 
 
+def _survived(play: Play, _task: TaskState, _which: int, _number: int) -> Fact:
+    return RecoverySurvived(play.at)
+
+
 def _stopped(play: Play, _task: TaskState, _which: int, _number: int) -> Fact:
     return StopRequested(play.at)
 
@@ -277,6 +282,7 @@ def _ended(status: TaskStatus) -> Callable[[Play, TaskState, int, int], Fact]:
 FACTS: dict[str, Callable[[Play, TaskState, int, int], Fact]] = {
     "begin": _begun,
     "recover": _recovered,
+    "survive": _survived,
     "stop": _stopped,
     "send": _sent,
     "run": _run,
@@ -311,6 +317,7 @@ KINDS = (
     "write",
     "stray",
     "recover",
+    "survive",
     "stop",
 )
 

@@ -3,13 +3,14 @@
 from hypothesis import given
 
 from asyncflow._core.commands import EndExecution, StartTask, StopTask
-from asyncflow._core.decide import decide
+from asyncflow._core.decide import TRIES, decide, gave_up
 from asyncflow._core.execution import NOTHING, ExecutionState
 from asyncflow._core.facts import (
     CellWritten,
     EventAwaited,
     EventSent,
     ExecutionRecovered,
+    RecoverySurvived,
     RetryFellDue,
     StopRequested,
     TaskActionRequested,
@@ -27,6 +28,7 @@ NEW_EACH_TIME = (
     CellWritten,
     TaskActionRequested,
     ExecutionRecovered,
+    RecoverySurvived,
 )  # a recovery: another crash
 
 
@@ -136,7 +138,7 @@ def test_a_task_never_has_two_live_executions(plan: Plan, script: Script) -> Non
             if isinstance(command, StartTask):
                 assert command.task not in live
                 live[command.task] = attempt_of(command)
-            if isinstance(command, StopTask):
+            if isinstance(command, StopTask) and step.before.head.parked_reason is None:
                 assert live[command.task] == attempt_of(command)
 
 
@@ -269,6 +271,23 @@ def test_only_a_success_touches_the_context(plan: Plan, script: Script) -> None:
 
         assert succeeded or step.after.context == step.before.context
         assert step.after.context == {key: text for key, text in merged.items() if text is not None}
+
+
+@PROPERTY
+@given(plans(), scripts())
+def test_recoveries_are_counted_until_a_task_ends_or_somebody_helps(
+    plan: Plan, script: Script
+) -> None:
+    for step in told(plan, script):
+        before, after = step.before.head.recoveries, step.after.head.recoveries
+        starts = any(isinstance(command, StartTask) for command in step.decision.commands)
+
+        assert 0 <= after <= TRIES
+        assert after <= before + (isinstance(step.fact, ExecutionRecovered) and starts)
+        if after < before:
+            assert isinstance(step.fact, TaskEnded | TaskActionRequested | RecoverySurvived)
+        if gave_up(step.after.head):
+            assert not step.decision.commands
 
 
 @PROPERTY

@@ -168,7 +168,7 @@ async def test_calls_in_between_take_over_nothing_twice_and_not_all_at_once(path
     ):
         while len(begun) < number:
             await client.send_event.aio("said")
-            waiting.append(len(runner._working_engine.ownership._fresh))
+            waiting.append(runner._working_engine.ownership._recovery.waiting)
         owned = rows(path, "SELECT count(*) FROM execution WHERE owner IS NOT NULL")
 
     assert len(begun) == number

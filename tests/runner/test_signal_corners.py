@@ -308,7 +308,7 @@ async def test_who_waits_for_the_answers_of_rules_and_is_cancelled_takes_them_fr
         waiting = await asked("go", run.name)
         signalling = asyncio.create_task(waiting.signal.aio(True))
         ownership = runner._working_engine.ownership
-        await until(lambda: any(ownership._letters.values()))
+        await until(lambda: any(ownership._letters._there.values()))
         other = asyncio.create_task(ownership.answered(1))
         await turns()
         other.cancel()

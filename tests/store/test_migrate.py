@@ -21,7 +21,7 @@ BROKEN = Migration(2, "CREATE TABLE c (x); INSERT INTO nowhere VALUES (1);")
 
 @pytest.fixture
 def db(tmp_path: Path) -> Iterator[sqlite3.Connection]:
-    with closing(connect(str(tmp_path / "flows.db"))) as opened:
+    with closing(connect(str(tmp_path / "flows.db"), make=True)) as opened:
         yield opened
 
 
@@ -81,7 +81,7 @@ def test_two_that_migrate_at_once_do_it_once(tmp_path: Path) -> None:
 
     def work() -> None:
         try:
-            with closing(connect(path)) as own:
+            with closing(connect(path, make=True)) as own:
                 together.wait(10)
                 migrate(own, path, [FIRST, SECOND])
         except BaseException as error:
@@ -95,6 +95,6 @@ def test_two_that_migrate_at_once_do_it_once(tmp_path: Path) -> None:
         thread.join()
 
     assert failed == []
-    with closing(connect(path)) as db:
+    with closing(connect(path, make=True)) as db:
         assert version(db) == 2
         assert db.execute("SELECT count(*) FROM a").fetchone() == (1,)

@@ -103,7 +103,7 @@ INSERT INTO task_log VALUES (15, 3, 't', 2, 3, {BEGAN}, 20, 'said');
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """Make a database of version 1 with a row of everything in it."""
-    with closing(connect(str(tmp_path / "flows.db"))) as db:
+    with closing(connect(str(tmp_path / "flows.db"), make=True)) as db:
         migrate(db, "flows.db", migrations()[:1])
         db.executescript(DATA)
         db.execute("PRAGMA journal_mode = WAL")
@@ -113,14 +113,14 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def path_2(path: Path) -> Path:
     """Make a database of version 2 with a row of everything in it."""
-    with closing(connect(str(path))) as db:
+    with closing(connect(str(path), make=True)) as db:
         migrate(db, "flows.db", migrations()[:2])
         db.executescript(DATA_2)
     return path
 
 
 def dump(path: Path) -> tuple[int, list[str], list[Any]]:
-    with closing(connect(str(path))) as db:
+    with closing(connect(str(path), make=True)) as db:
         whole = db.execute("PRAGMA integrity_check").fetchall()
         return (version(db), list(db.iterdump()), whole)
 
@@ -293,7 +293,7 @@ async def test_a_database_of_version_2_takes_triggers_and_schedules(path_2: Path
 
 
 async def test_a_database_of_version_3_takes_awaited_events_and_signals(path_2: Path) -> None:
-    with closing(connect(str(path_2))) as db:
+    with closing(connect(str(path_2), make=True)) as db:
         migrate(db, "flows.db", migrations()[:3])
     store = SqliteStore(path_2)
     await store.open()

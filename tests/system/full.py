@@ -15,6 +15,7 @@ from contextlib import closing
 from pathlib import Path
 
 from asyncflow import Context, Registry, Runner, StorageFullError, Workflow, task
+from asyncflow._store.sqlite.store import SqliteStore
 from tests.store.test_sqlite import on_writer
 
 BIG = "x" * 400_000
@@ -38,6 +39,7 @@ class Said(logging.Handler):
 
 async def few_pages(runner: Runner, path: Path) -> Relieve:
     store = runner._store
+    assert isinstance(store, SqliteStore)
 
     def limit(db: sqlite3.Connection, pages: int) -> None:
         db.execute(f"PRAGMA max_page_count = {pages}").fetchall()

@@ -148,4 +148,5 @@ def _on_snapshot(db: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]
     try:
         return work(db)
     finally:
-        db.execute("COMMIT")
+        if db.in_transaction:  # some errors have ended it
+            db.execute("COMMIT")

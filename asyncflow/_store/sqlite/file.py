@@ -12,12 +12,16 @@ from contextlib import closing
 from pathlib import Path
 
 from asyncflow._store.sqlite.fault import translated
+from asyncflow._store.sqlite.size_reads import size_of
 from asyncflow.errors import StoreError, StoreLocationError, StoreReadOnlyError
 
 APPLICATION_ID = 0x61666C77  # "aflw"
 _MAGIC = b"SQLite format 3\0"
 _HEADER_BYTES = 100
 _APPLICATION_AT = slice(68, 72)
+_PAGE_SIZE_AT, _PAGES_AT = slice(16, 18), slice(28, 32)
+_CHANGES_AT, _PAGES_VALID_AT = slice(24, 28), slice(92, 96)
+_LARGEST_PAGE = 65_536
 _EFFECTIVE_USER = os.access in os.supports_effective_ids
 
 
@@ -27,6 +31,8 @@ def inspect(path: str) -> None:
         _inspect_directory(path)
         if _exists(path):
             _inspect_file(path)
+        elif size_of(f"{path}-wal"):
+            raise _lost(path)
     except StoreError:
         raise
     except OSError as error:
@@ -80,6 +86,15 @@ def _inspect_file(path: str) -> None:
         raise StoreReadOnlyError(message)
     if found.st_size:
         _inspect_header(path)
+        # Looked at twice: whoever has it open may make it shorter in between.
+        if _cut_off(path) and _cut_off(path):
+            message = (
+                f"{path} was cut off, it is shorter than it says: it is left as it is, restore it "
+                "from a backup"
+            )
+            raise StoreError(message)
+    elif size_of(f"{path}-wal"):
+        raise _lost(path)
 
 
 def _inspect_header(path: str) -> None:
@@ -90,6 +105,25 @@ def _inspect_header(path: str) -> None:
             raise _of_another_program(path, application)
     if application not in (0, APPLICATION_ID):
         raise _of_another_program(path, application)
+
+
+def _cut_off(path: str) -> bool:
+    """Say whether a file has fewer pages than its header says, and no journal has the others."""
+    with open(path, "rb") as file:
+        header = file.read(_HEADER_BYTES)
+    if header[_CHANGES_AT] != header[_PAGES_VALID_AT]:
+        return False  # it does not say
+    pages, page = (int.from_bytes(header[at], "big") for at in (_PAGES_AT, _PAGE_SIZE_AT))
+    said = pages * (_LARGEST_PAGE if page == 1 else page)
+    journals = size_of(f"{path}-wal") or size_of(f"{path}-journal")
+    return not journals and size_of(path) < said
+
+
+def _lost(path: str) -> StoreError:
+    return StoreError(
+        f"{path} is empty or gone, but {path}-wal beside it has what was stored last: restore both "
+        "from a backup, or delete both to begin with nothing"
+    )
 
 
 def _application(path: str) -> int:

@@ -195,6 +195,7 @@ def _make_reader(path: str) -> sqlite3.Connection:
     with translated(path):
         db = connect(path)
         db.execute("PRAGMA query_only = ON")
+        version(db)  # it opens the WAL, the one that the writer has open, too
         return db
 
 

@@ -1,0 +1,75 @@
+"""What one runner of all does alone: which of these this one wants, and which it has.
+
+It asks nobody: `Ownership` claims, in one transaction with executions and letters. What a runner
+has it keeps until it is released, or taken for dead.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Protocol
+
+from asyncflow._store.batch import Duty, DutyKind
+
+NO_KEYS = frozenset[str]()
+
+
+class OnDuty(Protocol):
+    """Does something only while its runner has the duty."""
+
+    async def come_on_duty(self, duties: frozenset[Duty]) -> None:
+        """Begin; what somebody else may have written since is read anew."""
+        ...
+
+
+class Duties:
+    """The duties of one runner. Everything is called on the home loop.
+
+    Attributes:
+        unasked: whether something is wanted that the store has not been asked for.
+        still: held while a transaction is made and stored, and while duties are claimed: what one
+            begins to hear, and what others are told, is decided with nothing in between.
+        judged: namespaces in which other runners judge events by workflow rules. It may be late.
+    """
+
+    def __init__(self) -> None:
+        """Want nothing."""
+        self.unasked = False
+        self.still = asyncio.Lock()
+        self.judged = frozenset[str]()
+        self._wanted: dict[Duty, frozenset[str]] = {}
+        self._held = frozenset[Duty]()
+
+    @property
+    def wanted(self) -> Mapping[Duty, frozenset[str]]:
+        """Each with the keys of the events that its rules expect."""
+        return dict(self._wanted)
+
+    @property
+    def missing(self) -> bool:
+        """Whether others have what this runner wants, as far as it knows."""
+        return any(duty not in self._held for duty in self._wanted)
+
+    def has(self, duty: Duty) -> bool:
+        """Say whether this runner does it."""
+        return duty in self._held
+
+    def want(self, duty: Duty, keys: frozenset[str] = NO_KEYS) -> None:
+        """Be able to do it; to want it again changes its keys."""
+        if self._wanted.get(duty) != keys:
+            self._wanted[duty] = keys
+            self.unasked = True
+
+    def come(self, duties: frozenset[Duty], asked: Mapping[Duty, frozenset[str]]) -> None:
+        """Have these from now on, of those that were asked for."""
+        self._held |= duties
+        self.unasked = asked != self._wanted
+
+    def see(self, holders: Mapping[Duty, str], own: str) -> None:
+        """Take note of who has what; what this runner wants and nobody has it is to ask for."""
+        if any(duty not in self._held and duty not in holders for duty in self._wanted):
+            self.unasked = True
+        self.judged = frozenset(
+            duty.namespace
+            for duty, holder in holders.items()
+            if duty.kind is DutyKind.RULES and holder != own
+        )
