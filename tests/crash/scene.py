@@ -192,19 +192,6 @@ class Scene:
     async def _fill(self) -> None:
         await self.port.send_event.aio("big", "x" * BYTES)
 
-    async def beat(self, number: int) -> None:
-        """Renew the lease."""
-        await self.step(f"beat {number}", self._beat)
-
-    async def _beat(self) -> None:
-        assert self.works is not None
-        pulse, fence = self.works._store.pulse(), self.works._working_engine.driver._fence
-        try:
-            await asyncio.to_thread(pulse.renew, fence)
-            await asyncio.to_thread(pulse.renew, fence)
-        finally:
-            pulse.close()
-
     async def signal(self, name: str, value: int) -> None:
         await self.step(f"signal {name}", lambda: self._signal(name, value))
 
@@ -276,7 +263,6 @@ async def first(scene: Scene) -> None:
     await scene.signal("asks-1", 7)
     await scene.send("said", 1)
     await scene.send("go", 1)
-    await scene.beat(1)
     await scene.stop("endless-1")
     await scene.result("chain-1")
     await scene.result("asks-1")
@@ -314,7 +300,6 @@ async def second(scene: Scene, ear: Ear) -> None:
     for name in ("asks-2", "chain-2", "chain-3"):
         await scene.result(name)
     await scene.fill(2)
-    await scene.beat(2)
     await scene.start("asks", "asks-3")
     await scene.signal("asks-3", 9)
     await scene.result("asks-3")
@@ -333,7 +318,9 @@ async def second(scene: Scene, ear: Ear) -> None:
 def runner(database: str, registry: Registry) -> Runner:
     rule = WorkflowRule(SingleEventCondition("go"))
     rules = [("ruled", rule)]
-    return Runner(database, registry=registry, rules=rules, grace="200ms", retention="30d")
+    return Runner(
+        database, registry=registry, rules=rules, grace="200ms", retention="30d", lease="200ms"
+    )
 
 
 async def main(database: str, log: str) -> None:

@@ -63,7 +63,9 @@ def check_executions(database: Path, book: Book) -> None:
         told = book.acked.get(f"result {name}")
         if isinstance(told, dict):
             assert told[str(task)] == json.loads(str(result))  # pyright: ignore[reportUnknownArgumentType]
-    assert set(results.values()) == {1}
+    # the endless ones hear an event as often as it is stored, whatever its sender was told
+    again = {run for run, number in results.items() if number > 1 and "endless" not in run[0]}
+    assert not again
 
 
 def wanted(name: str) -> tuple[str, ...]:
