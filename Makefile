@@ -13,10 +13,10 @@ PIP := $(PY) -m pip --disable-pip-version-check --quiet install
 BENCHMARKS = $(filter-out yardstick signal_peers,$(basename $(notdir $(wildcard benchmarks/*.py))))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long check format bench mutants clean
+.PHONY: help demo test test-long test-crash test-nightly check format bench mutants clean
 
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s  %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s  %s\n", $$1, $$2}' Makefile
 
 demo: $(VENV)/.demo ## watch DATA=folder for SECONDS=15 (0: until Ctrl-C), and work on its files
 	$(PY) examples/watch_folder.py "$(DATA)" --seconds "$(SECONDS)"
@@ -26,6 +26,12 @@ test: $(VENV)/.test ## run the tests, WORKERS=2 at a time
 
 test-long: $(VENV)/.test ## run the tests that take longer
 	$(PY) -m pytest -q -m long
+
+test-crash: $(VENV)/.test ## kill, fail, cancel and exhaust, for some minutes
+	$(PY) -m pytest -q -m crash -n $(WORKERS) --dist worksteal
+
+test-nightly: $(VENV)/.test ## the same for hours
+	$(PY) -m pytest -q -m nightly
 
 check: $(VENV)/.dev ## everything that must pass before a change is in
 	@echo "== format"

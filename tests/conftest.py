@@ -8,6 +8,14 @@ settings.register_profile("asyncflow", deadline=None, print_blob=True)
 settings.load_profile("asyncflow")
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests have recorded as a "figure", whichever worker ran them."""
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        for name, text in getattr(report, "user_properties", []):
+            if name == "figure" and report.when == "call":
+                terminalreporter.write_line(str(text))
+
+
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"

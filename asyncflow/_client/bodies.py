@@ -52,12 +52,13 @@ def _error_of(task: asyncio.Task[None]) -> BaseException | None:
     """Return why it failed; what was cancelled by nobody would end without a word."""
     if not task.cancelled():
         return task.exception()
-    return None if task.cancelling() else cancelled_by_nobody(task.get_name())
+    return None if task.cancelling() else cancelled_by_nobody(task.get_coro())
 
 
-def cancelled_by_nobody(what: str) -> AsyncflowError:
+def cancelled_by_nobody(coroutine: object) -> AsyncflowError:
     """Return what is said of a part of the engine that nobody ended."""
-    text = f"{what} raised CancelledError, though nobody cancelled it: the runner ends with it"
+    name = getattr(coroutine, "__qualname__", repr(coroutine))
+    text = f"{name} raised CancelledError, though nobody cancelled it: the runner ends with it"
     return AsyncflowError(text)
 
 

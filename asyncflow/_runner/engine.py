@@ -84,7 +84,7 @@ class Engine:
                 raise
             # Nobody asked for it: the group would take it for an end like any other, and the
             # runner would be open, own executions, and answer nothing.
-            failure = cancelled_by_nobody(work.__qualname__)
+            failure = cancelled_by_nobody(work)
             self._fail(failure)
             raise failure from error
         except Exception as error:  # whatever it is: raised on, it ends the group

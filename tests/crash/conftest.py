@@ -16,6 +16,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents and not item.get_closest_marker("nightly"):
             item.add_marker("crash")
+    items.sort(key=lambda item: "soak" not in item.nodeid)  # the longest first
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ from typing import Final
 from asyncflow._failpoint import armed
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-PROGRAMS: Final = ("tests.crash.scene", "tests.crash.crowd")
+PROGRAMS: Final = tuple(f"tests.crash.{name}" for name in ("past", "scene", "crowd", "soak"))
 LOOK: Final = 0.001
 """Seconds between two looks at a child."""
 

@@ -39,6 +39,8 @@ ITEMS: Final = 4
 TICKS: Final = 3
 MOST_TRIES: Final = 20
 """A failpoint in a task makes an attempt fail."""
+BIG: Final = 10
+BYTES: Final = 500_000
 MOST_REFUSALS: Final = 8
 LOOK: Final = 0.005
 
@@ -182,6 +184,14 @@ class Scene:
     async def _send(self, key: str, value: int) -> int | None:
         return (await self.port.send_event.aio(key, value)).offset
 
+    async def fill(self, number: int) -> None:
+        """Write so much that the WAL is taken into the database."""
+        labels = (f"big {number} {each}" for each in range(BIG))
+        await asyncio.gather(*(self.step(label, self._fill) for label in labels))
+
+    async def _fill(self) -> None:
+        await self.port.send_event.aio("big", "x" * BYTES)
+
     async def signal(self, name: str, value: int) -> None:
         await self.step(f"signal {name}", lambda: self._signal(name, value))
 
@@ -245,6 +255,7 @@ async def first(scene: Scene) -> None:
     await scene.step("other schedule", lambda: _other(port))
     await scene.step("off", lambda: port.disable_workflow.aio("off"))
     await scene.step("schedule off", lambda: _registered(port, "off"))
+    await scene.fill(1)
     await scene.start("chain", "chain-1")
     await scene.start("careful", "careful-1")
     await scene.start("asks", "asks-1")
@@ -288,6 +299,7 @@ async def second(scene: Scene, ear: Ear) -> None:
     port = scene.port
     for name in ("asks-2", "chain-2", "chain-3"):
         await scene.result(name)
+    await scene.fill(2)
     await scene.start("asks", "asks-3")
     await scene.signal("asks-3", 9)
     await scene.result("asks-3")
@@ -305,7 +317,10 @@ async def second(scene: Scene, ear: Ear) -> None:
 
 def runner(database: str, registry: Registry) -> Runner:
     rule = WorkflowRule(SingleEventCondition("go"))
-    return Runner(database, registry=registry, rules=[("ruled", rule)], grace="200ms")
+    rules = [("ruled", rule)]
+    return Runner(
+        database, registry=registry, rules=rules, grace="200ms", retention="30d", lease="200ms"
+    )
 
 
 async def main(database: str, log: str) -> None:

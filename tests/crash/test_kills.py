@@ -10,6 +10,7 @@ import shutil
 import signal
 import sqlite3
 import time
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,7 +85,7 @@ class Crowd:
         runs = Book(self.log).runs()
         again = {run for run, number in self.first.items() if runs[run] != number}
         assert again == set(), "recorded, and ran again"
-        assert dict(ask(self.database, STATUSES)) == {("SUCCESS"): self.executions}
+        assert ask(self.database, STATUSES) == [("SUCCESS", self.executions)]
         results = ask(self.database, RESULTS)
         assert len(results) == self.executions * TASKS
         assert all(result == f'"{run}"' for run, result in results)
@@ -103,7 +104,7 @@ JOIN execution e ON e.id = t.execution WHERE t.status = 'SUCCESS'
 
 @pytest.mark.timeout(240)
 def test_a_hundred_kills_lose_nothing_and_run_nothing_recorded_again(
-    nursery: Nursery, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    nursery: Nursery, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     begin = time.perf_counter()
     crowd = Crowd(nursery, tmp_path, executions=400, width=16, seed=6)
@@ -130,15 +131,15 @@ def test_a_hundred_kills_lose_nothing_and_run_nothing_recorded_again(
 
     again = crowd.check()
     assert left > 0  # else the last kills hit nothing
-    with capsys.disabled():
-        took = time.perf_counter() - begin
-        print(f"\n{crowd.kills} kills in {took:.0f} s: {again} tasks ran again, {left} were left")
+    took = time.perf_counter() - begin
+    figure = f"{crowd.kills} kills in {took:.0f} s: {again} tasks ran again, {left} were left"
+    record_property("figure", figure)
 
 
 @pytest.mark.nightly
 @pytest.mark.timeout(7200)
 def test_two_thousand_kills_of_four_processes_lose_nothing(
-    nursery: Nursery, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    nursery: Nursery, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     begin = time.perf_counter()
     crowd = Crowd(nursery, tmp_path, executions=8000, width=16, seed=66)
@@ -153,6 +154,5 @@ def test_two_thousand_kills_of_four_processes_lose_nothing(
         assert child.wait(600) == 0, child.said()
 
     again = crowd.check()
-    with capsys.disabled():
-        took = time.perf_counter() - begin
-        print(f"\n{crowd.kills} kills in {took:.0f} s: {again} tasks ran again")
+    took = time.perf_counter() - begin
+    record_property("figure", f"{crowd.kills} kills in {took:.0f} s: {again} tasks ran again")

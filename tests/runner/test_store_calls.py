@@ -61,7 +61,7 @@ class Fault:
     def _around(
         self, verb: str, call: Callable[..., Awaitable[object]]
     ) -> Callable[..., Awaitable[object]]:
-        async def called(*arguments: Any, **named: Any) -> object:
+        async def called(*arguments: object, **named: object) -> object:
             self.calls += 1
             due = self.calls == self.number
             self.verb = verb if due else self.verb
