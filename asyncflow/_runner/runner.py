@@ -16,7 +16,7 @@ from typing import Final
 
 from asyncflow._client.bodies import Bodies
 from asyncflow._clock import Clock, Settler, VirtualClock
-from asyncflow._dual import Shutdown, dual_method
+from asyncflow._dual import dual_method
 from asyncflow._model.duration import parse_duration
 from asyncflow._model.naming import storable_name
 from asyncflow._model.port import CURRENT_TASK
@@ -32,6 +32,7 @@ from asyncflow._runner.awaits import Awaits
 from asyncflow._runner.dispatcher import Dispatcher
 from asyncflow._runner.doorbell import Doorbell, open_doorbell
 from asyncflow._runner.driver import Driver
+from asyncflow._runner.ending import Grace, GracefulShutdown, Serve
 from asyncflow._runner.engine import Engine
 from asyncflow._runner.judge import Judge
 from asyncflow._runner.logs import TaskLog
@@ -86,7 +87,7 @@ class Runner(OwnerCalls):
         clock: Clock | None = None,
         limits: SizeLimits | None = None,
         threads: int = THREADS,
-        grace: str | float | timedelta = GRACE,
+        grace: Grace = GRACE,
         rules: Sequence[tuple[str | Workflow, WorkflowRule]] = (),
         callback_uri: str = CALLBACK_BASE,
     ) -> None:
@@ -97,27 +98,44 @@ class Runner(OwnerCalls):
         super().__init__(url, registry=registry, clock=clock, limits=limits)
         self._threads = threads
         self._grace = parse_duration(grace, "grace", zero=True)
+        self._closing_grace: timedelta | None = None  # of the call that closes it
         self._rules = tuple(rules)
         self._callback_base = callback_base(callback_uri)
 
     @property
-    def shutdown(self) -> Shutdown:
+    def shutdown(self) -> GracefulShutdown:
         """Close it; refused in its own tasks and polls, which it would wait for."""
+        self._check_not_its_own("shut down")
+        return GracefulShutdown(self._home, self._limit)
+
+    @property
+    def serve(self) -> Serve:
+        """Work until SIGTERM or Ctrl-C; refused in its own tasks and polls."""
+        self._check_not_its_own("serve")
+        return Serve(self._home, self._limit, self.label)
+
+    def _limit(self, grace: timedelta) -> None:
+        """Close with this grace, which begins now if it is closing already."""
+        self._closing_grace = grace
+        if self._engine is not None and self._engine.closing:
+            self._engine.limit(grace)
+
+    def _check_not_its_own(self, verb: str) -> None:
+        """Refuse what would wait for the end of this runner, in what that end would wait for."""
         polling = POLLING.get()
         if polling is not None and self._engine is not None and polling[0] is self._engine.driver:
             text = (
-                f"{polling[1]} cannot shut down the runner that polls it: each would wait for the "
-                "other; return from the function, and shut down where the runner was opened"
+                f"{polling[1]} cannot {verb} the runner that polls it: each would wait for the "
+                f"other; return from the function, and {verb} where the runner was opened"
             )
             raise UsageError(text)
         scope = CURRENT_TASK.get()
         if scope is not None and scope.port is self:
             text = (
-                f"task {scope.task_name!r} cannot shut down the runner that runs it: each would "
-                "wait for the other; end the task, and shut down where the runner was opened"
+                f"task {scope.task_name!r} cannot {verb} the runner that runs it: each would "
+                f"wait for the other; end the task, and {verb} where the runner was opened"
             )
             raise UsageError(text)
-        return super().shutdown
 
     @asynccontextmanager
     async def _session(self) -> AsyncGenerator[None]:
@@ -166,7 +184,7 @@ class Runner(OwnerCalls):
                 driving = group.create_task(engine.vital(engine.driver.run()))
                 settler = _settle(self._clock, engine.driver.settled, engine.ownership.settled)
                 unwatch = self._registry.watch(_soon(engine.declared))
-                grace = self._grace
+                hurried = False
                 try:
                     for workflow, rule in self._rules:
                         await self._add_rule(workflow, rule, None, None)
@@ -179,10 +197,12 @@ class Runner(OwnerCalls):
                     finally:
                         watching.cancel()
                 except asyncio.CancelledError:  # in a hurry: the program ends, or the engine failed
-                    grace = timedelta()
+                    hurried = True
                     raise
                 finally:
-                    await engine.drain(self.label, driving, grace)
+                    closing = self._closing_grace
+                    grace = self._grace if closing is None else closing
+                    await engine.drain(self.label, driving, timedelta() if hurried else grace)
                     self._engine = None
                     settler()
                     unwatch()

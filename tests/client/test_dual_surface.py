@@ -34,6 +34,7 @@ from asyncflow._dual import (
     dual_method,
 )
 from asyncflow._model.port import CURRENT_TASK, Port, TaskScope
+from asyncflow._runner.ending import GracefulShutdown, Serve
 
 AWAITED_CALLS = ("event", "events", "event_at", "waiting_events")
 
@@ -85,8 +86,10 @@ OWN_TYPES: dict[str, Any] = {
     "new_event": type(new_event),
     "Client.wait_for": WaitFor,
     "Runner.wait_for": WaitFor,
+    "Runner.shutdown": GracefulShutdown,
+    "Runner.serve": Serve,
 }
-"""Both forms of a call whose overloads no descriptor can tell."""
+"""Both forms of calls that no descriptor makes: overloads, and what opens or closes the home."""
 
 CLOCK = {"now", "monotonic", "call_at", "call_at_time", "call_later", "pause", "deadline"}
 HOOKS = {"start", "await_termination", "stop", "get_metrics"}
