@@ -28,12 +28,15 @@ AsyncflowError
     ├── StoreLocationError       (ValueError) the address names no database that can be opened
     ├── StoreVersionError        the database was written by a newer asyncflow
     ├── StoreReadOnlyError       (PermissionError) the database cannot be written
+    ├── StorageFullError         the disk is full; it goes on once there is space
+    ├── StoreGoneError           (FileNotFoundError) the open database was deleted or replaced
     └── FencedError              this runner was replaced; another one owns what it wrote to
 
 `TaskStopped` stands outside the tree: it is a `BaseException`, because it ends a task that was
 told to stop and must pass through the task's own ``except Exception``.
 """
 
+import errno
 import signal
 
 
@@ -342,6 +345,19 @@ class StoreVersionError(StoreError):
 
 class StoreReadOnlyError(StoreError, PermissionError):
     """The database cannot be written by this process."""
+
+
+class StorageFullError(StoreError):
+    """There is no space for what was to be written; reads go on, and writes once there is some."""
+
+    def __init__(self, text: str) -> None:
+        """Say where there is no space; ``errno`` is that of a full disk."""
+        super().__init__(text)
+        self.errno = errno.ENOSPC
+
+
+class StoreGoneError(StoreError, FileNotFoundError):
+    """The files of the open database are not those at its path any more; nothing is written."""
 
 
 class FencedError(StoreError):

@@ -110,6 +110,7 @@ class Driver:
         self._rest_waiters: list[asyncio.Future[None]] = []
         self._closing = False
         self._pause = AFTER_ERROR[0]
+        self._trouble = ""  # why the last transaction failed
         self._over: BaseException | None = None
 
     def put(self, entry: Entry) -> None:
@@ -266,6 +267,9 @@ class Driver:
             await self._undo(work, error)
         else:
             self._pause = AFTER_ERROR[0]
+            if self._trouble:
+                self._trouble = ""
+                logger.info("the store takes transactions again")
             self._log.stored()
             self._finish(work, receipt)
 
@@ -337,7 +341,9 @@ class Driver:
 
     async def _undo(self, work: Work, error: StoreError) -> None:
         """Forget what could not be stored: tell callers, read states again, try the rest again."""
-        logger.error("a transaction failed, %d facts wait: %s", len(work), error)
+        trouble, self._trouble = self._trouble, str(error)
+        if self._trouble != trouble:  # said once, however long it lasts
+            logger.error("a transaction failed, %d facts wait: %s", len(work), error)
         refused = work.refuse(error)
         self._log.put_back(work.logs)
         while True:

@@ -18,9 +18,17 @@ from asyncflow._model.record import (
     TriggerRecord,
 )
 from asyncflow._model.status import WorkflowStatus
-from asyncflow._store.batch import Duty, FactRecord, InboxItem, RunnerRow, StoredExecution
+from asyncflow._store.batch import (
+    Duty,
+    FactRecord,
+    InboxItem,
+    RunnerRow,
+    StoredExecution,
+)
 
 T_co = TypeVar("T_co", covariant=True)
+
+from asyncflow._store.sizes import StoreSizes
 
 
 class Query(Generic[T_co]):
@@ -278,3 +286,8 @@ class Facts(Query[tuple[FactRecord, ...]]):
     execution: int
     after: int = 0
     limit: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes(Query[StoreSizes]):
+    """How large the store is."""

@@ -1,6 +1,7 @@
 """What holds of the store in a file, beside what holds of every store."""
 
 import asyncio
+import errno
 import os
 import signal
 import sqlite3
@@ -23,9 +24,7 @@ from asyncflow._store.queries import Events, Executions, Facts, Inbox, Runners
 from asyncflow._store.sqlite.connection import Connection
 from asyncflow._store.sqlite.file import APPLICATION_ID
 from asyncflow._store.sqlite.store import SqliteStore
-from asyncflow.errors import (
-    StoreError,
-)
+from asyncflow.errors import StorageFullError, StoreError
 from tests.store.samples import (
     ENDED,
     LATER,
@@ -373,10 +372,13 @@ async def test_a_full_disk_is_a_store_error_and_nothing_is_stored(sqlite: Sqlite
     await on_writer(sqlite, lambda db: db.execute("PRAGMA max_page_count = 1").fetchall())
     write = ExecutionWrite(a, ENDED, (), {"k": '"' + "x" * 1_000_000 + '"'})
 
-    with pytest.raises(StoreError, match=r"flows\.db .*disk is full.*free some space") as caught:
+    with pytest.raises(
+        StorageFullError, match=r"flows\.db .*disk is full.*free some space"
+    ) as caught:
         await sqlite.commit(Batch(None, (write,)))
 
     assert isinstance(caught.value.__cause__, sqlite3.Error)
+    assert caught.value.errno == errno.ENOSPC
     (record,) = await sqlite.read(Executions())
     assert record.status is RUNNING.status
 

@@ -15,7 +15,7 @@ from asyncflow._model.record import (
     TaskExecutionRecord,
 )
 from asyncflow._store.batch import FactRecord, InboxItem, Letter, RunnerRow, StoredExecution
-from asyncflow._store.memory import awaited_reads, schedule_reads, trigger_reads
+from asyncflow._store.memory import awaited_reads, schedule_reads, size_reads, trigger_reads
 from asyncflow._store.memory.tables import Execution, Tables, TaskKey
 from asyncflow._store.queries import (
     ContextOf,
@@ -212,6 +212,7 @@ _ANSWERS: dict[type[Query[Any]], Callable[[Tables, Any], Any]] = {
     UnownedWorkflows: _unowned_workflows,
     StoredExecutions: _stored_executions,
     Facts: _facts,
+    **size_reads.ANSWERS,
     **awaited_reads.ANSWERS,
     **trigger_reads.ANSWERS,
     **schedule_reads.ANSWERS,

@@ -6,7 +6,7 @@ It never leaves a transaction open: cancelling the await does not reach the thre
 import sqlite3
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import aiosqlite
 
@@ -19,12 +19,27 @@ BUSY_SECONDS = 10.0
 _CACHED_STATEMENTS = 256
 
 
+class Upkeep(Protocol):
+    """What a connection that writes does around its transactions, on its thread."""
+
+    def before(self) -> None:
+        """Raise a StoreError if nothing must be written now."""
+        ...
+
+    def after(self, db: sqlite3.Connection) -> None:
+        """Do what is due after a commit; raises nothing on purpose."""
+        ...
+
+
 class Connection(aiosqlite.Connection):
     """A connection that runs functions of the plain `sqlite3.Connection` on its thread."""
 
-    def __init__(self, make: Callable[[], sqlite3.Connection]) -> None:
+    def __init__(
+        self, make: Callable[[], sqlite3.Connection], upkeep: Upkeep | None = None
+    ) -> None:
         """Make nothing yet; ``make`` is called on the thread and raises StoreErrors."""
         super().__init__(partial(self._keep, make), iter_chunk_size=64)
+        self._upkeep = upkeep
         self._thread.daemon = True  # a forgotten close must not keep the process from ending
         self._made: sqlite3.Connection | None = None
         self._abandoned = False
@@ -50,7 +65,7 @@ class Connection(aiosqlite.Connection):
 
         The failpoints ``{point}.before`` and ``{point}.after`` are around the COMMIT.
         """
-        return await self._call(partial(in_transaction, self._conn, work, point))
+        return await self._call(partial(_kept_up, self._conn, work, point, self._upkeep))
 
     async def query(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run ``work`` on one snapshot of what is committed."""
@@ -75,14 +90,20 @@ class Connection(aiosqlite.Connection):
 
 
 def connect(path: str) -> sqlite3.Connection:
-    """Connect to a file, made if there is none; transactions are begun and ended by hand."""
-    return sqlite3.connect(
+    """Connect to a file, made if there is none; transactions are begun and ended by hand.
+
+    No commit is followed by a checkpoint: `Checkpoints` says when there is one.
+    """
+    db = sqlite3.connect(
         path,
         timeout=BUSY_SECONDS,
         isolation_level=None,
         cached_statements=_CACHED_STATEMENTS,
         check_same_thread=False,  # only `Connection._abandon` closes it from another one
     )
+    db.execute("PRAGMA wal_autocheckpoint = 0")
+    db.execute("PRAGMA journal_size_limit = 0")  # a WAL that begins anew begins short
+    return db
 
 
 def in_transaction(
@@ -98,6 +119,20 @@ def in_transaction(
         if db.in_transaction:
             db.execute("ROLLBACK")
     hit(f"{point}.after")
+    return result
+
+
+def _kept_up(
+    db: sqlite3.Connection,
+    work: Callable[[sqlite3.Connection], T],
+    point: str,
+    upkeep: Upkeep | None,
+) -> T:
+    if upkeep is None:
+        return in_transaction(db, work, point)
+    upkeep.before()
+    result = in_transaction(db, work, point)
+    upkeep.after(db)
     return result
 
 

@@ -4,12 +4,22 @@ import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from asyncflow.errors import StoreError, StoreLocationError, StoreReadOnlyError
+from asyncflow._store.sqlite.space import no_space
+from asyncflow.errors import (
+    StorageFullError,
+    StoreError,
+    StoreLocationError,
+    StoreReadOnlyError,
+)
 
 _Fault = tuple[type[StoreError], str]
 
+_FULL: _Fault = (
+    StorageFullError,
+    "cannot grow, the disk is full: free some space, or raise the limit of its files",
+)
 _FAULTS: dict[int, _Fault] = {
-    sqlite3.SQLITE_FULL: (StoreError, "cannot grow, the disk is full: free some space"),
+    sqlite3.SQLITE_FULL: _FULL,
     sqlite3.SQLITE_BUSY: (
         StoreError,
         "stayed locked by another process: end the transaction that it holds open",
@@ -28,6 +38,8 @@ _FAULTS: dict[int, _Fault] = {
     ),
 }
 _PRIMARY = 0xFF
+# SQLite asks the system for a reason and does not pass it on.
+_PERHAPS_FULL = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
 
 
 def as_store_error(error: sqlite3.Error, location: str) -> StoreError:
@@ -36,6 +48,8 @@ def as_store_error(error: sqlite3.Error, location: str) -> StoreError:
     kind, meaning = _FAULTS.get(
         code & _PRIMARY, (StoreError, "refused the operation, nothing of it is stored")
     )
+    if code & _PRIMARY in _PERHAPS_FULL and no_space(location):
+        kind, meaning = _FULL
     return kind(f"{location} {meaning} (SQLite: {error})")
 
 

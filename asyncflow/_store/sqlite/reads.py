@@ -36,6 +36,7 @@ from asyncflow._store.sqlite import (
     awaited_reads,
     event_reads,
     schedule_reads,
+    size_reads,
     trigger_reads,
     unowned,
 )
@@ -220,6 +221,7 @@ _ANSWERS: dict[type[Query[Any]], Callable[[sqlite3.Connection, Any], Any]] = {
     UnownedWorkflows: _unowned_workflows,
     StoredExecutions: _stored_executions,
     Facts: _facts,
+    **size_reads.ANSWERS,
     **event_reads.ANSWERS,
     **awaited_reads.ANSWERS,
     **trigger_reads.ANSWERS,

@@ -21,10 +21,12 @@ from asyncflow._store.protocol import NO_DUTIES
 from asyncflow._store.queries import Query
 from asyncflow._store.refusal import not_open
 from asyncflow._store.sqlite import changes, reads, writes
+from asyncflow._store.sqlite.checkpoint import tell_version
 from asyncflow._store.sqlite.connection import Connection, connect
 from asyncflow._store.sqlite.fault import translated
 from asyncflow._store.sqlite.file import inspect
-from asyncflow._store.sqlite.migrate import migrate, migrations
+from asyncflow._store.sqlite.migrate import migrate, migrations, version
+from asyncflow._store.sqlite.upkeep import FileUpkeep
 from asyncflow.errors import StoreError
 
 T = TypeVar("T")
@@ -65,7 +67,8 @@ class SqliteStore:
         """
         if self._writer is not None:
             return
-        writer = Connection(partial(_make_writer, self._path))
+        upkeep = FileUpkeep(self._path)
+        writer = Connection(partial(_make_writer, self._path, upkeep), upkeep)
         await writer.open()
         reader = Connection(partial(_make_reader, self._path))
         try:
@@ -133,7 +136,7 @@ class SqliteStore:
         return connection
 
 
-def _make_writer(path: str) -> sqlite3.Connection:
+def _make_writer(path: str, upkeep: FileUpkeep) -> sqlite3.Connection:
     if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
         message = (
             f"SQLite {sqlite3.sqlite_version} cannot keep {path}: use a Python with 3.33 or later"
@@ -146,6 +149,9 @@ def _make_writer(path: str) -> sqlite3.Connection:
             migrate(db, path, migrations())
             _switch_to_wal(db)
             db.execute("PRAGMA synchronous = FULL")
+            version(db)  # it opens the WAL
+            upkeep.opened()
+            tell_version()
         except BaseException:  # passed on: no open fails and leaves the file open
             db.close()
             raise

@@ -1,0 +1,209 @@
+"""When the WAL is taken into the database, and that nobody commits meanwhile."""
+
+import json
+import logging
+import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from asyncflow._failpoint import armed
+from asyncflow._store.batch import Batch, ExecutionWrite
+from asyncflow._store.queries import Executions
+from asyncflow._store.sqlite import checkpoint
+from asyncflow._store.sqlite.checkpoint import AGAIN, LIMIT, tell_version
+from asyncflow._store.sqlite.store import SqliteStore
+from tests.store.samples import RUNNING, start
+from tests.store.test_sqlite import contents, pragma
+
+NUMBERS = map("{:08d}".format, count())
+ROOT = Path(__file__).parents[2]
+BIG = 500_000
+"""Bytes that a call of `write` adds to the WAL, and a little more."""
+
+WRITE_AND_CHECKPOINT = """
+import asyncio, sys
+from asyncflow._failpoint import armed
+from asyncflow._store.batch import Batch, ExecutionWrite
+from asyncflow._store.sqlite import checkpoint
+from asyncflow._store.sqlite.store import SqliteStore
+from tests.store.samples import new, runner
+
+checkpoint.Checkpoints.__init__.__defaults__ = (1, 1)
+
+async def main(path, me):
+    store = SqliteStore(path)
+    await store.open()
+    with armed() as passes:
+        for n in range(150):
+            write = ExecutionWrite(new(f"{me}-{n}"), None, (), {"k": '"' + me * 2000 + '"'})
+            await store.commit(Batch(None, (write,)))
+    await store.close()
+    print(passes["store.checkpoint.after"])
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+def wal(folder: Path) -> int:
+    return (folder / "flows.db-wal").stat().st_size
+
+
+async def write(store: SqliteStore, times: int) -> None:
+    for _ in range(times):
+        value = json.dumps(next(NUMBERS) * (BIG // 8))  # each page is another one than before
+        await store.commit(Batch(None, (ExecutionWrite(1, RUNNING, (), {"k": value}),)))
+
+
+async def test_no_connection_makes_checkpoints_by_itself(sqlite: SqliteStore) -> None:
+    assert await pragma(sqlite._writer, "wal_autocheckpoint") == 0
+    assert await pragma(sqlite._reader, "wal_autocheckpoint") == 0
+
+
+async def test_the_wal_does_not_grow_without_limit(sqlite: SqliteStore, tmp_path: Path) -> None:
+    await start(sqlite, "a")
+    sizes: list[int] = []
+
+    with armed() as passes:
+        for _ in range(60):  # 30 MB
+            await write(sqlite, 1)
+            sizes.append(wal(tmp_path))
+
+    assert max(sizes) < LIMIT + 2 * BIG
+    assert passes["store.checkpoint.before"] == passes["store.checkpoint.after"] >= 5
+    assert await pragma(sqlite._writer, "busy_timeout") == 10_000
+
+
+async def test_a_small_wal_is_left_alone(sqlite: SqliteStore) -> None:
+    await start(sqlite, "a")
+
+    with armed() as passes:
+        await write(sqlite, 4)
+
+    assert not passes["store.checkpoint.before"]
+
+
+async def test_a_reader_that_stays_makes_checkpoints_rare_and_holds_nobody_up(
+    sqlite: SqliteStore, tmp_path: Path
+) -> None:
+    await start(sqlite, "a")
+    with closing(sqlite3.connect(tmp_path / "flows.db", isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM execution").fetchall()
+        with armed() as passes:
+            await write(sqlite, 20)
+        reader.execute("COMMIT")
+    grown = wal(tmp_path)
+
+    await write(sqlite, 2 * AGAIN // BIG + 2)
+
+    assert grown > 20 * BIG
+    assert passes["store.checkpoint.after"] <= (grown - LIMIT) // AGAIN + 1
+    assert wal(tmp_path) < LIMIT
+
+
+async def test_a_writer_that_stays_puts_the_checkpoint_off(
+    sqlite: SqliteStore, tmp_path: Path
+) -> None:
+    await start(sqlite, "a")
+    await write(sqlite, LIMIT // BIG)
+    checkpoints = checkpoint.Checkpoints(str(tmp_path / "flows.db"), limit=1)
+    with closing(sqlite3.connect(tmp_path / "flows.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with armed() as passes, closing(sqlite3.connect(tmp_path / "flows.db")) as db:
+            checkpoints.look(db)
+            assert not passes
+            other.execute("COMMIT")
+            checkpoints.look(db)
+            assert passes["store.checkpoint.after"] == 1
+            assert db.execute("PRAGMA busy_timeout").fetchone() == (10_000,)
+
+
+async def test_nobody_commits_while_a_checkpoint_is_made(
+    sqlite: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await start(sqlite, "a")
+    tried: list[str] = []
+
+    def hit(name: str) -> None:
+        with closing(sqlite3.connect(tmp_path / "flows.db", timeout=0)) as db:
+            try:
+                db.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                tried.append(f"{name}: {error}")
+
+    monkeypatch.setattr(checkpoint, "hit", hit)
+    await write(sqlite, LIMIT // BIG + 1)
+
+    locked = "database is locked"
+    assert tried == [f"store.checkpoint.before: {locked}", f"store.checkpoint.after: {locked}"]
+
+
+async def test_a_checkpoint_that_fails_takes_nothing_from_the_commit_before_it(
+    sqlite: SqliteStore, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: str) -> sqlite3.Connection:
+        raise sqlite3.OperationalError(path)
+
+    await start(sqlite, "a")
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoint, "connect", refuse)
+        await write(sqlite, LIMIT // BIG + 1)
+    await start(sqlite, "b")
+
+    assert len(await sqlite.read(Executions())) == 2
+    assert [r.message.split(" was ")[1] for r in caplog.records if r.levelname == "WARNING"] == [
+        f"not taken into its database: {sqlite.location}"
+    ]
+
+
+async def test_closing_leaves_no_wal(sqlite: SqliteStore, tmp_path: Path) -> None:
+    await start(sqlite, "a")
+    await write(sqlite, 3)
+
+    await sqlite.close()
+
+    assert list(contents(tmp_path)) == ["flows.db"]
+
+
+def test_processes_that_write_and_checkpoint_all_the_time_damage_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "flows.db"
+    places = os.pathsep.join(map(str, [ROOT, *sys.path]))
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITE_AND_CHECKPOINT, str(path), name],
+            env={**os.environ, "PYTHONPATH": places},
+            stdout=subprocess.PIPE,
+        )
+        for name in "abcd"
+    ]
+
+    made = [int(child.communicate(timeout=20)[0]) for child in children]
+
+    sys.stdout.write(f"checkpoints of each process: {made}\n")
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert db.execute("SELECT count(*) FROM execution").fetchone() == (600,)
+        sql = "SELECT sum(length(value)), count(DISTINCT value) FROM context"
+        assert db.execute(sql).fetchone() == (600 * 2002, 4)
+    assert sum(made) > 20
+
+
+async def test_the_sqlite_is_named_once_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "asyncflow._store.sqlite.checkpoint")
+    tell_version.cache_clear()
+
+    for name in ("b.db", "c.db"):
+        store = SqliteStore(tmp_path / name)
+        await store.open()
+        await store.close()
+
+    (told,) = [r.message for r in caplog.records if r.name.endswith("checkpoint")]
+    assert sqlite3.sqlite_version in told
