@@ -103,6 +103,8 @@ ALLOWED: Mapping[tuple[str, str], str] = {
     ("asyncflow/_model/value.py", "pydantic"): "users' models are stored as JSON",
     ("asyncflow/_model/webhook.py", "urllib"): "names become parts of an address; it opens none",
     ("asyncflow/_model/workflow.py", "inspect.currentframe"): "a warning names both declarations",
+    ("asyncflow/_runner/watchdog.py", "acquire(timeout=...)"): "it goes on while the loop does not",
+    ("asyncflow/_model/statistics.py", "asyncflow._dual"): "its `to_dict` has both forms",
     ("asyncflow/_runner/webhooks.py", "importlib.import_module"): "httpx is an extra, and slow",
     ("asyncflow/cli/main.py", "importlib.import_module"): "the command line names the module",
     ("asyncflow/compat/cloaca/handle.py", "wait(...)"): "of an execution: it is on the timer heap",

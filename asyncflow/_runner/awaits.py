@@ -41,6 +41,7 @@ class Awaits:
 
     async def open(self, scope: TaskScope, wish: EventWish) -> AwaitedRecord:
         """Let a task await an event, or find it as an earlier attempt left it."""
+        await self._driver.callers.room()
         live = self._driver.lives.get(scope.execution)
         if live is None:
             text = f"workflow execution {scope.execution_name!r} is not worked on here any more"

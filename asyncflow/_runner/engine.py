@@ -5,13 +5,14 @@ It starts no coroutine: the runner does, in its task group.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 
 from asyncflow._clock import Clock, Deadline, SystemClock, VirtualClock
+from asyncflow._model.statistics import LeaseStatistics
 from asyncflow._runner.awaits import Awaits
 from asyncflow._runner.dispatcher import Dispatcher
 from asyncflow._runner.driver import Driver
@@ -46,6 +47,7 @@ class Engine:
     waiters: Waiters
     awaits: Awaits
     webhooks: Webhooks
+    lease: Callable[[], LeaseStatistics] | None = None
     closing: bool = False
     _limits: list[Deadline] = field(default_factory=list[Deadline])
 

@@ -42,6 +42,7 @@ class OwnerCalls(Client):
         self, workflow: Workflow, row: NewExecution, texts: Mapping[str, str]
     ) -> ExecutionRecord | Refused:
         """Store an execution that this runner owns, and begin it in the same transaction."""
+        await self._working_engine.driver.callers.room()
         if self._working_engine.closing:
             text = f"{self.label} shuts down and starts nothing more: open another one"
             raise UsageError(text)
@@ -105,6 +106,7 @@ class OwnerCalls(Client):
             await super()._request(record, fact)
             self._working_engine.ownership.look_soon()  # it may be about to be taken over here
             return
+        await driver.callers.room()
         done = asyncio.get_running_loop().create_future()
         driver.put(Told(live, fact, done=done))
         await done
@@ -121,6 +123,7 @@ class OwnerCalls(Client):
                 self._listeners.sent([(event.namespace, event.key, offset)])
                 await engine.ownership.answered(offset)
             return replace(event, offset=offset)
+        await engine.driver.callers.room()
         done = asyncio.get_running_loop().create_future()
         heard = Publication(event, live, done, for_workflows=by_task or live is None)
         engine.driver.put(heard)
@@ -142,6 +145,7 @@ class OwnerCalls(Client):
     async def _take(self, signal: Signal) -> bool:
         """Store a signal; say whether it was taken."""
         engine = self._working_engine
+        await engine.driver.callers.room()
         if not engine.awaits.owns(signal):
             taken = await super()._take(signal)
             engine.ownership.look_soon()  # it may be about to be taken over here

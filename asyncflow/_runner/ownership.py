@@ -127,6 +127,11 @@ class Ownership:
                 await self._take_hearers({(event.namespace, event.key)})
         return False
 
+    @property
+    def letters(self) -> int:
+        """How many letters were read, and are not answered yet."""
+        return len(self._letters)
+
     def look_soon(self) -> None:
         """Look at the loop's next turn: something was put before an execution."""
         self._doorbell.ring()

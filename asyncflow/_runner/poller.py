@@ -27,6 +27,8 @@ from asyncflow._runner.attempt import describe
 from asyncflow._runner.begun import Begun
 from asyncflow._runner.driver import Driver
 from asyncflow._runner.live import Impulse, Wanted
+from asyncflow._runner.meter import Meters
+from asyncflow._runner.turns import Turns
 from asyncflow._store.batch import CursorWrite, FailedPoll, Refused
 from asyncflow._store.protocol import Store
 from asyncflow._store.queries import Triggers
@@ -51,6 +53,7 @@ class Polling:
     registry: Registry
     plans: Plans
     limits: SizeLimits
+    meters: Meters
 
 
 class Poller:
@@ -118,6 +121,7 @@ class Poller:
                 due = first_poll(clock.monotonic(), interval, 0)
                 continue
             started = clock.monotonic()
+            self._shared.meters.polls.add(started, started - due)
             self.polling = True
             try:
                 await self._poll()
@@ -231,8 +235,11 @@ class Poller:
     async def _store_result(self, result: TriggerResult, started: datetime) -> None:
         """Start what a poll wants started, and keep its cursor, in one transaction."""
         shared, trigger = self._shared, self.trigger
+        turns = Turns(shared.clock)  # a backlog may be long
         for fire in result.fires:
             shared.limits.check(f"the context of {trigger.label}", size_of(fire))
+            if turns.over:
+                await turns.give()
         cursor = self._cursor if isinstance(result.cursor_text, Kept) else result.cursor_text
         write = None
         if cursor != self._cursor:
@@ -241,14 +248,13 @@ class Poller:
             write = CursorWrite(*place, cursor, instead_of=self._cursor)
         workflow = shared.registry.workflow(trigger.workflow, trigger.namespace)
         plan, now = shared.plans.of(workflow), shared.clock.now()
-        rows = [
-            firing(plan, trigger, fire, started, created=now, cursor=write) for fire in result.fires
-        ]
-        wanted = tuple(
-            Wanted.of(plan, workflow, row, fire.texts)
-            for row, fire in zip(rows, result.fires, strict=True)
-        )
-        refused = await self._put(wanted, write)
+        wanted: list[Wanted] = []
+        for fire in result.fires:
+            row = firing(plan, trigger, fire, started, created=now, cursor=write)
+            wanted.append(Wanted.of(plan, workflow, row, fire.texts))
+            if turns.over:
+                await turns.give()
+        refused = await self._put(tuple(wanted), write)
         if Refused.DISABLED in refused:
             raise WorkflowDisabledError(trigger.workflow, trigger.namespace)
         self._cursor = cursor

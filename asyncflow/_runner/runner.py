@@ -8,8 +8,8 @@ import asyncio
 import logging
 import os
 import uuid
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime, timedelta
 from os import PathLike
 from typing import Final
@@ -25,6 +25,7 @@ from asyncflow._model.record import (
 )
 from asyncflow._model.registry import Registry
 from asyncflow._model.rule import WorkflowRule
+from asyncflow._model.statistics import RunnerStatistics
 from asyncflow._model.value import SizeLimits
 from asyncflow._model.webhook import CALLBACK_BASE, callback_base
 from asyncflow._model.workflow import Workflow
@@ -36,15 +37,18 @@ from asyncflow._runner.ending import Grace, GracefulShutdown, Serve
 from asyncflow._runner.engine import Engine
 from asyncflow._runner.judge import Judge
 from asyncflow._runner.logs import TaskLog
+from asyncflow._runner.meter import Meters
 from asyncflow._runner.owner import OwnerCalls
 from asyncflow._runner.ownership import Ownership
 from asyncflow._runner.poller import POLLING, Polling
 from asyncflow._runner.pollers import Pollers
 from asyncflow._runner.process import HERE, enter, identity, leave
 from asyncflow._runner.rulebook import Rulebook
+from asyncflow._runner.statistics import statistics
 from asyncflow._runner.task_runner import TaskRunner
 from asyncflow._runner.timekeeper import Timekeeper
 from asyncflow._runner.waiters import Waiters
+from asyncflow._runner.watchdog import WATCHDOG, Watchdog
 from asyncflow._runner.webhooks import Webhooks
 from asyncflow._store.batch import Fence, RunnerRow
 from asyncflow._timer import Callback
@@ -77,6 +81,8 @@ class Runner(OwnerCalls):
             which comes later, do not. See there for the errors; the names are ``"rule-1"``, ....
         callback_uri: what the ``{callback_uri}`` of a `Webhook` begins with: an address of your
             service, which asks `Client.event_at` what event is meant.
+        watchdog: names in the log, and in `statistics`, the line that blocks the event loop for
+            longer than this; None, or with a virtual clock: nobody watches.
     """
 
     def __init__(
@@ -90,6 +96,7 @@ class Runner(OwnerCalls):
         grace: Grace = GRACE,
         rules: Sequence[tuple[str | Workflow, WorkflowRule]] = (),
         callback_uri: str = CALLBACK_BASE,
+        watchdog: str | float | timedelta | None = WATCHDOG,
     ) -> None:
         """Note what is wanted; nothing is opened yet."""
         if threads < 1:
@@ -101,6 +108,9 @@ class Runner(OwnerCalls):
         self._closing_grace: timedelta | None = None  # of the call that closes it
         self._rules = tuple(rules)
         self._callback_base = callback_base(callback_uri)
+        limit = None if watchdog is None else parse_duration(watchdog, "watchdog")
+        self._watchdog_limit = None if isinstance(self._clock, VirtualClock) else limit
+        self._watchdog: Watchdog | None = None
 
     @property
     def shutdown(self) -> GracefulShutdown:
@@ -157,13 +167,25 @@ class Runner(OwnerCalls):
             try:
                 fence = await self._store.register(row)
                 try:
-                    with TaskLog(self, self._clock).hearing() as log:
+                    with TaskLog(self, self._clock).hearing() as log, self._watching():
                         async with self._working(fence, log, doorbell):
                             yield
                 finally:
                     await self._release(fence)
             finally:
                 leave(row.id)
+
+    @contextmanager
+    def _watching(self) -> Generator[None]:
+        if self._watchdog_limit is None:
+            yield
+            return
+        self._watchdog = Watchdog(self.label, self._watchdog_limit)
+        self._watchdog.open()
+        try:
+            yield
+        finally:
+            self._watchdog.close()
 
     async def _release(self, fence: Fence) -> None:
         """Let others take over at once, also after a failure: this process may go on for long."""
@@ -212,7 +234,7 @@ class Runner(OwnerCalls):
     def _build(
         self, group: asyncio.TaskGroup, fence: Fence, log: TaskLog, doorbell: Doorbell
     ) -> Engine:
-        spawn = Bodies(group).start
+        spawn, meters = Bodies(group).start, Meters.begin(self._clock.monotonic())
         tasks = TaskRunner(spawn, self._clock, self, self._limits, self._threads)
         dispatcher = Dispatcher(self._clock, tasks)
         judge = Judge(self._clock, spawn, self._limits)
@@ -228,11 +250,12 @@ class Runner(OwnerCalls):
             log=log,
             waiters=waiters,
             listeners=self._listeners.sent,
+            meters=meters,
         )
         dispatcher.driver = driver
         waiters.put = driver.put
         polling = Polling(
-            self._store, self._clock, driver, self._registry, self._plans, self._limits
+            self._store, self._clock, driver, self._registry, self._plans, self._limits, meters
         )
         pollers = Pollers(polling, spawn)
         timekeeper = Timekeeper(polling, self, spawn)
@@ -262,6 +285,17 @@ class Runner(OwnerCalls):
             awaits=Awaits(self._clock, driver, waiters),
             webhooks=Webhooks(spawn, self._clock, self._callback_base, driver.put),
         )
+
+    @dual_method
+    async def statistics(self) -> RunnerStatistics:
+        """Tell what waits, how much was done, how late it was, and how large the store is.
+
+        It reads a few numbers from the store; the rest is counted anyway.
+
+        Raises:
+            UsageError: it is not open.
+        """
+        return await statistics(self._working_engine, self._store, self._watchdog)
 
     @dual_method
     async def add_workflow_rule(
