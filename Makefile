@@ -13,7 +13,7 @@ PIP := $(PY) -m pip --disable-pip-version-check --quiet install
 BENCHMARKS = $(filter-out yardstick signal_peers,$(basename $(notdir $(wildcard benchmarks/*.py))))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long check format bench mutants clean
+.PHONY: help demo test test-long test-nightly check format bench mutants clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s  %s\n", $$1, $$2}' Makefile
@@ -26,6 +26,9 @@ test: $(VENV)/.test ## run the tests, WORKERS=2 at a time
 
 test-long: $(VENV)/.test ## run the tests that take longer
 	$(PY) -m pytest -q -m long
+
+test-nightly: $(VENV)/.test ## run the tests that take minutes
+	$(PY) -m pytest -q -m nightly
 
 check: $(VENV)/.dev ## everything that must pass before a change is in
 	@echo "== format"

@@ -336,8 +336,7 @@ class Driver:
         for impulse in work.impulses:
             impulse.tell(refused)
         self._waiters.settle(work, receipt)
-        for publication in (*work.publications, *(each.publication for each in work.heard)):
-            _confirm(publication)
+        await through((*work.publications, *(each.publication for each in work.heard)), _confirm)
         hit("driver.dispatch.after")
         self._tell_news()
 

@@ -26,6 +26,7 @@ from asyncflow._runner.doorbell import Doorbell
 from asyncflow._runner.driver import Driver
 from asyncflow._runner.live import Impulse, LiveExecution, Publication, Told, Undeliverable
 from asyncflow._runner.process import is_gone
+from asyncflow._runner.together import Together
 from asyncflow._runner.waiters import Waiters, answer_of
 from asyncflow._store.batch import Dead, Fence, InboxItem, RunnerRow, StoredExecution
 from asyncflow._store.fact_text import SIGNALLED, request, signalled
@@ -98,6 +99,7 @@ class Ownership:
         self._letters: dict[int, Publication | None] = {}
         self._read = 0  # offset of the last event that came by letter
         self._looking = asyncio.Lock()
+        self._asked = Together(self._other_rows)
         self._watching = False
         self._settling: list[asyncio.Future[None]] = []
 
@@ -117,7 +119,7 @@ class Ownership:
 
         If none is, all who hear the event are here: also what a dead one owned is taken over first.
         """
-        rows = await self._other_rows()
+        rows = await self._asked()
         if not all(map(is_gone, rows)):
             return True
         if rows:

@@ -142,7 +142,12 @@ class Watchdog:
                 self._begin(now - missed, now, place)
         elif answered is not None:
             self._take(now, pinged, answered, missed)
-        elif self._loop is None or not self._loop.is_running():
+        else:
+            self._wait_on(now, pinged)
+
+    def _wait_on(self, now: float, pinged: float) -> None:
+        """Look for the place of a block, unless there is another reason for the silence."""
+        if self._loop is None or not self._loop.is_running():
             self._begin_anew(now)  # between two runs of it, other code has the thread
         elif self._block is not None:
             self.longest = max(self.longest, now - self._block.since)
