@@ -1,4 +1,4 @@
-"""A bounded inbox: callers wait in the order of their coming; what is the runner's own never does."""
+"""A bounded inbox: callers wait in the order of their coming, and nobody else does."""
 
 import asyncio
 import threading
@@ -151,11 +151,13 @@ async def test_of_an_asking_that_fails_the_others_ask_again() -> None:
     found = await asyncio.gather(*(together() for _ in range(4)), return_exceptions=True)
 
     assert isinstance(found[0], OSError)
-    assert found[1:] == [2, 2, 2] or sorted(map(int, map(str, found[1:]))) == [2, 3, 3]
+    assert found[1:] == [2, 3, 3]
 
 
 async def test_a_listener_that_never_returns_holds_up_nothing(url: str) -> None:
-    begun, heard, gate = [], [], threading.Event()  # type: ignore[var-annotated]
+    begun: list[str] = []
+    heard: list[str] = []
+    gate = threading.Event()
 
     class InThread(ListenerProcessor):
         def process(self, events: Sequence[Event]) -> None:
@@ -187,20 +189,12 @@ async def test_a_listener_that_never_returns_holds_up_nothing(url: str) -> None:
         done = await runner.execute.aio("w")
         while len(heard) < 501:
             await turns()
-        piled_up = [
-            len(getattr(listener, each, ()))
-            for id_ in ids[:2]
-            for listener in [runner._listeners._all[id_]]
-            for each in ("_events", "_batch")
-        ]
         gate.set()
-        listener = runner._listeners._all[ids[1]]
-        listener.cut()
+        runner._listeners._all[ids[1]].cut()  # or closing would give it 5 s
 
     assert done.status is WorkflowStatus.SUCCESS
     assert sorted(heard, key=int) == ["0", *keys]
-    assert begun == ["thread", "loop"] or len(begun) >= 2
-    assert not any(piled_up)
+    assert sorted(begun) == ["loop", "thread"]
 
 
 async def test_64_sleeping_threads_in_the_default_executor_have_no_effect() -> None:

@@ -1,4 +1,4 @@
-"""20,000 events at once: all are handled, memory stays small, and the loop is never kept for long."""
+"""20,000 events at once: all are handled, in little memory, and the loop is never kept long."""
 
 import json
 import subprocess
@@ -21,8 +21,8 @@ def burst(tmp_path: Path, events: int, capsys: pytest.CaptureFixture[str]) -> No
 
     with capsys.disabled():
         print(  # noqa: T201
-            f"\n{events:,} events in {found['seconds']:.1f} s, {found['rss'] / MEGABYTE:.0f} MB; the "
-            f"loop worked at most {found['worked'] * 1000:.0f} ms between two pings, and collected "
+            f"\n{events:,} events in {found['seconds']:.1f} s, {found['rss'] / MEGABYTE:.0f} MB; "
+            f"the loop worked at most {found['worked'] * 1000:.0f} ms between two pings, and collected "
             f"garbage for {found['collected'] * 1000:.0f} ms; the latest ping came after "
             f"{found['late'] * 1000:.0f} ms"
         )
