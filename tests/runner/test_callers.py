@@ -151,7 +151,7 @@ async def test_of_an_asking_that_fails_the_others_ask_again() -> None:
     found = await asyncio.gather(*(together() for _ in range(4)), return_exceptions=True)
 
     assert isinstance(found[0], OSError)
-    assert found[1:] == [2, 3, 3]
+    assert found[1:] == [2, 2, 2]
 
 
 async def test_a_listener_that_never_returns_holds_up_nothing(url: str) -> None:
@@ -189,12 +189,13 @@ async def test_a_listener_that_never_returns_holds_up_nothing(url: str) -> None:
         done = await runner.execute.aio("w")
         while len(heard) < 501:
             await turns()
+        calls = sorted(begun)
         gate.set()
         runner._listeners._all[ids[1]].cut()  # or closing would give it 5 s
 
     assert done.status is WorkflowStatus.SUCCESS
     assert sorted(heard, key=int) == ["0", *keys]
-    assert sorted(begun) == ["loop", "thread"]
+    assert calls == ["loop", "thread"]
 
 
 async def test_64_sleeping_threads_in_the_default_executor_have_no_effect() -> None:

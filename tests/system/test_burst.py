@@ -19,13 +19,14 @@ def burst(tmp_path: Path, events: int, capsys: pytest.CaptureFixture[str]) -> No
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
 
+    said = (
+        f"{events:,} events in {found['seconds']:.1f} s, {found['rss'] / MEGABYTE:.0f} MB",
+        f"the loop worked at most {found['worked'] * 1000:.0f} ms between two pings",
+        f"garbage was collected for {found['collected'] * 1000:.0f} ms at once",
+        f"the latest ping came after {found['late'] * 1000:.0f} ms",
+    )
     with capsys.disabled():
-        print(  # noqa: T201
-            f"\n{events:,} events in {found['seconds']:.1f} s, {found['rss'] / MEGABYTE:.0f} MB; "
-            f"the loop worked at most {found['worked'] * 1000:.0f} ms between two pings, and collected "
-            f"garbage for {found['collected'] * 1000:.0f} ms; the latest ping came after "
-            f"{found['late'] * 1000:.0f} ms"
-        )
+        print("", *said, sep="\n")  # noqa: T201
     assert found["stored"] == events
     assert found["started"] == events // EVERY
     assert found["heard"] >= 1
