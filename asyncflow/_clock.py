@@ -86,6 +86,14 @@ class Deadline:
         if alone and isinstance(exc, asyncio.CancelledError):
             raise TimeoutError(f"not done within {self._delay}") from exc
 
+    def restart(self, delay: timedelta) -> None:
+        """Let its time begin anew, with another length, unless it is over."""
+        timer, task = self._timer, self._task
+        if timer is not None and task is not None and not (self._expired or self._over):
+            timer.cancel()
+            self._due = self._clock.monotonic() + delay.total_seconds()
+            self._timer = self._clock.call_at(self._due, partial(self._expire, task))
+
     @contextmanager
     def suspended(self) -> Generator[None]:
         """Let the time stand still for the body of the ``with``, as if that took none.

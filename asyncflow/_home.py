@@ -60,7 +60,12 @@ class Home:
         finally:
             self._opening.release()
 
-    def open_in_thread(self) -> None:
+    @property
+    def is_open(self) -> bool:
+        """Whether calls can be made; raises where it was opened before this process was forked."""
+        return self._admitting() is not None
+
+    def open_in_thread(self, name: str | None = None) -> None:
         """Make the loop of a new thread the home; if it is forgotten, the exit closes it."""
         if running_loop() is not None:
             raise UsageError(
@@ -68,23 +73,58 @@ class Home:
                 f"use `async with {self.label}(...)` here"
             )
         with self._opening:
-            self._open_thread()
+            self._open_thread(name)
 
-    def close(self) -> None:
-        """Leave the session and wait for it; what leaving it raises is raised here. Idempotent."""
+    def tell(self, callback: Callable[[], object]) -> None:
+        """Have the loop call it, from any thread or signal handler; only if there is one."""
+        root = self._root
+        if root is not None and root.pid == os.getpid():
+            root.tell(callback)
+
+    def begin_close(self) -> None:
+        """Leave the session soon, from any thread or signal handler; wait for nothing."""
+        root = self._root
+        if root is not None and root.pid == os.getpid():
+            root.close()
+
+    def outlive(self, name: str) -> None:
+        """Block until somebody has closed it; what leaving the session raises is raised here."""
+        root = self._root
+        if root is not None:
+            root.check_thread(name)
+            root.check_loop(name)
+            root.ended.wait()
+            root.raise_failure()
+
+    async def aoutlive(self) -> None:
+        """Do as `outlive` does, in any loop."""
+        root = self._root
+        if root is not None:
+            await asyncio.wait({root.ended.future()})
+            root.raise_failure()
+
+    def close(self, first: Callable[[], object] | None = None) -> None:
+        """Leave the session and wait for it; what leaving it raises is raised here. Idempotent.
+
+        The loop calls ``first`` before that.
+        """
         self.check_blocking(f"{self.label}.shutdown")
         root = self._own_root()
         if root is not None:
             root.check_thread(f"{self.label}.shutdown")
             root.check_loop(f"{self.label}.shutdown")
+            if first is not None:
+                root.tell(first)
             block(root.close, root.ended, root.cancel)
             root.raise_failure()
 
-    async def aclose(self) -> None:
+    async def aclose(self, first: Callable[[], object] | None = None) -> None:
         """Do as `close` does, from any loop; cancelling the caller does not stop the closing."""
         root = self._own_root()
         if root is not None:
             root.check_loop(f"{self.label}.shutdown.aio")
+            if first is not None:
+                root.tell(first)
             root.close()
             await outlast(root.ended, root)
             root.raise_failure()

@@ -103,7 +103,10 @@ ALLOWED: Mapping[tuple[str, str], str] = {
     ("asyncflow/_model/value.py", "pydantic"): "users' models are stored as JSON",
     ("asyncflow/_model/webhook.py", "urllib"): "names become parts of an address; it opens none",
     ("asyncflow/_model/workflow.py", "inspect.currentframe"): "a warning names both declarations",
+    ("asyncflow/_runner/watchdog.py", "acquire(timeout=...)"): "it goes on while the loop does not",
+    ("asyncflow/_model/statistics.py", "asyncflow._dual"): "its `to_dict` has both forms",
     ("asyncflow/_runner/webhooks.py", "importlib.import_module"): "httpx is an extra, and slow",
+    ("asyncflow/cli/main.py", "importlib.import_module"): "the command line names the module",
     ("asyncflow/compat/cloaca/handle.py", "wait(...)"): "of an execution: it is on the timer heap",
     ("asyncflow/_runner/lease.py", "wait(...)"): "a real time, on a thread without a loop",
     ("asyncflow/_root.py", "wait(...)"): "a thread outside any loop waits, which no clock wakes",
@@ -218,6 +221,8 @@ def attributes(tree: ast.AST) -> Iterator[tuple[int, str, str]]:
 
 def reaches(here: str, there: str) -> bool:
     """Say whether one member of a layer may import another."""
+    if here == "__main__":
+        return there == "cli"
     if here in FACES:
         return there in {here, "__init__"}
     if there not in LAYERS:
@@ -227,7 +232,7 @@ def reaches(here: str, there: str) -> bool:
 
 def imports_point_down(path: str, source: str) -> Iterator[Breach]:
     here = part_of(path)
-    if here not in LAYERS and here not in FACES:
+    if here not in LAYERS and here not in FACES | {"__main__"}:
         yield Breach(1, here, "it is in no layer; give it its place in tests/layers.py")
         return
     for line, module in modules(parse(source)):

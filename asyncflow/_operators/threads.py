@@ -35,6 +35,11 @@ class Slots:
         self._limiter = anyio.CapacityLimiter(threads)
         self.waiting = 0
 
+    @property
+    def queued(self) -> int:
+        """How many wait for one."""
+        return self._limiter.statistics().tasks_waiting
+
     async def take(self, place: object) -> None:
         """Take one; the time that an attempt has stands still until there is one."""
         try:

@@ -21,6 +21,7 @@ from asyncflow._runner.judge import Judge
 from asyncflow._runner.lease import Lease
 from asyncflow._runner.letters import Letters
 from asyncflow._runner.logs import TaskLog
+from asyncflow._runner.meter import Meters
 from asyncflow._runner.ownership import Ownership, Part
 from asyncflow._runner.poller import Polling
 from asyncflow._runner.pollers import Pollers
@@ -58,6 +59,7 @@ class Means:
 def assemble(means: Means, spawn: Spawn) -> Engine:
     """Make an engine; users' code is to run in what ``spawn`` starts."""
     clock, duties = means.clock, Duties()
+    meters = Meters.begin(clock.monotonic())
     tasks = TaskRunner(spawn, clock, means.port, means.limits, means.threads)
     dispatcher = Dispatcher(clock, tasks)
     judge, waiters = Judge(clock, spawn, means.limits), Waiters(clock)
@@ -81,11 +83,12 @@ def assemble(means: Means, spawn: Spawn) -> Engine:
         waiters=waiters,
         duties=duties,
         listeners=means.listeners,
+        meters=meters,
     )
     dispatcher.driver = driver
     waiters.put, waiters.timer = driver.put, driver.call_at_time
     waiters.letters = means.doorbell.ring
-    polling = _polling(means, driver, duties)
+    polling = _polling(means, driver, duties, meters)
     pollers, timekeeper = Pollers(polling, spawn), Timekeeper(polling, means.port, spawn)
     recovery = Recovery(
         means.store, clock, means.fence, driver, registry=means.registry, plans=means.plans
@@ -110,6 +113,7 @@ def assemble(means: Means, spawn: Spawn) -> Engine:
         awaits=Awaits(clock, driver, waiters),
         webhooks=Webhooks(spawn, clock, means.callback_base, driver.put),
         retention=_retention(means, duties),
+        lease=means.lease.statistics if means.store.shared else None,
     )
 
 
@@ -121,7 +125,7 @@ def _retention(means: Means, duties: Duties) -> Retention | None:
     return Retention(means.store, means.clock, means.fence, means.retention, has_duty)
 
 
-def _polling(means: Means, driver: Driver, duties: Duties) -> Polling:
+def _polling(means: Means, driver: Driver, duties: Duties, meters: Meters) -> Polling:
     return Polling(
         means.store,
         means.clock,
@@ -131,6 +135,7 @@ def _polling(means: Means, driver: Driver, duties: Duties) -> Polling:
         means.limits,
         duties,
         means.fence,
+        meters,
     )
 
 

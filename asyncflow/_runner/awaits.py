@@ -78,24 +78,23 @@ class Awaits:
         hit("event.open.before")
         done: asyncio.Future[AwaitedRecord | None] = asyncio.get_running_loop().create_future()
         with self._waiters.opening(live):
-            self._driver.put(Awaited(live, fact, row, done))
+            async with self._driver.callers:
+                self._driver.put(Awaited(live, fact, row, done))
             return await done
 
-    async def take(self, signal: Signal) -> Taken:
-        """Store a signal for an execution that is owned here."""
-        live = None
-        if signal.event.execution is not None:
-            live = self._driver.lives.get(signal.event.execution)
-        assert live is not None  # `owns` was asked just now
+    async def take(self, signal: Signal) -> Taken | None:
+        """Store a signal, or return None: its execution is not worked on here."""
         done: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
-        entry = Signalled(live, signal, done)
-        hit("event.signal.before")
-        self._driver.put(entry)
+        if signal.event.execution not in self._driver.lives:
+            return None
+        async with self._driver.callers:
+            live = self._driver.lives.get(signal.event.execution)
+            if live is None:  # it has ended meanwhile
+                return None
+            entry = Signalled(live, signal, done)
+            hit("event.signal.before")
+            self._driver.put(entry)
         return Taken(await done, entry.signal.by_letter)
-
-    def owns(self, signal: Signal) -> bool:
-        """Say whether the execution whose event is signalled is worked on here."""
-        return signal.event.execution in self._driver.lives
 
     async def closed(self, records: Sequence[AwaitedRecord]) -> AwaitedRecord | None:
         """Return the first of some events that is signalled, else the last that closes.

@@ -5,8 +5,9 @@ transaction fails, the driver reads the states again.
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final, assert_never
 
 from asyncflow._core.decide import decide, may_await
@@ -42,29 +43,44 @@ class Desk:
     """Answers one entry at a time."""
 
     def __init__(
-        self, judge: Judge, rulebook: Rulebook, again: Callable[[Sequence[Entry]], None]
+        self,
+        judge: Judge,
+        rulebook: Rulebook,
+        again: Callable[[Sequence[Entry]], None],
+        between: Callable[[Callable[[], None]], None],
     ) -> None:
-        """Hand to ``again`` what is to be answered next, before everything else."""
+        """Begin with nobody who hears.
+
+        Args:
+            judge: says which conditions are met.
+            rulebook: has the workflow rules.
+            again: takes what is to be answered next, before everything else.
+            between: calls back when no entry is half answered.
+        """
         self.receivers = Receivers()
         self._judge = judge
         self._rulebook = rulebook
         self._again = again
+        self._between = between
 
-    def open(self, work: Work, entry: Entry) -> None:  # noqa: C901  one arm for each
-        """Answer an entry, or set it aside until a condition has been judged."""
+    def open(self, work: Work, entry: Entry) -> Iterator[None] | None:  # noqa: C901  one arm for each
+        """Answer an entry, or set it aside until a condition has been judged.
+
+        What may take long is returned: it is answered step by step while it is iterated over, and
+        nothing else is answered before its end.
+        """
         match entry:
             case Told():
                 self._tell(work, entry)
             case Wanted():
                 self._begin(work, entry)
             case Publication():
-                self._publish(work, entry)
+                return self._publish(work, entry)
             case Heard():
                 self._hear(work, entry)
             case Impulse():
                 work.impulses.append(entry)
-                for wanted in entry.wanted:
-                    self._begin(work, wanted)
+                return self._begin_all(work, entry)
             case Awaited():
                 self._await(work, entry)
             case Signalled():
@@ -78,6 +94,7 @@ class Desk:
                 work.undeliverable.append(entry)
             case _:
                 assert_never(entry)
+        return None
 
     def _await(self, work: Work, wish: Awaited) -> None:
         """Let an attempt await an event, unless that is over."""
@@ -108,7 +125,12 @@ class Desk:
         answer.context.update(live.state.context)
         work.answer(live, wanted.fact, decision)
 
-    def _publish(self, work: Work, publication: Publication) -> None:
+    def _begin_all(self, work: Work, impulse: Impulse) -> Iterator[None]:
+        for wanted in impulse.wanted:
+            self._begin(work, wanted)
+            yield
+
+    def _publish(self, work: Work, publication: Publication) -> Iterator[None]:
         """Store an event, and tell it to everybody who hears it."""
         work.publications.append(publication)
         if publication.offset is None:
@@ -127,6 +149,7 @@ class Desk:
             if event.key in live.plan.by_key:
                 publication.open += 1
                 self._tell(work, Told(live, fact, publication))
+                yield
         if publication.for_workflows:
             for workflow in self._hearers(publication):
                 publication.open += 1
@@ -151,7 +174,8 @@ class Desk:
             verdicts = self._judge.execution(told.live, told.publication.event)
             if isinstance(verdicts, Pending):
                 told.live.held = deque()
-                self._judge.later(verdicts, lambda met: self._judged(told, met))
+                judged = partial(self._judged, told)
+                self._judge.later(verdicts, lambda met: self._between(partial(judged, met)))
                 return
             told.verdicts = verdicts
         self.answer(work, told)
@@ -186,7 +210,8 @@ class Desk:
             verdicts = self._rulebook.judge(ruled, publication.event)
             if isinstance(verdicts, Pending):
                 ruled.held = deque()
-                self._judge.later(verdicts, lambda met: self._ruled(heard, met))
+                ruled_on = partial(self._ruled, heard)
+                self._judge.later(verdicts, lambda met: self._between(partial(ruled_on, met)))
                 return
             heard.verdicts = verdicts
         work.heard.append(heard)

@@ -10,13 +10,14 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from asyncflow._client.listeners import Sent
 from asyncflow._clock import Clock
 from asyncflow._core.commands import Command
 from asyncflow._core.decide import standing
 from asyncflow._failpoint import hit
+from asyncflow._runner.callers import Callers
 from asyncflow._runner.desk import Desk
 from asyncflow._runner.duties import Duties
 from asyncflow._runner.judge import Judge
@@ -31,11 +32,13 @@ from asyncflow._runner.live import (
     Wanted,
 )
 from asyncflow._runner.logs import TaskLog
+from asyncflow._runner.meter import Meters
 from asyncflow._runner.reread import reread, untaken
 from asyncflow._runner.rulebook import Rulebook
+from asyncflow._runner.turns import Turns
 from asyncflow._runner.waiters import Waiters
 from asyncflow._runner.work import Work
-from asyncflow._store.batch import Fence, Notified, Receipt, Refused
+from asyncflow._store.batch import Batch, ExecutionWrite, Fence, Notified, Receipt, Refused
 from asyncflow._store.protocol import Store
 from asyncflow._timer import Callback, Timer
 from asyncflow.errors import (
@@ -50,9 +53,6 @@ logger = logging.getLogger(__name__)
 
 MOST_AT_ONCE: Final = 512
 """Facts for one transaction: more gain nothing, and those first in line would wait for them."""
-
-DECIDING: Final = 0.005
-"""Seconds of deciding without giving the loop to others."""
 
 RIDE: Final = timedelta(milliseconds=10)
 """How long a start that nobody listens for waits for a commit to ride with."""
@@ -88,16 +88,18 @@ class Driver:
         waiters: Waiters,
         duties: Duties,
         listeners: Callable[[Iterable[Sent]], None],
+        meters: Meters,
     ) -> None:
         """Begin with no executions; `run` must be started in the runner's task group."""
         self.lives: dict[int, LiveExecution] = {}
         self.names: dict[str, LiveExecution] = {}
         self.news: list[asyncio.Future[None]] = []  # told of the next transaction, and of the end
+        self.meters = meters
         self._store = store
         self._clock = clock
         self._fence = fence
         self._rulebook = rulebook
-        self._desk = Desk(judge, rulebook, self._first)
+        self._desk = Desk(judge, rulebook, self._first, self._between)
         self._dispatch = dispatch
         self._log = log
         log.wake = self._stir
@@ -105,10 +107,13 @@ class Driver:
         self._still = duties.still
         self._tell_listeners = listeners
         self._inbox: deque[Entry] = deque()
+        self.callers = Callers(self._inbox)
+        self._turns = Turns(clock)
+        self._taking = False
+        self._deferred: list[Callable[[], None]] = []
         self._riding: deque[Told] = deque()
         self._ride: Timer | None = None
         self._wake: asyncio.Future[None] | None = None
-        self._callers: set[asyncio.Future[Any]] = set()
         self._resting = False
         self._rest_waiters: list[asyncio.Future[None]] = []
         self._closing = False
@@ -134,19 +139,23 @@ class Driver:
 
         return self._clock.call_at_time(when, fire)
 
+    @property
+    def waiting(self) -> int:
+        """How many entries are in the inbox."""
+        return len(self._inbox)
+
+    @property
+    def riding(self) -> int:
+        """How many starts wait for a transaction to go with."""
+        return len(self._riding)
+
     def put(self, entry: Entry) -> None:
         """Append: the entry is answered in the order of coming, in one of the next transactions."""
         self.check()
         if not isinstance(entry, Heard | Undeliverable | Expired | Notified):
-            self._owe(entry.done)
+            self.callers.owe(entry.done)
         self._inbox.append(entry)
         self._stir()
-
-    def _owe(self, done: "asyncio.Future[Any] | None") -> None:
-        """Answer a caller, if only by an error when all is over."""
-        if done is not None:
-            self._callers.add(done)
-            done.add_done_callback(self._callers.discard)
 
     @property
     def over(self) -> bool:
@@ -188,9 +197,7 @@ class Driver:
         self._over = error
         self._tell_news()
         told = error if isinstance(error, AsyncflowError) else _refusal(error)
-        for caller in tuple(self._callers):
-            if not caller.done():
-                caller.set_exception(told)
+        self.callers.end(told)
         for live in self.lives.values():
             live.wake()
             for awaiting in live.awaiting.values():
@@ -225,9 +232,9 @@ class Driver:
                 raise self._failure
             error = None
             async with self._still:
-                work = self._take()
+                work = await self._take()
                 if work.empty:
-                    self._finish(work, Receipt())
+                    await self._finish(work, Receipt())
                 else:
                     error = await self._commit(work)
             if error is not None:
@@ -246,8 +253,19 @@ class Driver:
 
     def go_on(self, told: Told) -> None:
         """Answer what an execution was told while it was held up, then ``told``."""
-        held, told.live.held = told.live.held or (), None
-        self._first([*held, told])
+
+        def answer() -> None:
+            held, told.live.held = told.live.held or (), None
+            self._first([*held, told])
+
+        self._between(answer)
+
+    def _between(self, call: Callable[[], None]) -> None:
+        """Call back when no entry is half answered: what it makes next could overtake others."""
+        if self._taking:
+            self._deferred.append(call)
+        else:
+            call()
 
     def _set_off(self) -> None:
         self._ride = None
@@ -273,27 +291,42 @@ class Driver:
         await self._wake
         self._wake = None
 
-    def _take(self) -> Work:
+    async def _take(self) -> Work:
         """Decide on what has gathered, on committed state plus what this very batch changes."""
         work = Work()
-        # Starts first: the end of the same attempt may be in the inbox already.
-        while self._riding:
-            self._desk.answer(work, self._riding.popleft())
+        self._turns.begin()
+        self._taking = True
+        try:
+            await self._decide(work)
+        finally:
+            self._taking = False
+            deferred, self._deferred = self._deferred, []
+            for each in deferred:
+                each()
         if self._ride is not None:
             self._ride.cancel()
             self._ride = None
-        until = self._clock.monotonic() + DECIDING
-        while self._inbox and len(work) < MOST_AT_ONCE and self._clock.monotonic() <= until:
-            self._desk.open(work, self._inbox.popleft())
         # Lines last: those of a task that ends in this transaction are all there.
         work.logs = self._log.take()
+        self.callers.admit()
         hit("driver.decide.after")
         return work
+
+    async def _decide(self, work: Work) -> None:
+        while True:
+            # Starts first: the end of the same attempt may be in the inbox already.
+            while self._riding:
+                self._desk.answer(work, self._riding.popleft())
+            if not self._inbox or len(work) >= MOST_AT_ONCE or self._turns.over:
+                return
+            for _ in self._desk.open(work, self._inbox.popleft()) or ():
+                if self._turns.over:
+                    await self._turns.give()
 
     async def _commit(self, work: Work) -> StoreError | None:
         """Store it and act on it; return what went wrong."""
         try:
-            receipt = await self._store.commit(work.batch(self._fence))
+            receipt = await self._store.commit(await self._batch(work))
         except FencedError:
             raise
         except StoreError as error:
@@ -303,28 +336,44 @@ class Driver:
             self._trouble = ""
             logger.info("the store takes transactions again")
         self._log.stored()
-        self._finish(work, receipt)
+        self._count(work)
+        await self._finish(work, receipt)
         return None
 
-    def _finish(self, work: Work, receipt: Receipt) -> None:
-        """It is on disk: act on it, and tell those who wait for that."""
+    async def _batch(self, work: Work) -> Batch:
+        executions: list[ExecutionWrite] = []
+        answers = work.answers.items()
+        await self._turns.go_through(
+            answers, lambda each: executions.append(each[1].write(each[0].id))
+        )
+        return work.batch(self._fence, executions)
+
+    def _count(self, work: Work) -> None:
+        now = self._clock.monotonic()
+        self.meters.transactions.add(now, 1)
+        self.meters.facts.add(now, work.facts)
+        self.meters.tasks.add(now, work.ended)
+
+    async def _finish(self, work: Work, receipt: Receipt) -> None:
+        """It is on disk: act on it, and tell those who wait for that.
+
+        Who is told may go on before the others are.
+        """
+        self._turns.begin()
         for publication, offset in zip(work.storing, receipt.offsets, strict=True):
             publication.offset = offset
         self._tell_listeners(work.sent(receipt))
         refused = self._number(work, receipt)
         hit("driver.dispatch.before")
-        for live, command in work.commands:
-            if live not in refused:
-                self._dispatch(live, command)
-        for live in [each for each in work.answers if each not in refused]:
-            self._look_at(live)
-        for entry in work.entries:
-            self._acknowledge(entry, refused)
+        through = self._turns.go_through
+        commands = (each for each in work.commands if each[0] not in refused)
+        await through(commands, lambda each: self._dispatch(*each))
+        await through([each for each in work.answers if each not in refused], self._look_at)
+        await through(work.entries, lambda entry: self._acknowledge(entry, refused))
         for impulse in work.impulses:
             impulse.tell(refused)
         self._waiters.settle(work, receipt)
-        for publication in (*work.publications, *(each.publication for each in work.heard)):
-            _confirm(publication)
+        await through((*work.publications, *(each.publication for each in work.heard)), _confirm)
         hit("driver.dispatch.after")
         self._tell_news()
 

@@ -5,14 +5,15 @@ It starts no coroutine: the runner does, in its task group.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 
 from asyncflow._client.bodies import cancelled_by_nobody
-from asyncflow._clock import Clock, SystemClock, VirtualClock
+from asyncflow._clock import Clock, Deadline, SystemClock, VirtualClock
+from asyncflow._model.statistics import LeaseStatistics
 from asyncflow._runner.awaits import Awaits
 from asyncflow._runner.dispatcher import Dispatcher
 from asyncflow._runner.driver import Driver
@@ -53,7 +54,9 @@ class Engine:
     awaits: Awaits
     webhooks: Webhooks
     retention: Retention | None = None
+    lease: Callable[[], LeaseStatistics] | None = None
     closing: bool = False
+    _limits: list[Deadline] = field(default_factory=list[Deadline])
 
     def drop(self) -> None:
         """Cancel users' code, without an end to tell."""
@@ -102,8 +105,17 @@ class Engine:
         By as long a real one, too, if that is virtual: whoever closes may not move it any more.
         """
         real = limit if isinstance(self.clock, VirtualClock) else None
-        async with SystemClock().deadline(real), self.clock.deadline(limit):
-            yield
+        async with SystemClock().deadline(real) as outer, self.clock.deadline(limit) as inner:
+            self._limits = [outer, inner]
+            try:
+                yield
+            finally:
+                self._limits = []
+
+    def limit(self, grace: timedelta) -> None:
+        """Let what is being waited for go on for so long from now; nothing if nothing is."""
+        for each in self._limits:
+            each.restart(grace)
 
     async def drain(self, label: str, driving: asyncio.Task[None], grace: timedelta) -> None:
         """Start nothing more, let what runs end within the grace, and store its ends.
@@ -119,7 +131,7 @@ class Engine:
         self.suspects.close()
         self.tasks.close()
         self.dispatcher.close()
-        self.waiters.close()
+        self.waiters.close(self.driver.lives.values())
         self.tasks.drop(waiting=True)  # what it waits for is not told any more, whatever the grace
         if self.tasks.running:
             text = "%s shuts down: tasks that run (%d) may go on for %s"

@@ -7,11 +7,13 @@ who is dead; `silence` does, by the beats that were counted here.
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Final
 
+from asyncflow._model.statistics import LeaseStatistics
 from asyncflow._store.batch import Fence
 from asyncflow._store.protocol import Pulse, Store
 from asyncflow.errors import FencedError, StoreError
@@ -37,11 +39,16 @@ class Lease:
         """Begin with no beats; zero for one that counts none."""
         self.period = lease / BEATS
         self.beats = 0
+        self._last = time.monotonic()
         self._fence = fence
         self._loop = asyncio.get_running_loop()
         self._lost: asyncio.Future[None] = self._loop.create_future()
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._closing = threading.Event()
+
+    def statistics(self) -> LeaseStatistics:
+        """Tell how it shows that the runner lives."""
+        return LeaseStatistics(self.beats, timedelta(seconds=time.monotonic() - self._last))
 
     async def kept(self) -> None:
         """Wait for ever, unless the runner was replaced.
@@ -63,9 +70,11 @@ class Lease:
         await asyncio.wait({self._ended})
 
     def _renew(self, pulse: Pulse) -> None:
-        lost: FencedError | None = None
+        lost: BaseException | None = None
         try:
             lost = self._beat(pulse)
+        except BaseException as error:  # whatever it is: without beats others take over
+            lost = error
         finally:
             pulse.close()
             with suppress(RuntimeError):  # the loop is closed: nobody waits
@@ -86,10 +95,11 @@ class Lease:
                 failing = True
             else:
                 self.beats += 1
+                self._last = time.monotonic()
                 failing = False
         return None
 
-    def _over(self, lost: FencedError | None) -> None:
+    def _over(self, lost: BaseException | None) -> None:
         if lost is not None:
             self._lost.set_exception(lost)
             self._lost.exception()  # while it closes, nobody looks

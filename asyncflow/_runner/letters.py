@@ -43,6 +43,11 @@ class Letters:
         self._waiters = waiters
         self._there: dict[int, Publication | None] = {}
 
+    @property
+    def number(self) -> int:
+        """How many there were at the last look."""
+        return len(self._there)
+
     def __bool__(self) -> bool:
         """Say whether there were any at the last look."""
         return bool(self._there)

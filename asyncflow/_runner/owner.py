@@ -42,13 +42,14 @@ class OwnerCalls(Client):
         self, workflow: Workflow, row: NewExecution, texts: Mapping[str, str]
     ) -> ExecutionRecord | Refused:
         """Store an execution that this runner owns, and begin it in the same transaction."""
-        if self._working_engine.closing:
-            text = f"{self.label} shuts down and starts nothing more: open another one"
-            raise UsageError(text)
         driver = self._working_engine.driver
         done: asyncio.Future[Refused | None] = asyncio.get_running_loop().create_future()
-        wanted = Wanted.of(self._plans.of(workflow), workflow, row, texts, done)
-        driver.put(wanted)
+        async with driver.callers:
+            if self._engine is None or self._engine.closing:
+                text = f"{self.label} shuts down and starts nothing more: open another one"
+                raise UsageError(text)
+            wanted = Wanted.of(self._plans.of(workflow), workflow, row, texts, done)
+            driver.put(wanted)
         refused = await done
         if refused is not None:
             return refused
@@ -106,14 +107,23 @@ class OwnerCalls(Client):
             self._working_engine.ownership.look_soon()  # it may be about to be taken over here
             return
         done = asyncio.get_running_loop().create_future()
-        driver.put(Told(live, fact, done=done))
+        async with driver.callers:
+            driver.put(Told(live, fact, done=done))
         await done
 
     async def publish(self, event: EventRecord, *, by_task: bool = False) -> EventRecord:
         """Store an event for those who hear it, and return it with its offset."""
         engine = self._working_engine
-        live = None if event.execution is None else engine.driver.lives.get(event.execution)
-        if live is None and (event.execution is not None or await engine.ownership.others(event)):
+        done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        async with engine.driver.callers:
+            live = None if event.execution is None else engine.driver.lives.get(event.execution)
+            by_letter = live is None and (
+                event.execution is not None or await engine.ownership.others(event)
+            )
+            if not by_letter:
+                heard = Publication(event, live, done, for_workflows=by_task or live is None)
+                engine.driver.put(heard)
+        if by_letter:
             # Others hear it too, or nobody here: it goes by letter, also to ourselves.
             (offset,) = await self._store.append([event_letter(event)], self._fence)
             await self._ring()
@@ -121,11 +131,8 @@ class OwnerCalls(Client):
                 self._listeners.sent([(event.namespace, event.key, offset)])
                 await engine.ownership.answered(offset)
             return replace(event, offset=offset)
-        done = asyncio.get_running_loop().create_future()
-        heard = Publication(event, live, done, for_workflows=by_task or live is None)
-        engine.driver.put(heard)
         offset = await done
-        if heard.for_workflows and event.namespace in engine.duties.judged:
+        if event.namespace in engine.duties.judged:
             await self._ring()  # rules of other runners hear it by letter
         return replace(event, offset=offset)
 
@@ -145,11 +152,12 @@ class OwnerCalls(Client):
     async def _take(self, signal: Signal) -> bool:
         """Store a signal; say whether it was taken."""
         engine = self._working_engine
-        if not engine.awaits.owns(signal):
+        found = await engine.awaits.take(signal)
+        if found is None:
             taken = await super()._take(signal)
             engine.ownership.look_soon()  # it may be about to be taken over here
             return taken
-        offset, by_letter = await engine.awaits.take(signal)
+        offset, by_letter = found
         if offset is not None and signal.event.namespace in engine.duties.judged:
             await self._ring()
         if offset is not None and by_letter:

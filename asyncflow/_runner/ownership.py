@@ -25,6 +25,7 @@ from asyncflow._runner.live import Impulse
 from asyncflow._runner.process import is_gone
 from asyncflow._runner.recovery import Recovery
 from asyncflow._runner.silence import Silence
+from asyncflow._runner.together import Together
 from asyncflow._store.batch import Dead, Fence, InboxItem, RunnerRow
 from asyncflow._store.protocol import Store
 from asyncflow._store.queries import Duties as HeldDuties
@@ -93,6 +94,7 @@ class Ownership:
         self._behind = False  # whether more may be there to be taken than was
         self._parks = True  # whether it takes also what is not declared here
         self._looking = asyncio.Lock()
+        self._asked = Together(self._other_rows)
         self._watching = False
         self._settling: list[asyncio.Future[None]] = []
 
@@ -118,7 +120,7 @@ class Ownership:
 
         If none is, all who hear the event are here: also what a dead one owned is taken over first.
         """
-        rows = await self._other_rows()
+        rows = await self._asked()
         if not all(map(is_gone, rows)):
             return True
         if rows or self._duties.missing or self._vanished(rows):
@@ -127,6 +129,11 @@ class Ownership:
             async with self._looking:
                 await self._take_hearers({(event.namespace, event.key)})
         return False
+
+    @property
+    def letters(self) -> int:
+        """How many letters were read, and are not answered yet."""
+        return self._letters.number
 
     def look_soon(self) -> None:
         """Look at the loop's next turn: something was put before an execution."""

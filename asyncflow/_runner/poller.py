@@ -28,6 +28,8 @@ from asyncflow._runner.begun import Begun
 from asyncflow._runner.driver import Driver
 from asyncflow._runner.duties import Duties
 from asyncflow._runner.live import Impulse, Wanted
+from asyncflow._runner.meter import Meters
+from asyncflow._runner.turns import Turns
 from asyncflow._store.batch import CursorWrite, FailedPoll, Fence, Refused
 from asyncflow._store.protocol import Store
 from asyncflow._store.queries import Triggers
@@ -54,6 +56,7 @@ class Polling:
     limits: SizeLimits
     duties: Duties
     fence: Fence
+    meters: Meters
 
 
 class Poller:
@@ -123,6 +126,7 @@ class Poller:
                 due = first_poll(clock.monotonic(), interval, 0)
                 continue
             started = clock.monotonic()
+            self._shared.meters.polls.add(started, started - due)
             self.polling = True
             try:
                 await self._poll()
@@ -249,8 +253,11 @@ class Poller:
     async def _store_result(self, result: TriggerResult, started: datetime) -> None:
         """Start what a poll wants started, and keep its cursor, in one transaction."""
         shared, trigger = self._shared, self.trigger
+        turns = Turns(shared.clock)  # a backlog may be long
         for fire in result.fires:
             shared.limits.check(f"the context of {trigger.label}", size_of(fire))
+            if turns.over:
+                await turns.give()
         cursor = self._cursor if isinstance(result.cursor_text, Kept) else result.cursor_text
         write = None
         if cursor != self._cursor:
@@ -259,16 +266,15 @@ class Poller:
             write = CursorWrite(*place, cursor, instead_of=self._cursor)
         workflow = shared.registry.workflow(trigger.workflow, trigger.namespace)
         plan, now = shared.plans.of(workflow), shared.clock.now()
-        rows = [
-            firing(plan, trigger, fire, started, created=now, cursor=write) for fire in result.fires
-        ]
-        wanted = tuple(
-            Wanted.of(plan, workflow, row, fire.texts)
-            for row, fire in zip(rows, result.fires, strict=True)
-        )
+        wanted: list[Wanted] = []
+        for fire in result.fires:
+            row = firing(plan, trigger, fire, started, created=now, cursor=write)
+            wanted.append(Wanted.of(plan, workflow, row, fire.texts))
+            if turns.over:
+                await turns.give()
         if write is not None:
             hit("trigger.cursor.before")
-        refused = await self._put(wanted, write)
+        refused = await self._put(tuple(wanted), write)
         if Refused.DISABLED in refused:
             raise WorkflowDisabledError(trigger.workflow, trigger.namespace)
         self._cursor = cursor

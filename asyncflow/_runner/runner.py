@@ -8,15 +8,15 @@ import asyncio
 import logging
 import os
 import uuid
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime, timedelta
 from os import PathLike
 from typing import Final
 
 from asyncflow._client.bodies import Bodies
 from asyncflow._clock import Clock, Settler, VirtualClock
-from asyncflow._dual import Shutdown, dual_method
+from asyncflow._dual import dual_method
 from asyncflow._model.duration import parse_duration
 from asyncflow._model.naming import storable_name
 from asyncflow._model.port import CURRENT_TASK
@@ -25,17 +25,21 @@ from asyncflow._model.record import (
 )
 from asyncflow._model.registry import Registry
 from asyncflow._model.rule import WorkflowRule
+from asyncflow._model.statistics import RunnerStatistics
 from asyncflow._model.value import SizeLimits
 from asyncflow._model.webhook import CALLBACK_BASE, callback_base
 from asyncflow._model.workflow import Workflow
 from asyncflow._runner.assembly import Means, assemble
 from asyncflow._runner.doorbell import Doorbell, open_doorbell
+from asyncflow._runner.ending import Grace, GracefulShutdown, Serve
 from asyncflow._runner.engine import Engine
 from asyncflow._runner.lease import LEASE, Lease, open_lease
 from asyncflow._runner.logs import TaskLog
 from asyncflow._runner.owner import OwnerCalls
 from asyncflow._runner.poller import POLLING
 from asyncflow._runner.process import HERE, enter, identity, leave
+from asyncflow._runner.statistics import statistics
+from asyncflow._runner.watchdog import WATCHDOG, Watchdog
 from asyncflow._store.batch import Duty, DutyKind, Fence, RunnerRow
 from asyncflow._timer import Callback
 from asyncflow.errors import StoreError, UsageError
@@ -73,6 +77,8 @@ class Runner(OwnerCalls):
             What must not happen twice is remembered. One runner of all on a store does it.
         callback_uri: what the ``{callback_uri}`` of a `Webhook` begins with: an address of your
             service, which asks `Client.event_at` what event is meant.
+        watchdog: names in the log, and in `statistics`, the line that blocks the event loop for
+            longer than this; None, or with a virtual clock: nobody watches.
     """
 
     def __init__(
@@ -83,11 +89,12 @@ class Runner(OwnerCalls):
         clock: Clock | None = None,
         limits: SizeLimits | None = None,
         threads: int = THREADS,
-        grace: str | float | timedelta = GRACE,
+        grace: Grace = GRACE,
         lease: str | float | timedelta = LEASE,
         rules: Sequence[tuple[str | Workflow, WorkflowRule]] = (),
         callback_uri: str = CALLBACK_BASE,
         retention: str | float | timedelta | None = None,
+        watchdog: str | float | timedelta | None = WATCHDOG,
     ) -> None:
         """Note what is wanted; nothing is opened yet."""
         if threads < 1:
@@ -98,27 +105,47 @@ class Runner(OwnerCalls):
         self._grace = parse_duration(grace, "grace", zero=True)
         self._lease = parse_duration(lease, "lease")
         self._retention = None if retention is None else parse_duration(retention, "retention")
+        self._closing_grace: timedelta | None = None  # of the call that closes it
         self._rules = tuple(rules)
         self._callback_base = callback_base(callback_uri)
+        limit = None if watchdog is None else parse_duration(watchdog, "watchdog")
+        self._watchdog_limit = None if isinstance(self._clock, VirtualClock) else limit
+        self._watchdog: Watchdog | None = None
 
     @property
-    def shutdown(self) -> Shutdown:
+    def shutdown(self) -> GracefulShutdown:
         """Close it; refused in its own tasks and polls, which it would wait for."""
+        self._check_not_its_own("shut down")
+        return GracefulShutdown(self._home, self._limit)
+
+    @property
+    def serve(self) -> Serve:
+        """Work until SIGTERM or Ctrl-C; refused in its own tasks and polls."""
+        self._check_not_its_own("serve")
+        return Serve(self._home, self._limit, self.label)
+
+    def _limit(self, grace: timedelta) -> None:
+        """Close with this grace, which begins now if it is closing already."""
+        self._closing_grace = grace
+        if self._engine is not None and self._engine.closing:
+            self._engine.limit(grace)
+
+    def _check_not_its_own(self, verb: str) -> None:
+        """Refuse what would wait for the end of this runner, in what that end would wait for."""
         polling = POLLING.get()
         if polling is not None and self._engine is not None and polling[0] is self._engine.driver:
             text = (
-                f"{polling[1]} cannot shut down the runner that polls it: each would wait for the "
-                "other; return from the function, and shut down where the runner was opened"
+                f"{polling[1]} cannot {verb} the runner that polls it: each would wait for the "
+                f"other; return from the function, and {verb} where the runner was opened"
             )
             raise UsageError(text)
         scope = CURRENT_TASK.get()
         if scope is not None and scope.port is self:
             text = (
-                f"task {scope.task_name!r} cannot shut down the runner that runs it: each would "
-                "wait for the other; end the task, and shut down where the runner was opened"
+                f"task {scope.task_name!r} cannot {verb} the runner that runs it: each would "
+                f"wait for the other; end the task, and {verb} where the runner was opened"
             )
             raise UsageError(text)
-        return super().shutdown
 
     @asynccontextmanager
     async def _session(self) -> AsyncGenerator[None]:
@@ -141,7 +168,7 @@ class Runner(OwnerCalls):
             try:
                 self._fence = fence = await self._store.register(row)
                 try:
-                    with TaskLog(self, self._clock).hearing() as log:
+                    with TaskLog(self, self._clock).hearing() as log, self._watching():
                         async with (
                             open_lease(self._store, fence, row.lease) as lease,
                             self._working(fence, log, doorbell, lease),
@@ -152,6 +179,18 @@ class Runner(OwnerCalls):
                     self._fence = None
             finally:
                 leave(row.id)
+
+    @contextmanager
+    def _watching(self) -> Generator[None]:
+        if self._watchdog_limit is None:
+            yield
+            return
+        self._watchdog = Watchdog(self.label, self._watchdog_limit)
+        self._watchdog.open()
+        try:
+            yield
+        finally:
+            self._watchdog.close()
 
     async def _release(self, fence: Fence) -> None:
         """Let others take over at once, also after a failure: this process may go on for long."""
@@ -172,7 +211,7 @@ class Runner(OwnerCalls):
                 driving = group.create_task(engine.vital(engine.driver.run()))
                 settler = _settle(self._clock, engine.driver.settled, engine.ownership.settled)
                 unwatch = self._registry.watch(_soon(engine.declared))
-                grace = self._grace
+                hurried = False
                 try:
                     for workflow, rule in self._rules:
                         await self._add_rule(workflow, rule, None, None)
@@ -192,10 +231,12 @@ class Runner(OwnerCalls):
                         for each in watching:
                             each.cancel()
                 except asyncio.CancelledError:  # in a hurry: the program ends, or the engine failed
-                    grace = timedelta()
+                    hurried = True
                     raise
                 finally:
-                    await engine.drain(self.label, driving, grace)
+                    closing = self._closing_grace
+                    grace = self._grace if closing is None else closing
+                    await engine.drain(self.label, driving, timedelta() if hurried else grace)
                     self._engine = None
                     settler()
                     unwatch()
@@ -222,6 +263,17 @@ class Runner(OwnerCalls):
             retention=self._retention,
         )
         return assemble(means, Bodies(group).start)
+
+    @dual_method
+    async def statistics(self) -> RunnerStatistics:
+        """Tell what waits, how much was done, how late it was, and how large the store is.
+
+        It reads a few numbers from the store; the rest is counted anyway.
+
+        Raises:
+            UsageError: it is not open.
+        """
+        return await statistics(self._working_engine, self._store, self._watchdog)
 
     @dual_method
     async def add_workflow_rule(

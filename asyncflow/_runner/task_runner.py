@@ -68,7 +68,8 @@ class TaskRunner:
         self._clock = clock
         self._port = port
         self._limits = limits
-        self._variables = _variables(clock, Slots(threads))
+        self._slots = Slots(threads)
+        self._variables = _variables(clock, self._slots)
         self._attempts: dict[tuple[int, str], Attempt] = {}
         self._closed = False
         self._empty: asyncio.Future[None] | None = None
@@ -105,6 +106,11 @@ class TaskRunner:
     def running(self) -> int:
         """How many bodies run."""
         return len(self._attempts)
+
+    @property
+    def waiting_for_thread(self) -> int:
+        """How many of them wait for a thread."""
+        return self._slots.queued
 
     def named(self) -> str:
         """Name bodies that run, not too many, for people."""

@@ -191,7 +191,8 @@ class Timekeeper:
             return
         tick = next_after(live.schedule, record.anchor, record.answered)
         if tick is not None:
-            live.timer = self._shared.driver.call_at_time(tick, partial(self._begin, live))
+            due = max(tick, self._shared.clock.now())  # what was missed is not late, but lost
+            live.timer = self._shared.driver.call_at_time(tick, partial(self._begin, live, due))
 
     @property
     def _over(self) -> bool:
@@ -202,7 +203,9 @@ class Timekeeper:
         declared = self._shared.registry.find(record.workflow, record.namespace) is not None
         return declared and not (live.gone or self._over)
 
-    def _begin(self, live: LiveSchedule) -> None:
+    def _begin(self, live: LiveSchedule, due: datetime) -> None:
+        clock, meters = self._shared.clock, self._shared.meters
+        meters.ticks.add(clock.monotonic(), max((clock.now() - due).total_seconds(), 0.0))
         live.timer = None
         if not self._closed:
             live.task = task = self._spawn(self._answer(live))

@@ -4,7 +4,7 @@ They are hints. What is true is in the store: a waiter that is told nothing more
 there. Everything is called on the home loop.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -96,9 +96,13 @@ class Waiters:
         for live, closing in work.closings:
             self._close(live, closing)
 
-    def close(self) -> None:
-        """Let no timer fire any more; the next owner sets them anew."""
+    def close(self, lives: Iterable[LiveExecution]) -> None:
+        """Let no timer of these executions fire any more; the next owner sets them anew."""
         self._closed = True
+        for live in lives:
+            for awaiting in live.awaiting.values():
+                if awaiting.timer is not None:
+                    awaiting.timer.cancel()
 
     def _taken(self, entry: Signalled, offset: int | None) -> None:
         """Tell those who wait of a signal, unless it was refused, and then who signals.
@@ -127,7 +131,7 @@ class Waiters:
         if awaiting is None:
             awaiting = Awaiting(record.task_name, record.sequence_number, [])
             wish.live.awaiting[record.id] = awaiting
-            if record.deadline is not None:
+            if record.deadline is not None and not self._closed:
                 self._time(wish.live, record.id, awaiting, record.deadline)
         return record
 

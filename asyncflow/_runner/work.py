@@ -4,14 +4,14 @@ It also holds what must wait for the commit: commands, and callers who are to be
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from asyncflow._client.listeners import Sent
 from asyncflow._core.commands import Command
 from asyncflow._core.execution import Decision
-from asyncflow._core.facts import Fact
+from asyncflow._core.facts import Fact, TaskEnded
 from asyncflow._core.state import Closing, Head
 from asyncflow._model.record import EventRecord, LogRecord
 from asyncflow._runner.live import (
@@ -90,6 +90,8 @@ class Work:
 
     Attributes:
         entries: what was taken from the inbox, in order, for the case that it must be put back.
+        facts: how many of them change something.
+        ended: how many of these end an attempt.
         late: who asked for an event when that was over, and why: so if this transaction is stored.
         storing: publications whose events this transaction stores, in order of their offsets.
     """
@@ -107,6 +109,8 @@ class Work:
     impulses: list[Impulse] = field(default_factory=list[Impulse])
     cells: dict[WorkflowCell, str | None] = field(default_factory=dict[WorkflowCell, str | None])
     logs: tuple[LogRecord, ...] = ()
+    facts: int = 0
+    ended: int = 0
     awaited: list[Awaited] = field(default_factory=list[Awaited])
     late: list[tuple[Awaited, BaseException]] = field(
         default_factory=list[tuple[Awaited, BaseException]]
@@ -133,15 +137,17 @@ class Work:
     def answer(self, live: LiveExecution, fact: Fact, decision: Decision) -> None:
         """Add what follows from a fact, if anything does."""
         if decision.head is not None or decision.tasks or decision.cells:
+            self.facts += 1
+            self.ended += isinstance(fact, TaskEnded)
             self.answers.setdefault(live, Answer()).add(fact, decision)
         self.commands.extend((live, command) for command in decision.commands)
         self.closings.extend((live, closing) for closing in decision.closings)
 
-    def batch(self, fence: Fence) -> Batch:
-        """Return it as a store wants it."""
+    def batch(self, fence: Fence, executions: Sequence[ExecutionWrite]) -> Batch:
+        """Return it as a store wants it, with what `Answer.write` gave for each answer."""
         return Batch(
             fence=fence,
-            executions=tuple(answer.write(live.id) for live, answer in self.answers.items()),
+            executions=tuple(executions),
             events=tuple(self._events()),
             taken=tuple(self.taken),
             cells=self.cells,

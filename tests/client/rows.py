@@ -154,6 +154,7 @@ ROWS: dict[str, Row] = {
         lambda found: found == "rule-2",
         of("quick", WorkflowRule(SingleEventCondition("never"))),
     ),
+    "Runner.statistics": Row(lambda w: w.runner.statistics, lambda found: found.runners == 1),
     "Runner.shutdown": Row(lambda w: w.runner.shutdown, is_none),
     "NotificationClient.send_event": Row(lambda w: w.notifier.send_event, is_sent, of("said")),
     "NotificationClient.list_events": Row(lambda w: w.notifier.list_events, one_event, of("first")),

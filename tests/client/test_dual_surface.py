@@ -34,6 +34,7 @@ from asyncflow._dual import (
     dual_method,
 )
 from asyncflow._model.port import CURRENT_TASK, Port, TaskScope
+from asyncflow._runner.ending import GracefulShutdown, Serve
 
 AWAITED_CALLS = ("event", "events", "event_at", "waiting_events")
 
@@ -58,7 +59,7 @@ SCHEDULE_CALLS = (
 DUAL = {
     *(f"Client.{name}" for name in (*TRIGGER_CALLS, *SCHEDULE_CALLS)),
     *(f"Client.{name}" for name in WORKFLOW_CALLS),
-    "Runner.add_workflow_rule",
+    *("Runner.add_workflow_rule", "Runner.statistics"),
     *(f"Client.{name}" for name in ("start", "execute", "execution", "executions", "wait", "stop")),
     *(f"Client.{name}" for name in (*EVENT_CALLS, *AWAITED_CALLS)),
     *(f"Event.{name}" for name in ("get", "listall", "refresh", "signal", "wait", "wait_any")),
@@ -78,15 +79,19 @@ PORT = {
 }
 """What handles ask of a client, on its home loop: coroutines, not for users."""
 
-COMPUTED = {"Event.to_dict", "Event.to_json"}
+COMPUTED = {
+    f"{name}.{verb}" for name in ("Event", "RunnerStatistics") for verb in ("to_dict", "to_json")
+}
 """What only computes and has both forms all the same, as the text says that it follows."""
 
 OWN_TYPES: dict[str, Any] = {
     "new_event": type(new_event),
     "Client.wait_for": WaitFor,
     "Runner.wait_for": WaitFor,
+    "Runner.shutdown": GracefulShutdown,
+    "Runner.serve": Serve,
 }
-"""Both forms of a call whose overloads no descriptor can tell."""
+"""Both forms of calls that no descriptor makes: overloads, and what opens or closes the home."""
 
 CLOCK = {"now", "monotonic", "call_at", "call_at_time", "call_later", "pause", "deadline"}
 HOOKS = {"start", "await_termination", "stop", "get_metrics"}
@@ -183,7 +188,8 @@ def test_what_computes_in_both_forms_is_this() -> None:
 
     assert found == COMPUTED
     for name in COMPUTED:
-        call = getattr(Event("a key"), name.rpartition(".")[2])
+        owner, _, verb = name.partition(".")
+        call = getattr(EXPORTED[owner].__new__(EXPORTED[owner]), verb)
         assert isinstance(call, Computed)
         assert inspect.iscoroutinefunction(call.aio)
 

@@ -78,6 +78,7 @@ def blocking_calls(client: Client, ear: ListenerProcessor) -> None:
     client.register_listener(ear, event_keys=[1])  # wrong: a key is text
     client.unregister_listener(ear)  # wrong: the id that registering gave
     client.shutdown(True)  # wrong: no argument
+    client.shutdown(grace=1)  # wrong: a client runs nothing
 
 
 def calls_about_workflows(client: Client, runner: Runner, rule: WorkflowRule) -> None:
@@ -176,7 +177,11 @@ async def awaited_calls(client: Client, runner: Runner, execution: WorkflowExecu
     await execution.wait.aio(wait=True)  # wrong: no such option
     await runner.add_workflow_rule.aio("typed", "said")  # wrong: a rule
     await runner.shutdown()  # wrong: the blocking form
-    await runner.shutdown.aio(1)  # wrong: no argument
+    await runner.shutdown.aio(1)  # wrong: the grace is given by name
+    await runner.shutdown.aio(grace=[1])  # wrong: no duration
+    runner.shutdown(grace=b"5s")  # wrong: no duration
+    await runner.serve()  # wrong: the blocking form
+    await runner.serve.aio(grace=1)  # wrong: the runner has it
 
 
 def opening() -> None:

@@ -1,0 +1,1 @@
+"""The command line: ``python -m asyncflow``. It uses what `asyncflow` exports, as users do."""

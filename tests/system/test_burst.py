@@ -1,0 +1,48 @@
+"""20,000 events at once: all are handled, in little memory, and the loop is never kept long."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.bell import ROOT
+
+MEGABYTE = 1024 * 1024
+EVERY = 1_000
+
+
+def burst(tmp_path: Path, events: int, capsys: pytest.CaptureFixture[str]) -> None:
+    command = [sys.executable, "-m", "tests.system.burst", str(tmp_path / "flows.db"), str(events)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+
+    said = (
+        f"{events:,} events in {found['seconds']:.1f} s, {found['rss'] / MEGABYTE:.0f} MB",
+        f"the loop worked at most {found['worked'] * 1000:.0f} ms between two pings",
+        f"garbage was collected for {found['collected'] * 1000:.0f} ms at once",
+        f"the latest ping came after {found['late'] * 1000:.0f} ms",
+    )
+    with capsys.disabled():
+        print("", *said, sep="\n")  # noqa: T201
+    assert found["stored"] == events
+    assert found["started"] == events // EVERY
+    assert found["heard"] >= 1
+    assert found["held_back"] > 0
+    assert found["waiting"] == 0
+    assert found["rss"] < 200 * MEGABYTE
+    assert found["worked"] < 0.05
+
+
+@pytest.mark.long
+@pytest.mark.timeout(60)
+def test_a_burst_of_20_000_events(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    burst(tmp_path, 20_000, capsys)
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(1800)
+def test_a_million_events_in_bursts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    burst(tmp_path, 1_000_000, capsys)
