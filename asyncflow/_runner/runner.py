@@ -11,7 +11,6 @@ import uuid
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
-from functools import partial
 from os import PathLike
 from typing import Final
 
@@ -29,28 +28,14 @@ from asyncflow._model.rule import WorkflowRule
 from asyncflow._model.value import SizeLimits
 from asyncflow._model.webhook import CALLBACK_BASE, callback_base
 from asyncflow._model.workflow import Workflow
-from asyncflow._runner.awaits import Awaits
-from asyncflow._runner.dispatcher import Dispatcher
+from asyncflow._runner.assembly import Means, assemble
 from asyncflow._runner.doorbell import Doorbell, open_doorbell
-from asyncflow._runner.driver import Driver
-from asyncflow._runner.duties import Duties
 from asyncflow._runner.engine import Engine
-from asyncflow._runner.judge import Judge
 from asyncflow._runner.lease import LEASE, Lease, open_lease
-from asyncflow._runner.letters import Letters
 from asyncflow._runner.logs import TaskLog
 from asyncflow._runner.owner import OwnerCalls
-from asyncflow._runner.ownership import Ownership
-from asyncflow._runner.poller import POLLING, Polling
-from asyncflow._runner.pollers import Pollers
+from asyncflow._runner.poller import POLLING
 from asyncflow._runner.process import HERE, enter, identity, leave
-from asyncflow._runner.recovery import Recovery
-from asyncflow._runner.retention import RETENTION, Retention
-from asyncflow._runner.rulebook import Rulebook
-from asyncflow._runner.task_runner import TaskRunner
-from asyncflow._runner.timekeeper import Timekeeper
-from asyncflow._runner.waiters import Waiters
-from asyncflow._runner.webhooks import Webhooks
 from asyncflow._store.batch import Duty, DutyKind, Fence, RunnerRow
 from asyncflow._timer import Callback
 from asyncflow.errors import StoreError, UsageError
@@ -220,88 +205,23 @@ class Runner(OwnerCalls):
     def _build(
         self, group: asyncio.TaskGroup, fence: Fence, log: TaskLog, doorbell: Doorbell, lease: Lease
     ) -> Engine:
-        spawn = Bodies(group).start
-        tasks = TaskRunner(spawn, self._clock, self, self._limits, self._threads)
-        dispatcher = Dispatcher(self._clock, tasks)
-        judge = Judge(self._clock, spawn, self._limits)
-        waiters = Waiters(self._clock)
-        duties = Duties()
-        rulebook = Rulebook(
-            self._store,
-            self._clock,
-            judge,
-            self._registry,
-            self._plans,
-            duties=duties,
-            fence=fence,
-        )
-        driver = Driver(
-            self._store,
-            self._clock,
-            fence,
-            dispatcher,
-            judge=judge,
-            rulebook=rulebook,
-            log=log,
-            waiters=waiters,
-            duties=duties,
-            listeners=self._listeners.sent,
-        )
-        dispatcher.driver = driver
-        waiters.put, waiters.timer = driver.put, driver.call_at_time
-        polling = Polling(
-            self._store,
-            self._clock,
-            driver,
-            self._registry,
-            self._plans,
-            self._limits,
-            duties,
-            fence,
-        )
-        pollers = Pollers(polling, spawn)
-        timekeeper = Timekeeper(polling, self, spawn)
-        recovery = Recovery(
-            self._store, self._clock, fence, driver, registry=self._registry, plans=self._plans
-        )
-        ownership = Ownership(
-            self._store,
-            self._clock,
-            fence,
-            driver,
-            doorbell,
+        means = Means(
+            port=self,
+            store=self._store,
+            clock=self._clock,
             registry=self._registry,
             plans=self._plans,
-            recovery=recovery,
-            letters=Letters(self._store, fence, driver, rulebook, waiters),
-            duties=duties,
+            limits=self._limits,
+            threads=self._threads,
+            callback_base=self._callback_base,
+            listeners=self._listeners.sent,
+            fence=fence,
             lease=lease,
-            parts=(rulebook, pollers, timekeeper),
+            log=log,
+            doorbell=doorbell,
+            retention=self._retention,
         )
-        pollers.ask = ownership.come_on_duty
-        waiters.letters = doorbell.ring
-        retention = None
-        if self._retention is not None:
-            duties.want(RETENTION)
-            has_duty = partial(duties.has, RETENTION)
-            retention = Retention(self._store, self._clock, fence, self._retention, has_duty)
-        return Engine(
-            clock=self._clock,
-            driver=driver,
-            judge=judge,
-            tasks=tasks,
-            dispatcher=dispatcher,
-            ownership=ownership,
-            rulebook=rulebook,
-            pollers=pollers,
-            timekeeper=timekeeper,
-            duties=duties,
-            suspects=recovery.suspects,
-            waiters=waiters,
-            awaits=Awaits(self._clock, driver, waiters),
-            webhooks=Webhooks(spawn, self._clock, self._callback_base, driver.put),
-            retention=retention,
-        )
+        return assemble(means, Bodies(group).start)
 
     @dual_method
     async def add_workflow_rule(

@@ -1,6 +1,5 @@
 """A runner shows that it lives by a thread of its own, and ends when it was replaced."""
 
-import asyncio
 import sqlite3
 import threading
 import time
@@ -77,12 +76,16 @@ async def test_its_thread_ends_with_it(url: str) -> None:
 
 async def test_who_was_replaced_ends_before_it_looks(url: str, path: Path) -> None:
     clock = VirtualClock()  # no look comes by time
-    with pytest.raises(FencedError):
+
+    async def work() -> None:
         async with Runner(url, registry=declared(), lease="100ms", clock=clock) as runner:
             run = await runner.start.aio("w")
             with closing(sqlite3.connect(path)) as database, database:
                 database.execute("DELETE FROM runner")
             await run.wait.aio()
+
+    with pytest.raises(FencedError):
+        await work()
 
 
 async def test_a_beat_that_fails_is_tried_again(
@@ -105,14 +108,17 @@ async def test_a_runner_that_is_silent_is_replaced_though_its_process_lives(
     url: str, path: Path
 ) -> None:
     registry = declared()
-    with pytest.raises(FencedError):
+
+    async def work() -> None:
         async with Runner(url, registry=registry, lease="400ms", grace=0) as silent:
             run = await silent.start.aio("w")
             lease = silent._working_engine.ownership._lease
             lease._closing.set()  # its thread ends, as if it were stopped
             async with Runner(url, registry=registry, lease="400ms", grace=0) as heir:
-                while run.id not in heir._working_engine.driver.lives:
-                    await asyncio.sleep(0)
+                lives = heir._working_engine.driver.lives
+                await until(lambda: run.id in lives)
             await run.wait.aio()
 
+    with pytest.raises(FencedError):
+        await work()
     assert rows(path, BEATS) == []

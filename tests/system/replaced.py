@@ -28,30 +28,30 @@ TASKS = 25
 NAME = "replaced-1"
 
 
-def declare(folder: Path, role: str) -> Registry:
+async def late(folder: Path, role: str, context: Context, number: int) -> str:
+    """Write what a task can, and say what was taken."""
     log = folder / "log"
+    write(log, f"begun {role} {number}")
+    while role == "owner" and not (folder / "go").exists():  # noqa: ASYNC110  the test makes it
+        await asyncio.sleep(0.005)
+    try:
+        await NotificationClient().send_event.aio(f"e{number}", role)
+        write(log, f"event {role} {number}")
+        context.get_state(ValueStateDescriptor(f"s{number}")).update(role)
+        write(log, f"cell {role} {number}")
+    except AsyncflowError:
+        write(log, f"refused {role} {number}")
+    return role
 
-    async def late(context: Context, number: int) -> str:
-        """Write what a task can, and say what was taken."""
-        write(log, f"begun {role} {number}")
-        while role == "owner" and not (folder / "go").exists():
-            await asyncio.sleep(0.005)
-        try:
-            await NotificationClient().send_event.aio(f"e{number}", role)
-            write(log, f"event {role} {number}")
-            context.get_state(ValueStateDescriptor(f"s{number}")).update(role)
-            write(log, f"cell {role} {number}")
-        except AsyncflowError:
-            write(log, f"refused {role} {number}")
-        return role
 
+def declare(folder: Path, role: str) -> Registry:
     with Registry() as registry:
         with Workflow("w"):
             for number in range(TASKS):
 
                 @task(id=f"t{number}")
                 async def work(context: Context, number: int = number) -> str:
-                    return await late(context, number)
+                    return await late(folder, role, context, number)
 
         with Workflow("fired"):
 
@@ -61,7 +61,7 @@ def declare(folder: Path, role: str) -> Registry:
 
         @trigger(workflow="fired", poll_interval="20ms")
         async def polled(cursor: str | None) -> TriggerResult:
-            write(log, f"polled {role} {cursor}")
+            write(folder / "log", f"polled {role} {cursor}")
             while role == "owner" and (folder / "stopped").exists():
                 await asyncio.sleep(0.005)
                 if (folder / "go").exists():

@@ -67,5 +67,5 @@ def test_what_ends_the_process_each_time_is_parked_after_five_and_the_others_end
     parked = {line[1] for line in lines(log) if line[0] == "parked"}
     assert parked == {f"poison-{each}" for each in range(number)}
     begun = sum(line == ["begun", "poison"] for line in lines(log))
-    print(f"{number} of them began {begun} times in all, and the process ended {len(ends)} times")
+    print(f"{number} of them began {begun} times in all, and the process ended {len(ends)} times")  # noqa: T201  the figure
     assert begun <= number * (TRIES + 1)
