@@ -93,7 +93,9 @@ def assemble(means: Means, spawn: Spawn) -> Engine:
     recovery = Recovery(
         means.store, clock, means.fence, driver, registry=means.registry, plans=means.plans
     )
-    letters = Letters(means.store, means.fence, driver, rulebook, waiters)
+    letters = Letters(
+        means.store, means.fence, driver, rulebook, waiters, look_soon=means.doorbell.ring
+    )
     parts = (rulebook, pollers, timekeeper)
     ownership = _ownership(means, driver, recovery, letters, duties=duties, parts=parts)
     pollers.ask = ownership.come_on_duty

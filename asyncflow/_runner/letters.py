@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
+from typing import Final
 
 from asyncflow._runner.driver import Driver
 from asyncflow._runner.live import Publication, Told, Undeliverable
@@ -20,6 +21,9 @@ from asyncflow.errors import StoreError
 
 logger = logging.getLogger(__name__)
 
+MOST: Final = 5_000
+"""Events that are delivered and not answered; the others wait in the store."""
+
 Missed = Callable[[tuple[InboxItem, ...]], Awaitable[bool]]
 """Takes over who is to hear letters and is not here; says whether there was anybody."""
 
@@ -32,16 +36,26 @@ class Letters:
     """
 
     def __init__(
-        self, store: Store, fence: Fence, driver: Driver, rulebook: Rulebook, waiters: Waiters
+        self,
+        store: Store,
+        fence: Fence,
+        driver: Driver,
+        rulebook: Rulebook,
+        waiters: Waiters,
+        *,
+        look_soon: Callable[[], None],
     ) -> None:
-        """Begin with none."""
+        """Begin with none; say by ``look_soon`` that there is room for those that were left."""
         self.read_until = 0
         self._store = store
         self._fence = fence
         self._driver = driver
         self._rulebook = rulebook
         self._waiters = waiters
+        self._look_soon = look_soon
         self._there: dict[int, Publication | None] = {}
+        self._open = 0  # events that are delivered and not answered
+        self._room: asyncio.Future[None] | None = None  # resolved once most of these are answered
 
     @property
     def number(self) -> int:
@@ -56,6 +70,13 @@ class Letters:
         """Return those that nobody here has heard."""
         return [item for item in items if item.id not in self._there]
 
+    async def room(self) -> bool:
+        """Say whether letters were left in the store at the last look, and wait for room if so."""
+        if self._room is None:
+            return False
+        await asyncio.wait({self._room})
+        return True
+
     async def answered(self, offset: int) -> None:
         """Return when this runner has answered the letters of an event."""
         for letter in tuple(self._there.values()):
@@ -65,7 +86,10 @@ class Letters:
                 letter.done.result()
 
     async def read(self, missed: Missed) -> None:
-        """Deliver what is there, once. A letter is forgotten when it is there no more."""
+        """Deliver what is there, once, but so much only that it finds room in memory.
+
+        A letter is forgotten when it is there no more.
+        """
         query, there = Inbox(self._fence.runner), dict[int, Publication | None]()
         while items := await self._store.read(query):
             if await missed(items):
@@ -81,6 +105,9 @@ class Letters:
                 elif item.letter.execution not in early:
                     there[item.id] = self._there[item.id] = self._try_deliver(item)
             query = replace(query, after=items[-1].id)
+            if self._open >= MOST:
+                self._room = self._room or asyncio.get_running_loop().create_future()
+                break
         self._there = there
 
     async def _early(self, items: tuple[InboxItem, ...]) -> frozenset[int]:
@@ -114,7 +141,8 @@ class Letters:
                 # Now and not when it is opened: who comes to a duty meanwhile has another letter.
                 heard.ruled = self._rulebook.of(event.namespace, event.key)
             heard.done = asyncio.get_running_loop().create_future()
-            heard.done.add_done_callback(_looked_at)
+            heard.done.add_done_callback(self._looked_at)
+            self._open += 1
             self._driver.put(heard)
             return heard
         elif live is not None:
@@ -122,8 +150,12 @@ class Letters:
             self._driver.put(Told(live, fact, letter=item.id))
         return None
 
-
-def _looked_at(done: asyncio.Future[int]) -> None:
-    """Take note of an error that nobody may be waiting for."""
-    if not done.cancelled():
-        done.exception()
+    def _looked_at(self, done: asyncio.Future[int]) -> None:
+        """Take note of an error that nobody may be waiting for, and of the room."""
+        if not done.cancelled():
+            done.exception()
+        self._open -= 1
+        if self._room is not None and self._open <= MOST // 2:
+            self._room.set_result(None)
+            self._room = None
+            self._look_soon()

@@ -160,6 +160,8 @@ class Ownership:
         """Return when this runner's executions have answered an event that came by letter."""
         try:
             await self.look(until=offset)
+            while offset > self._letters.read_until and await self._letters.room():
+                await self.look(until=offset)
         except StoreError as error:
             logger.warning("an event is stored and is looked at later: %s", error)
             return
