@@ -6,6 +6,7 @@ It never takes over anything; `Ownership` does.
 import logging
 from collections.abc import Callable
 from functools import partial
+from typing import Final
 
 from asyncflow._client.plans import Plans
 from asyncflow._clock import Clock
@@ -23,6 +24,9 @@ from asyncflow._store.protocol import Store
 from asyncflow._store.queries import OwnedExecutions, StoredExecutions
 
 logger = logging.getLogger(__name__)
+
+PAGE: Final = 500
+"""Executions that are read at once."""
 
 
 class Recovery:
@@ -76,10 +80,11 @@ class Recovery:
             owned = await self._store.read(OwnedExecutions(self._fence.runner))
             self._claimed = tuple(each for each in owned if each not in self._driver.lives)
             self.in_doubt = False
-        if self._claimed:
-            for stored in await self._store.read(StoredExecutions(self._claimed)):
+        while self._claimed:
+            page = self._claimed[:PAGE]
+            for stored in await self._store.read(StoredExecutions(page)):
                 self._adopt(stored)
-            self._claimed = ()
+            self._claimed = self._claimed[len(page) :]
 
     def _adopt(self, stored: StoredExecution) -> None:
         record = stored.record

@@ -86,7 +86,8 @@ class Watchdog:
         self._pinged: float | None = None
         self._last = 0.0
         self._answered: float | None = None
-        self._home = 0
+        self._home = self._native = 0
+        self._queued = 0.0  # seconds that its thread had waited for a processor at the last ping
         self._base: CodeType | None = None
         self._block: _Block | None = None
         self._said: dict[str, tuple[float, int]] = {}
@@ -100,7 +101,7 @@ class Watchdog:
     def open(self) -> None:
         """Watch the running loop from now on."""
         self._loop = asyncio.get_running_loop()
-        self._home = threading.get_ident()
+        self._home, self._native = threading.get_ident(), threading.get_native_id()
         self._base = _base(sys._getframe())  # noqa: SLF001  the only way; documented
         self._loop.call_soon(self._answer)
         self._thread.start()
@@ -117,7 +118,7 @@ class Watchdog:
             now, cpu = time.monotonic(), time.process_time()
             slept, worked = now - before, cpu - used
             before, used = now, cpu
-            late = slept >= self._limit
+            late = slept >= self._limit and slept - self._waited() >= self._limit
             try:
                 if late and worked < slept * STOOD_STILL:  # stopped, or suspended
                     self._begin_anew(now)
@@ -151,13 +152,14 @@ class Watchdog:
             self._begin_anew(now)  # between two runs of it, other code has the thread
         elif self._block is not None:
             self.longest = max(self.longest, now - self._block.since)
-        elif now - pinged >= self._limit - self._period:
+        elif now - pinged - self._waited() >= self._limit - self._period:
             place = self._find()
             if place is not None:  # else it waits for the machine, which is busy
                 self._begin(pinged, now, place)
 
     def _ping(self, now: float) -> None:
         self._pinged, self._answered, self._last = now, None, now
+        self._queued = _queued(self._native)
         try:
             if self._loop is not None:
                 self._loop.call_soon_threadsafe(self._answer)
@@ -166,7 +168,7 @@ class Watchdog:
 
     def _answer(self) -> None:
         """Say that the loop has come to it; called by the loop."""
-        self._home = threading.get_ident()
+        self._home, self._native = threading.get_ident(), threading.get_native_id()
         self._base = sys._getframe(1).f_code  # noqa: SLF001  the only way; documented
         self._answered = time.monotonic()
 
@@ -206,6 +208,13 @@ class Watchdog:
         self._said[place] = (now, 0) if told else (last, times + 1)
         return told, times
 
+    def _waited(self) -> float:
+        """Return for how long the loop's thread had no processor since the last ping.
+
+        Meanwhile the machine was busy, and not the loop.
+        """
+        return max(_queued(self._native) - self._queued, 0.0)
+
     def _find(self) -> str | None:
         """Return where the loop's thread is, None if the loop itself waits there."""
         frame = sys._current_frames().get(self._home)  # noqa: SLF001  the only way; documented
@@ -232,6 +241,18 @@ def _base(frame: FrameType | None) -> CodeType | None:
             return frame.f_code
         frame = frame.f_back
     return None
+
+
+def _queued(thread: int) -> float:
+    """Return the seconds that a thread has waited for a processor so far; 0 where unknown.
+
+    The second field of /proc/<pid>/schedstat, in nanoseconds (Linux, scheduler/sched-stats).
+    """
+    try:
+        with open(f"/proc/self/task/{thread}/schedstat", encoding="ascii") as file:
+            return int(file.read().split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 def _is_library(file: str) -> bool:

@@ -130,12 +130,13 @@ def event_of(signal: Signal) -> EventRecord:
     return replace(signal.event, awaited=signal.awaited)
 
 
-def letter_about(signal: Signal, told: Sequence[str]) -> Letter:
+def letter_about(signal: Signal, told: Sequence[str | None]) -> Letter:
     """Return the letter that tells the owner of the execution about a signal.
 
     ``told`` are the runners whose rules hear of it by other letters.
     """
-    event, body = event_of(signal), signalled_body(signal.awaited, told)
+    runners = [each for each in told if each is not None]
+    event, body = event_of(signal), signalled_body(signal.awaited, runners)
     return Letter(event.namespace, SIGNALLED, body, event.create_time, event.execution, event)
 
 

@@ -3,12 +3,15 @@
 It names readers; it never says what their rules do.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from asyncflow._core.facts import EventSent
 from asyncflow._model.record import EventRecord
 from asyncflow._store.batch import Batch, Letter, Signal
+
+NOBODY = ""
+"""Has the duty of rules from the end of a runner until another claims."""
 
 Expected = tuple[str, str]
 """A namespace and the key of an event."""
@@ -20,7 +23,7 @@ class OnDuty:
 
     Attributes:
         writer: the runner that writes the batch; it tells its own rules of its own events.
-        runners: those on duty by what their rules expect.
+        runners: those on duty by what their rules expect, or `NOBODY`.
     """
 
     writer: str | None
@@ -28,18 +31,18 @@ class OnDuty:
         default_factory=dict[Expected, frozenset[str]]
     )
 
-    def of_event(self, event: EventRecord) -> list[str]:
-        """Return who finds a letter about an event of the writer's."""
-        return sorted(self._expecting(event) - {self.writer})
+    def of_event(self, event: EventRecord) -> list[str | None]:
+        """Return who finds a letter about an event of the writer's; None: who claims next."""
+        return [each or None for each in sorted(self._expecting(event) - {self.writer})]
 
-    def of_signal(self, signal: Signal) -> list[str]:
+    def of_signal(self, signal: Signal) -> list[str | None]:
         """Return who finds a letter about a signal, beside that to the execution's owner.
 
         That owner, too, if it is told by letter: it may be dead, and another comes to its duty
         than to the execution.
         """
         if signal.by_letter:
-            return sorted(self._expecting(signal.event))
+            return [each or None for each in sorted(self._expecting(signal.event))]
         return self.of_event(signal.event)
 
     def _expecting(self, event: EventRecord) -> frozenset[str]:
@@ -67,3 +70,23 @@ def told_to_rules(batch: Batch) -> list[EventRecord]:
 def rules_letter(event: EventRecord) -> Letter:
     """Return the letter that brings an event to rules only."""
     return Letter(event.namespace, EventSent.__name__, "{}", event.create_time, None, event)
+
+
+def readers(
+    letter: Letter, runners: Collection[str], of_nobody: Collection[Expected]
+) -> Sequence[str | None]:
+    """Return before whom a letter is put; None: before whoever claims next.
+
+    One to an execution belongs to that execution's owner, and is put before nobody.
+
+    Args:
+        letter: that is to be put.
+        runners: all that are registered.
+        of_nobody: what is expected by rules that nobody judges just now.
+    """
+    if letter.execution is not None or not runners:
+        return (None,)
+    event = letter.event
+    if event is not None and (event.namespace, event.key) in of_nobody:
+        return (*runners, None)
+    return tuple(runners)

@@ -216,8 +216,8 @@ async def test_executions_with_letters_are_claimed_first(store: Store) -> None:
     await store.append(
         [letter("Told", far[0]), letter("Told", owners[2]), letter("Told", owners[4])]
     )
-    await store.append([letter("Heard")])
     fence = await store.register(runner("r1"))
+    await store.append([letter("Heard")])
     release = [("default", "release")]
 
     assert (await store.claim(fence, (), release, 1)).executions == (3,)

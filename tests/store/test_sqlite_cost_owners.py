@@ -87,7 +87,7 @@ async def test_who_judges_events_is_looked_up_once_and_only_if_there_are_any(
     found = await plans(sqlite, seen)
     assert scanned(found) == set()
     steps = {step for each in found.values() for step in each}
-    assert "SEARCH d USING INDEX duty_runner (runner=? AND kind=? AND namespace=?)" in steps
+    assert "SEARCH d USING PRIMARY KEY (kind=? AND namespace=?)" in steps
 
 
 async def test_beats_wait_for_no_disk_and_commits_do(sqlite: SqliteStore) -> None:

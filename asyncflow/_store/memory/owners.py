@@ -5,17 +5,22 @@ from dataclasses import replace
 from heapq import nsmallest
 
 from asyncflow._store.batch import Batch, Claimed, Dead, Duty, DutyKind, Fence, RunnerRow
-from asyncflow._store.for_rules import Expected, OnDuty, left_out, told_to_rules, writer_of
+from asyncflow._store.for_rules import (
+    NOBODY,
+    Expected,
+    OnDuty,
+    left_out,
+    told_to_rules,
+    writer_of,
+)
 from asyncflow._store.memory.tables import Execution, Tables
 from asyncflow._store.refusal import fenced
 
 
 def register(tables: Tables, runner: RunnerRow) -> Fence:
-    """Add a runner; if it is the only one, put before it the letters that wait for the first."""
+    """Add a runner; letters that wait for the first are its own once it claims, with duties."""
     row = replace(runner, epoch=next(tables.epochs))
     tables.runners.pop(runner.id, None)
-    if not tables.runners:
-        _readdress(tables, None, runner.id)
     tables.runners[runner.id] = row
     tables.beats[row.epoch] = row.beat
     return Fence(row.id, row.epoch)
@@ -83,12 +88,18 @@ def on_duty(tables: Tables, batch: Batch) -> OnDuty:
     """Return who is to judge the events of a batch by rules."""
     expected = {(event.namespace, event.key) for event in told_to_rules(batch)}
     runners: dict[Expected, frozenset[str]] = {}
-    if expected and tables.runners.keys() - {left_out(batch)}:
+    if expected:
         for duty, (runner, keys) in tables.duties.items():
-            if duty.kind is DutyKind.RULES:
+            if duty.kind is DutyKind.RULES and runner != left_out(batch):
                 for each in expected.intersection((duty.namespace, key) for key in keys):
                     runners[each] = runners.get(each, frozenset()) | {runner}
     return OnDuty(writer_of(batch), runners)
+
+
+def of_nobody(tables: Tables) -> frozenset[Expected]:
+    """Return what is expected by rules that nobody judges just now."""
+    left = ((duty, keys) for duty, (holder, keys) in tables.duties.items() if holder == NOBODY)
+    return frozenset((duty.namespace, key) for duty, keys in left for key in keys)
 
 
 def _holds(tables: Tables, fence: Fence) -> bool:
@@ -124,9 +135,11 @@ def _take(tables: Tables, runner: str, wanted: Mapping[Duty, frozenset[str]]) ->
     held: set[Duty] = set()
     for duty, keys in wanted.items():
         holder, _ = tables.duties.get(duty, (runner, keys))
-        if holder == runner:
+        if holder in {runner, NOBODY}:
             tables.duties[duty] = (runner, keys)
             held.add(duty)
+    for duty in [each for each, (holder, _) in tables.duties.items() if holder == NOBODY]:
+        del tables.duties[duty]
     return frozenset(held)
 
 
@@ -136,8 +149,11 @@ def _remove(tables: Tables, runner: str) -> None:
         execution = tables.executions[id_]
         execution.owner = None
         tables.owned.setdefault(None, set()).add(id_)
-    for duty in [duty for duty, (holder, _) in tables.duties.items() if holder == runner]:
-        del tables.duties[duty]
+    for duty, (holder, keys) in tuple(tables.duties.items()):
+        if holder == runner and duty.kind is DutyKind.RULES:
+            tables.duties[duty] = (NOBODY, keys)
+        elif holder == runner:
+            del tables.duties[duty]
     _readdress(tables, runner, None)
 
 

@@ -192,7 +192,7 @@ def _runners(tables: Tables, _: Runners) -> tuple[RunnerRow, ...]:
 
 
 def _duties(tables: Tables, _: Duties) -> Mapping[Duty, str]:
-    return {duty: runner for duty, (runner, _) in tables.duties.items()}
+    return {duty: runner for duty, (runner, _) in tables.duties.items() if runner}
 
 
 def _stored_executions(tables: Tables, query: StoredExecutions) -> tuple[StoredExecution, ...]:

@@ -19,7 +19,7 @@ from asyncflow._store.batch import (
     Signal,
 )
 from asyncflow._store.codec import utf8
-from asyncflow._store.for_rules import OnDuty, rules_letter
+from asyncflow._store.for_rules import OnDuty, readers, rules_letter
 from asyncflow._store.memory import awaited_writes, owners, schedule_writes, trigger_writes
 from asyncflow._store.memory.admission import admit, yield_alone
 from asyncflow._store.memory.owners import check_fence, own
@@ -188,10 +188,8 @@ def _post(tables: Tables, letter: Letter) -> int | None:
     if letter.event is not None:
         offset = _store_event(tables, letter.event)
         letter = replace(letter, event=tables.events[offset])
-    readers: Iterable[str | None] = (None,)
-    if letter.execution is None and tables.runners:
-        readers = tables.runners
-    _put_before(tables, letter, readers)
+    of_nobody = owners.of_nobody(tables) if letter.execution is None else ()
+    _put_before(tables, letter, readers(letter, tables.runners, of_nobody))
     return offset
 
 

@@ -7,24 +7,35 @@ from collections.abc import Mapping
 from typing import Final
 
 from asyncflow._store.batch import Batch, Duty, DutyKind
-from asyncflow._store.for_rules import Expected, OnDuty, left_out, told_to_rules, writer_of
+from asyncflow._store.for_rules import (
+    NOBODY,
+    Expected,
+    OnDuty,
+    left_out,
+    told_to_rules,
+    writer_of,
+)
 from asyncflow._store.queries import Duties
+from asyncflow._store.sqlite.terms import AMONG
 
 # The condition keeps ON from being read as that of a join.
 _TAKE: Final = (
     "INSERT INTO duty (kind, namespace, name, runner, keys) "
     "SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), "
     "json_extract(value, '$[2]'), ?, json_extract(value, '$[3]') FROM json_each(?) WHERE true "
-    "ON CONFLICT (kind, namespace, name) DO UPDATE SET keys = excluded.keys "
-    "WHERE runner = excluded.runner AND keys <> excluded.keys"
+    "ON CONFLICT (kind, namespace, name) "
+    "DO UPDATE SET runner = excluded.runner, keys = excluded.keys "
+    f"WHERE runner = '{NOBODY}' OR (runner = excluded.runner AND keys <> excluded.keys)"
 )
-# From the other runners on, of which there is mostly none.
 _ON_DUTY: Final = (
-    "SELECT DISTINCT d.namespace, k.value, r.id FROM runner r "
-    "CROSS JOIN duty d ON d.runner = r.id AND d.kind = 'RULES' "
+    "SELECT DISTINCT d.namespace, k.value, d.runner FROM duty d "
+    "CROSS JOIN json_each(d.keys) k WHERE d.kind = 'RULES' "
     "AND d.namespace IN (SELECT value FROM json_each(:namespaces)) "
-    "CROSS JOIN json_each(d.keys) k "
-    "WHERE r.id IS NOT :but AND k.value IN (SELECT value FROM json_each(:keys))"
+    "AND d.runner IS NOT :but AND k.value IN (SELECT value FROM json_each(:keys))"
+)
+_OF_NOBODY: Final = (
+    "SELECT DISTINCT d.namespace, k.value FROM duty d CROSS JOIN json_each(d.keys) k "
+    f"WHERE d.runner = '{NOBODY}'"
 )
 
 
@@ -33,12 +44,26 @@ def take(
 ) -> frozenset[Duty]:
     """Give a runner what it wants and nobody has; return what it has of this."""
     if not wanted:
+        _forget_nobody(db)
         return frozenset()
     listed = [[each.kind, each.namespace, each.name, sorted(wanted[each])] for each in wanted]
     db.execute(_TAKE, (runner, json.dumps(listed)))
+    _forget_nobody(db)
     sql = "SELECT kind, namespace, name FROM duty WHERE runner = ?"
     held = {_duty(*row) for row in db.execute(sql, (runner,)).fetchall()}
     return frozenset(wanted.keys() & held)
+
+
+def leave(db: sqlite3.Connection, runners: str) -> None:
+    """Let these runners, a JSON array, have none; letters for their rules find who claims next."""
+    sql = f"UPDATE duty SET runner = '{NOBODY}' WHERE runner {AMONG} AND kind = 'RULES'"
+    db.execute(sql, (runners,))
+    db.execute(f"DELETE FROM duty WHERE runner {AMONG}", (runners,))
+
+
+def of_nobody(db: sqlite3.Connection) -> frozenset[Expected]:
+    """Return what is expected by rules that nobody judges just now."""
+    return frozenset(db.execute(_OF_NOBODY).fetchall())
 
 
 def on_duty(db: sqlite3.Connection, batch: Batch) -> OnDuty:
@@ -59,8 +84,14 @@ def on_duty(db: sqlite3.Connection, batch: Batch) -> OnDuty:
 
 def answer(db: sqlite3.Connection, _: Duties) -> Mapping[Duty, str]:
     """Return whose each duty is."""
-    rows = db.execute("SELECT kind, namespace, name, runner FROM duty").fetchall()
+    sql = f"SELECT kind, namespace, name, runner FROM duty WHERE runner <> '{NOBODY}'"
+    rows = db.execute(sql).fetchall()
     return {_duty(kind, namespace, name): runner for kind, namespace, name, runner in rows}
+
+
+def _forget_nobody(db: sqlite3.Connection) -> None:
+    """Let no letters gather for rules that whoever claims does not have."""
+    db.execute(f"DELETE FROM duty WHERE runner = '{NOBODY}'")
 
 
 def _duty(kind: str, namespace: str, name: str) -> Duty:

@@ -21,9 +21,8 @@ _FIND_DEAD: Final = (
 
 
 def register(db: sqlite3.Connection, runner: RunnerRow) -> Fence:
-    """Add a runner; if it is the only one, put before it the letters that wait for the first."""
+    """Add a runner; letters that wait for the first are its own once it claims, with duties."""
     db.execute("DELETE FROM runner WHERE id = ?", (runner.id,))
-    (others,) = db.execute("SELECT EXISTS (SELECT 1 FROM runner)").fetchone()
     cursor = db.execute(
         "INSERT INTO runner (id, pid, process, host, since, address, lease, beat) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -38,8 +37,6 @@ def register(db: sqlite3.Connection, runner: RunnerRow) -> Fence:
             runner.beat,
         ),
     )
-    if not others:
-        _inherit(db, runner.id)
     epoch = cursor.lastrowid
     assert epoch is not None  # it is of an INSERT
     return Fence(runner.id, epoch)
@@ -111,7 +108,7 @@ def _disown(db: sqlite3.Connection, runners: Sequence[str]) -> None:
     names = (json.dumps(runners),)
     db.execute(f"UPDATE execution SET owner = NULL WHERE owner {AMONG} AND {UNFINISHED}", names)
     db.execute(f"UPDATE inbox SET runner = NULL WHERE runner {AMONG}", names)
-    db.execute(f"DELETE FROM duty WHERE runner {AMONG}", names)
+    duties.leave(db, *names)
 
 
 def _namespaces_of_letters(db: sqlite3.Connection) -> frozenset[str]:

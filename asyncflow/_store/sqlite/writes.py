@@ -23,7 +23,7 @@ from asyncflow._store.batch import (
     TaskWrite,
 )
 from asyncflow._store.codec import micros, micros_or_none, utf8
-from asyncflow._store.for_rules import OnDuty, rules_letter
+from asyncflow._store.for_rules import Expected, OnDuty, readers, rules_letter
 from asyncflow._store.refusal import unknown_executions
 from asyncflow._store.sqlite import awaited_writes, duties, execution_writes, trigger_writes
 from asyncflow._store.sqlite.bulk import Bulk, Value
@@ -138,13 +138,15 @@ def append(
     _check_executions(db, [*targets, *_confined(with_event)])
     given = iter(insert_events(db, with_event))
     offsets = tuple(next(given) if letter.event else None for letter in letters)
-    runners: list[str | None] = [row[0] for row in db.execute("SELECT id FROM runner")] or [None]
+    wide = any(letter.execution is None for letter in letters)
+    runners: list[str] = [row[0] for row in db.execute("SELECT id FROM runner")] if wide else []
+    of_nobody = duties.of_nobody(db) if wide else frozenset[Expected]()
     insert_letters(
         db,
         [
             (x, runner, offset)
             for x, offset in zip(letters, offsets, strict=True)
-            for runner in ((None,) if x.execution is not None else runners)
+            for runner in readers(x, runners, of_nobody)
         ],
     )
     return offsets
