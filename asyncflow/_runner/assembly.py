@@ -63,15 +63,7 @@ def assemble(means: Means, spawn: Spawn) -> Engine:
     tasks = TaskRunner(spawn, clock, means.port, means.limits, means.threads)
     dispatcher = Dispatcher(clock, tasks)
     judge, waiters = Judge(clock, spawn, means.limits), Waiters(clock)
-    rulebook = Rulebook(
-        means.store,
-        clock,
-        judge,
-        means.registry,
-        means.plans,
-        duties=duties,
-        fence=means.fence,
-    )
+    rulebook = _rulebook(means, judge, duties)
     driver = Driver(
         means.store,
         clock,
@@ -125,6 +117,18 @@ def _retention(means: Means, duties: Duties) -> Retention | None:
     duties.want(RETENTION)
     has_duty = partial(duties.has, RETENTION)
     return Retention(means.store, means.clock, means.fence, means.retention, has_duty)
+
+
+def _rulebook(means: Means, judge: Judge, duties: Duties) -> Rulebook:
+    return Rulebook(
+        means.store,
+        means.clock,
+        judge,
+        means.registry,
+        means.plans,
+        duties=duties,
+        fence=means.fence,
+    )
 
 
 def _polling(means: Means, driver: Driver, duties: Duties, meters: Meters) -> Polling:

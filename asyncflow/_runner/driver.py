@@ -8,7 +8,7 @@ through the judge.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
@@ -26,15 +26,15 @@ from asyncflow._runner.live import (
     Expired,
     Heard,
     LiveExecution,
-    Publication,
     Told,
     Undeliverable,
-    Wanted,
 )
 from asyncflow._runner.logs import TaskLog
 from asyncflow._runner.meter import Meters
 from asyncflow._runner.reread import reread, untaken
+from asyncflow._runner.rest import Rest
 from asyncflow._runner.rulebook import Rulebook
+from asyncflow._runner.telling import acknowledge, confirm
 from asyncflow._runner.turns import Turns
 from asyncflow._runner.waiters import Waiters
 from asyncflow._runner.work import Work
@@ -46,7 +46,6 @@ from asyncflow.errors import (
     FencedError,
     StoreError,
     UsageError,
-    WorkflowDisabledError,
 )
 
 logger = logging.getLogger(__name__)
@@ -102,7 +101,6 @@ class Driver:
         self._desk = Desk(judge, rulebook, self._first, self._between)
         self._dispatch = dispatch
         self._log = log
-        log.wake = self._stir
         self._waiters = waiters
         self._still = duties.still
         self._tell_listeners = listeners
@@ -113,9 +111,8 @@ class Driver:
         self._deferred: list[Callable[[], None]] = []
         self._riding: deque[Told] = deque()
         self._ride: Timer | None = None
-        self._wake: asyncio.Future[None] | None = None
-        self._resting = False
-        self._rest_waiters: list[asyncio.Future[None]] = []
+        self._rest = Rest()
+        log.wake = self._rest.stir
         self._closing = False
         self._pause = AFTER_ERROR[0]
         self._trouble = ""  # why the last transaction failed
@@ -125,7 +122,7 @@ class Driver:
     def fail(self, error: BaseException) -> None:
         """End the runner: something that was to be put will never come."""
         self._failure = self._failure or error
-        self._stir()
+        self._rest.stir()
 
     def call_at_time(self, when: datetime, callback: Callback) -> Timer:
         """Set a timer that the runner cannot be without: where it fails, all ends."""
@@ -155,7 +152,7 @@ class Driver:
         if not isinstance(entry, Heard | Undeliverable | Expired | Notified):
             self.callers.owe(entry.done)
         self._inbox.append(entry)
-        self._stir()
+        self._rest.stir()
 
     @property
     def over(self) -> bool:
@@ -188,7 +185,7 @@ class Driver:
     def close(self) -> None:
         """End `run` once everything that was appended is answered."""
         self._closing = True
-        self._stir()
+        self._rest.stir()
 
     def end(self, error: BaseException) -> None:
         """Answer nothing more, and tell all who wait for an answer why."""
@@ -205,10 +202,7 @@ class Driver:
 
     async def settled(self) -> None:
         """Return when nothing can be answered before time moves on."""
-        while not self._resting:
-            waiter = asyncio.get_running_loop().create_future()
-            self._rest_waiters.append(waiter)
-            await waiter
+        await self._rest.settled()
 
     async def run(self) -> None:
         """Answer until closed. An error here is the end of the runner, and told to all who wait."""
@@ -220,14 +214,14 @@ class Driver:
         else:
             self.end(UsageError("it was shut down"))
         finally:
-            self._rest()
+            self._rest.begin()
 
     async def _run(self) -> None:
         while True:
             if not self._ready:
                 if self._closing:
                     return
-                await self._something()
+                await self._rest.until_stirred()
             if self._failure is not None:
                 raise self._failure
             error = None
@@ -249,7 +243,7 @@ class Driver:
     def _first(self, entries: Sequence[Entry]) -> None:
         """Append before everything else."""
         self._inbox.extendleft(reversed(entries))
-        self._stir()
+        self._rest.stir()
 
     def go_on(self, told: Told) -> None:
         """Answer what an execution was told while it was held up, then ``told``."""
@@ -269,27 +263,7 @@ class Driver:
 
     def _set_off(self) -> None:
         self._ride = None
-        self._stir()
-
-    def _stir(self) -> None:
-        if self._wake is not None and not self._wake.done():
-            self._resting = False
-            self._wake.set_result(None)
-
-    def _rest(self) -> None:
-        """Tell those who wait for it that only time, or somebody else, gives more to do."""
-        self._resting = True
-        waiters, self._rest_waiters = self._rest_waiters, []
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
-
-    async def _something(self) -> None:
-        """Wait until there is something to do."""
-        self._wake = asyncio.get_running_loop().create_future()
-        self._rest()
-        await self._wake
-        self._wake = None
+        self._rest.stir()
 
     async def _take(self) -> Work:
         """Decide on what has gathered, on committed state plus what this very batch changes."""
@@ -369,11 +343,11 @@ class Driver:
         commands = (each for each in work.commands if each[0] not in refused)
         await through(commands, lambda each: self._dispatch(*each))
         await through([each for each in work.answers if each not in refused], self._look_at)
-        await through(work.entries, lambda entry: self._acknowledge(entry, refused))
+        await through(work.entries, lambda entry: acknowledge(entry, refused))
         for impulse in work.impulses:
             impulse.tell(refused)
         self._waiters.settle(work, receipt)
-        await through((*work.publications, *(each.publication for each in work.heard)), _confirm)
+        await through((*work.publications, *(each.publication for each in work.heard)), confirm)
         hit("driver.dispatch.after")
         self._tell_news()
 
@@ -396,19 +370,6 @@ class Driver:
                 self.adopt(live)
         return refused
 
-    def _acknowledge(self, entry: Told | Wanted, refused: Mapping[LiveExecution, Refused]) -> None:
-        why = refused.get(entry.live)
-        if isinstance(entry, Told):
-            if entry.publication is not None:
-                _confirm(entry.publication)
-            if entry.done is not None and not entry.done.done():
-                entry.done.set_result(None)
-        elif entry.done is not None and not entry.done.done():
-            entry.done.set_result(why)
-        elif why is Refused.DISABLED and entry.row.cause is not None:
-            error = WorkflowDisabledError(entry.row.workflow, entry.row.namespace)
-            logger.warning("an event starts nothing: %s", error)
-
     def _look_at(self, live: LiveExecution) -> None:
         if live.state.head.status.final:
             self._let_go(live)
@@ -429,9 +390,9 @@ class Driver:
         refused = work.refuse(error)
         self._log.put_back(work.logs)
         while True:
-            self._rest()
+            self._rest.begin()
             await self._clock.pause(self._pause)
-            self._resting = False
+            self._rest.end()
             self._pause = min(self._pause * 2, AFTER_ERROR[1])
             again = await self._reread(work, refused)
             if again is not None:
@@ -463,10 +424,3 @@ class Driver:
 def _refusal(error: BaseException) -> UsageError:
     why = "it was cancelled" if isinstance(error, asyncio.CancelledError) else str(error)
     return UsageError(f"the runner answers nothing more: {why or repr(error)}")
-
-
-def _confirm(publication: Publication) -> None:
-    """Tell the sender, once everybody who heard the event has answered."""
-    done, offset = publication.done, publication.offset
-    if done is not None and not done.done() and offset is not None and not publication.open:
-        done.set_result(offset)

@@ -11,7 +11,6 @@ import pytest
 
 from asyncflow import Context, Registry, Runner, VirtualClock, Workflow, WorkflowStatus, task
 from asyncflow._failpoint import armed
-from asyncflow._runner import runner as runner_module
 from asyncflow._runner.retention import AT_ONCE, Retention
 from asyncflow._store.batch import Batch, ExecutionWrite, Fence
 from asyncflow._store.sqlite.store import SqliteStore
@@ -89,19 +88,19 @@ async def test_a_store_that_refuses_is_asked_again_a_minute_later(
     ]
 
 
-async def test_only_who_has_the_duty_sweeps(
-    registry: Registry, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(runner_module, "_always", lambda: False)
-    clock = VirtualClock()
-    async with Runner(":memory:", registry=registry, clock=clock, retention=60) as runner:
-        await runner.execute.aio("w", name="a")
+async def test_only_who_has_the_duty_sweeps(registry: Registry, tmp_path: Path) -> None:
+    url, clocks = f"sqlite:///{tmp_path / 'flows.db'}", (VirtualClock(), VirtualClock())
+    async with Runner(url, registry=registry, clock=clocks[0], retention=60) as first:
+        await first.execute.aio("w", name="a")
+        async with Runner(url, registry=registry, clock=clocks[1], retention=60) as second:
+            with armed() as passes:
+                await clocks[1].advance(HOUR)
+            assert not passes["store.sweep.before"]
+            assert await names(second) == ["a"]
 
-        with armed() as passes:
-            await clock.advance(HOUR)
-
-        assert not passes["store.sweep.before"]
-        assert await names(runner) == ["a"]
+            await first.shutdown.aio()
+            while await names(second):
+                await clocks[1].advance(HOUR)
 
 
 async def test_a_replaced_runner_ends_its_sweeping(registry: Registry) -> None:
