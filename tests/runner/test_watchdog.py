@@ -202,7 +202,7 @@ def test_a_call_that_lets_no_other_thread_run_is_reported(
 ) -> None:
     async def main() -> LoopStatistics:
         async with Runner(":memory:", registry=Registry()) as runner:
-            sum(range(30_000_000))
+            sum(range(60_000_000))
             return await settled(runner, 1)
 
     found = asyncio.run(main())

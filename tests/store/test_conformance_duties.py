@@ -194,3 +194,36 @@ async def test_a_runner_that_signals_for_another_by_letter_hears_for_its_rules(
     (item,) = await store.read(Inbox("r1"))
     assert told(item.letter.body) == {"r2"}
     assert await told_of(store, "r2") == [("EventSent", None, "ok")]
+
+
+async def test_what_rules_of_nobody_expect_waits_for_whoever_claims_their_duty(
+    store: Store,
+) -> None:
+    first, second = [await store.register(runner(each)) for each in ("r1", "r2")]
+    await store.claim(first, (), None, 10, {RULES: frozenset({"go"})})
+    (a,) = await start(store, "a", fence=second)
+    await store.release(first)
+
+    await store.commit(Batch(second, events=(event("go", execution=a),), for_rules=(0,)))
+    await store.append(
+        [letter("EventSent", None, event("go")), letter("EventSent", None, event("no"))]
+    )
+    offsets = [item.letter.event for item in await store.read(Inbox("r2"))]
+    assert [each.offset for each in offsets if each is not None] == [2, 3]
+    claimed = await store.claim(second, (), None, 10, {RULES: frozenset({"go"})})
+
+    assert claimed.duties == {RULES}
+    there = [item.letter.event for item in await store.read(Inbox("r2"))]
+    assert [each.offset for each in there if each is not None] == [1, 2, 2, 3]
+
+
+async def test_rules_that_whoever_claims_does_not_have_gather_no_letters(store: Store) -> None:
+    first, second = [await store.register(runner(each)) for each in ("r1", "r2")]
+    await store.claim(first, (), None, 10, {RULES: frozenset({"go"})})
+    await store.release(first)
+
+    await store.claim(second, (), None, 10)
+    await store.append([letter("EventSent", None, event("go"))])
+    await store.claim(second, (), None, 10)
+
+    assert [kind for kind, _, _ in await told_of(store, "r2")] == ["EventSent"]

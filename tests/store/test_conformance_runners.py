@@ -10,8 +10,6 @@ from asyncflow._store import queries
 from asyncflow._store.batch import (
     Batch,
     Dead,
-    Duty,
-    DutyKind,
     ExecutionWrite,
     FailedPoll,
     Fence,
@@ -324,41 +322,6 @@ async def test_a_letter_to_a_namespace_waits_for_the_first_runner_that_claims(
 
     assert await kinds(store, "r1") == []
     assert await kinds(store, "r2") == ["Told"]
-
-
-async def test_what_rules_of_nobody_expect_waits_for_whoever_claims_their_duty(
-    store: Store,
-) -> None:
-    duty = Duty(DutyKind.RULES, "default", "release")
-    first, second = [await store.register(runner(each)) for each in ("r1", "r2")]
-    await store.claim(first, (), None, 10, {duty: frozenset({"go"})})
-    (a,) = await start(store, "a", fence=second)
-    await store.release(first)
-
-    await store.commit(Batch(second, events=(event("go", execution=a),), for_rules=(0,)))
-    await store.append(
-        [letter("EventSent", None, event("go")), letter("EventSent", None, event("no"))]
-    )
-    offsets = [item.letter.event for item in await store.read(Inbox("r2"))]
-    assert [each.offset for each in offsets if each is not None] == [2, 3]
-    claimed = await store.claim(second, (), None, 10, {duty: frozenset({"go"})})
-
-    assert claimed.duties == {duty}
-    there = [item.letter.event for item in await store.read(Inbox("r2"))]
-    assert [each.offset for each in there if each is not None] == [1, 2, 2, 3]
-
-
-async def test_rules_that_whoever_claims_does_not_have_gather_no_letters(store: Store) -> None:
-    duty = Duty(DutyKind.RULES, "default", "release")
-    first, second = [await store.register(runner(each)) for each in ("r1", "r2")]
-    await store.claim(first, (), None, 10, {duty: frozenset({"go"})})
-    await store.release(first)
-
-    await store.claim(second, (), None, 10)
-    await store.append([letter("EventSent", None, event("go"))])
-    await store.claim(second, (), None, 10)
-
-    assert await kinds(store, "r2") == ["EventSent"]
 
 
 async def test_a_letter_to_a_namespace_is_before_the_only_runner_once(store: Store) -> None:

@@ -5,6 +5,7 @@ from itertools import islice
 from typing import Final, assert_never
 
 from asyncflow._model.record import RuleRecord
+from asyncflow._store.batch import Duty, DutyKind
 from asyncflow._store.change import (
     AddRule,
     AddTriggers,
@@ -17,6 +18,7 @@ from asyncflow._store.change import (
     SetRulePaused,
     SetTriggerEnabled,
 )
+from asyncflow._store.for_rules import NOBODY
 from asyncflow._store.memory import awaited_writes, schedule_writes, trigger_writes
 from asyncflow._store.memory.tables import Execution, Tables
 
@@ -75,6 +77,9 @@ def _delete_workflow(tables: Tables, workflow: tuple[str, str]) -> tuple[str, ..
         del tables.cells[cell]
     for rule in [rule for rule in tables.rules if rule[:2] == workflow]:
         del tables.rules[rule]
+    duty = Duty(DutyKind.RULES, *workflow)
+    if tables.duties.get(duty, (None,))[0] == NOBODY:
+        del tables.duties[duty]
     tables.causes = {cause for cause in tables.causes if cause[:2] != workflow}
     tables.once = {once for once in tables.once if once[:2] != workflow}
     tables.disabled.discard(workflow)

@@ -17,6 +17,7 @@ from asyncflow._store.change import (
     SetRulePaused,
     SetTriggerEnabled,
 )
+from asyncflow._store.for_rules import NOBODY
 from asyncflow._store.sqlite import schedule_writes, trigger_writes
 from asyncflow._store.sqlite.deletions import with_executions
 from asyncflow._store.sqlite.owners import check_fence
@@ -40,6 +41,9 @@ _DELETIONS: Final = (
         for table in ("workflow_cell", "workflow_rule", "schedule", "started_once")
     ),
     "DELETE FROM disabled_workflow WHERE namespace = :namespace AND name = :workflow",
+    # What somebody has stays: it knows that it has it, and nobody else may come to it.
+    f"DELETE FROM duty WHERE kind = 'RULES' AND runner = '{NOBODY}' "
+    "AND namespace = :namespace AND name = :workflow",
     *with_executions(_ITS_EXECUTIONS),
 )
 
