@@ -78,8 +78,11 @@ def _delete_workflow(tables: Tables, workflow: tuple[str, str]) -> tuple[str, ..
     for rule in [rule for rule in tables.rules if rule[:2] == workflow]:
         del tables.rules[rule]
     duty = Duty(DutyKind.RULES, *workflow)
-    if tables.duties.get(duty, (None,))[0] == NOBODY:
-        del tables.duties[duty]
+    if duty in tables.duties:
+        # What somebody has stays: it knows that it has it, and nobody else may come to it.
+        holder, _ = tables.duties.pop(duty)
+        if holder != NOBODY:
+            tables.duties[duty] = (holder, frozenset())
     tables.causes = {cause for cause in tables.causes if cause[:2] != workflow}
     tables.once = {once for once in tables.once if once[:2] != workflow}
     tables.disabled.discard(workflow)

@@ -150,7 +150,7 @@ def _remove(tables: Tables, runner: str) -> None:
         execution.owner = None
         tables.owned.setdefault(None, set()).add(id_)
     for duty, (holder, keys) in tuple(tables.duties.items()):
-        if holder == runner and duty.kind is DutyKind.RULES:
+        if holder == runner and duty.kind is DutyKind.RULES and keys:
             tables.duties[duty] = (NOBODY, keys)
         elif holder == runner:
             del tables.duties[duty]

@@ -42,6 +42,8 @@ _DELETIONS: Final = (
     ),
     "DELETE FROM disabled_workflow WHERE namespace = :namespace AND name = :workflow",
     # What somebody has stays: it knows that it has it, and nobody else may come to it.
+    "UPDATE duty SET keys = '[]' "
+    "WHERE kind = 'RULES' AND namespace = :namespace AND name = :workflow",
     f"DELETE FROM duty WHERE kind = 'RULES' AND runner = '{NOBODY}' "
     "AND namespace = :namespace AND name = :workflow",
     *with_executions(_ITS_EXECUTIONS),

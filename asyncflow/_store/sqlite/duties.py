@@ -56,7 +56,10 @@ def take(
 
 def leave(db: sqlite3.Connection, runners: str) -> None:
     """Let these runners, a JSON array, have none; letters for their rules find who claims next."""
-    sql = f"UPDATE duty SET runner = '{NOBODY}' WHERE runner {AMONG} AND kind = 'RULES'"
+    sql = (
+        f"UPDATE duty SET runner = '{NOBODY}' WHERE runner {AMONG} AND kind = 'RULES' "
+        "AND keys <> '[]'"
+    )
     db.execute(sql, (runners,))
     db.execute(f"DELETE FROM duty WHERE runner {AMONG}", (runners,))
 
