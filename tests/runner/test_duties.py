@@ -115,7 +115,7 @@ async def test_the_first_runner_has_the_duties_and_the_next_gets_them_when_it_is
         a, b = epochs(path)
         before = rows(path, HELD)
         await first.shutdown.aio()
-        await until(lambda: bool(rows(path, HELD)))
+        await until(lambda: {holder for *_, holder in rows(path, HELD)} == {b})
         after = rows(path, HELD)
 
     assert {(kind, holder) for kind, _, holder in before} == {
