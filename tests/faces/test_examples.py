@@ -289,6 +289,12 @@ SHOWN = {
         "deploy: SUCCESS, shipped",
         "SUCCEEDED by ops: tests are green",
     },
+    "four_workers": {
+        "one of 4 processes starts all executions; it is killed",
+        "another process goes on with them",
+        "seconds that started two: 0",
+        "the processes ended with [-9, 0, 0, 0]",
+    },
     "webhook_approval": {"the chat shows: Ship 1.2?", "shipped, as the chat says"},
     "periodic": {f"{name} {n + 1} after {n} s" for name in ("measure", "report") for n in range(3)},
 }

@@ -3,17 +3,20 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.bell import ROOT
 
+Record = Callable[[str, object], None]
+
 MEGABYTE = 1024 * 1024
 EVERY = 1_000
 
 
-def burst(tmp_path: Path, events: int, capsys: pytest.CaptureFixture[str]) -> None:
+def burst(tmp_path: Path, events: int, record: Record) -> None:
     command = [sys.executable, "-m", "tests.system.burst", str(tmp_path / "flows.db"), str(events)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -25,8 +28,7 @@ def burst(tmp_path: Path, events: int, capsys: pytest.CaptureFixture[str]) -> No
         f"garbage was collected for {found['collected'] * 1000:.0f} ms at once",
         f"the latest ping came after {found['late'] * 1000:.0f} ms",
     )
-    with capsys.disabled():
-        print("", *said, sep="\n")  # noqa: T201
+    record("figure", "; ".join(said))
     assert found["stored"] == events
     assert found["started"] == events // EVERY
     assert found["heard"] >= 1
@@ -38,11 +40,11 @@ def burst(tmp_path: Path, events: int, capsys: pytest.CaptureFixture[str]) -> No
 
 @pytest.mark.long
 @pytest.mark.timeout(60)
-def test_a_burst_of_20_000_events(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    burst(tmp_path, 20_000, capsys)
+def test_a_burst_of_20_000_events(tmp_path: Path, record_property: Record) -> None:
+    burst(tmp_path, 20_000, record_property)
 
 
 @pytest.mark.nightly
 @pytest.mark.timeout(1800)
-def test_a_million_events_in_bursts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    burst(tmp_path, 1_000_000, capsys)
+def test_a_million_events_in_bursts(tmp_path: Path, record_property: Record) -> None:
+    burst(tmp_path, 1_000_000, record_property)

@@ -1,6 +1,7 @@
 """Recovery goes on through crashes of its own, and what ends the process each time is given up."""
 
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,7 @@ def test_a_recovery_that_is_killed_again_twenty_times_loses_nothing_and_parks_no
 @pytest.mark.timeout(200)
 @pytest.mark.parametrize("number", [1, 2])
 def test_what_ends_the_process_each_time_is_parked_after_five_and_the_others_end(
-    tmp_path: Path, number: int
+    tmp_path: Path, number: int, record_property: Callable[[str, object], None]
 ) -> None:
     database, log = tmp_path / "flows.db", tmp_path / "log"
     arguments = ("poison.py", database, log, number, 20, 3)
@@ -67,5 +68,6 @@ def test_what_ends_the_process_each_time_is_parked_after_five_and_the_others_end
     parked = {line[1] for line in lines(log) if line[0] == "parked"}
     assert parked == {f"poison-{each}" for each in range(number)}
     begun = sum(line == ["begun", "poison"] for line in lines(log))
-    print(f"{number} of them began {begun} times in all, and the process ended {len(ends)} times")  # noqa: T201  the figure
+    figure = f"{number} poisons began {begun} times in all, and the process ended {len(ends)} times"
+    record_property("figure", figure)
     assert begun <= number * (TRIES + 1)

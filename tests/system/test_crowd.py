@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,9 @@ def count(database: Path, workflow: str) -> int:
 
 @pytest.mark.crash
 @pytest.mark.timeout(120)
-def test_of_four_processes_one_ticks_one_polls_and_one_judges(tmp_path: Path) -> None:
+def test_of_four_processes_one_ticks_one_polls_and_one_judges(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     database, log = tmp_path / "flows.db", tmp_path / "log"
     with children("crowd.py", database, log, number=4) as crowd:
         until(lambda: sum(line[0] == "open" for line in lines(log)) == 4)
@@ -38,7 +41,7 @@ def test_of_four_processes_one_ticks_one_polls_and_one_judges(tmp_path: Path) ->
         end(crowd, int(str(first)))
 
     figures = f"{ticks} ticks, {polls} polls; the next poll after {since_of(heirs, since)} s"
-    print(figures)  # noqa: T201  the figure
+    record_property("figure", figures)
     assert abs(ticks - SECONDS) <= 1
     assert abs(polls - SECONDS) <= 2  # each interval begins when the poll is over
     assert since_of(heirs, since) < 10
@@ -66,7 +69,7 @@ def end(crowd: list[Child], killed: int) -> None:
 @pytest.mark.crash
 @pytest.mark.timeout(240)
 def test_ten_thousand_duplicate_fires_from_four_processes_start_a_thousand_executions(
-    tmp_path: Path,
+    tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     database, begin = tmp_path / "flows.db", time.monotonic()
     crowd = [
@@ -77,7 +80,7 @@ def test_ten_thousand_duplicate_fires_from_four_processes_start_a_thousand_execu
     finally:
         for each in crowd:
             each.close()
-    print(f"10,000 fires took {time.monotonic() - begin:.1f} s")  # noqa: T201  the figure
+    record_property("figure", f"10,000 fires took {time.monotonic() - begin:.1f} s")
 
     found = ask(
         database, "SELECT count(*), count(DISTINCT value) FROM context WHERE key = 'number'"

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -63,7 +63,7 @@ def wait_for(folder: Path, word: str, number: int, process: int | None = None) -
 
 
 def test_at_sigterm_what_ends_in_the_grace_is_recorded_and_another_process_runs_the_rest(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     with Registry() as registry:
         importlib.import_module(TARGET)
@@ -88,8 +88,7 @@ def test_at_sigterm_what_ends_in_the_grace_is_recorded_and_another_process_runs_
             other = ended(second)
         runs = done.task_executions()
 
-    with capsys.disabled():
-        print(f"\nthe other process went on {took * 1000:.0f} ms after the exit")  # noqa: T201
+    record_property("figure", f"the other process went on {took * 1000:.0f} ms after the exit")
     recorded = {f"task-{number}" for number in range(TASKS // 2)}
     again = {f"task-{number}" for number in range(TASKS // 2, TASKS)}
     assert code == 0, errors
