@@ -141,6 +141,9 @@ class Watchdog:
                 self._ping(now)
             if place is not None and missed:  # a C function does not share; its caller is at it yet
                 self._begin(now - missed, now, place)
+            elif missed:  # the loop has gone on already
+                self.lateness.add(now, missed)
+                self._passed(now, missed)
         elif answered is not None:
             self._take(now, pinged, answered, missed)
         else:
@@ -178,15 +181,23 @@ class Watchdog:
         lateness = max(answered - (pinged if block is None else block.since), 0.0)
         self.lateness.add(now, lateness)
         if block is None and missed and lateness >= self._limit:
-            block = _Block(now - lateness, UNKNOWN, told=self._may_say(UNKNOWN, now)[0])
-            self.blocked += 1
-            self.place = UNKNOWN
-        if block is None:
-            return
-        self.longest = max(self.longest, lateness)
-        if block.told:
+            self._passed(now, lateness)
+        elif block is None and missed:  # it had answered before
+            self._look(now, missed)
+        elif block is not None:
+            self._end(lateness, block.place, told=block.told)
+
+    def _passed(self, now: float, lasted: float) -> None:
+        """Take note of a block that nobody could look at while it was."""
+        self.blocked += 1
+        self.place = UNKNOWN
+        self._end(lasted, UNKNOWN, told=self._may_say(UNKNOWN, now)[0])
+
+    def _end(self, lasted: float, place: str, *, told: bool) -> None:
+        self.longest = max(self.longest, lasted)
+        if told:
             text = "the event loop of %s is free again: for %.2f s it was blocked by %s"
-            logger.warning(text, self._label, lateness, block.place)
+            logger.warning(text, self._label, lasted, place)
 
     def _begin(self, since: float, now: float, place: str) -> None:
         told, times = self._may_say(place, now)
