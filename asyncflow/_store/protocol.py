@@ -62,7 +62,8 @@ class Store(Protocol):
     async def release(self, fence: Fence) -> None:
         """Remove a runner's row; what it had belongs to nobody afterwards.
 
-        It went in peace: its executions begin to count their recoveries anew.
+        It went in peace: its executions begin to count their recoveries anew, but for those that
+        are parked.
         """
         ...
 

@@ -10,9 +10,10 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
-from asyncflow import AsyncflowError, Runner, parse_duration
+from asyncflow import AsyncflowError, Registry, Runner, parse_duration
 
 
 class LoadError(Exception):
@@ -25,8 +26,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
-        load(options.target)
-        runner = Runner(options.url, grace=options.grace, threads=options.threads)
+        with Registry() as registry:
+            load(options.target)
+        runner = Runner(
+            options.url, registry=registry, grace=options.grace, threads=options.threads
+        )
+        _check(registry, options.target)
         runner.serve()
     except (AsyncflowError, LoadError, OSError) as error:
         lines = str(error).split("\n")
@@ -51,12 +56,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _duration(text: str) -> str:
+def _duration(text: str) -> timedelta:
+    number = text.replace(".", "", 1).isdecimal()
     try:
-        parse_duration(text, "grace", zero=True)
+        return parse_duration(float(text) if number else text, "grace", zero=True)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-    return text
 
 
 def load(target: str) -> None:
@@ -80,6 +85,13 @@ def load(target: str) -> None:
     found = getattr(module, "__file__", None)
     if is_file and (found is None or Path(found).resolve() != path.resolve()):
         text = f"{target} has the name of another module, {found or name}: rename the file"
+        raise LoadError(text)
+
+
+def _check(registry: Registry, target: str) -> None:
+    """Refuse to work on nothing: alone on a store it would park all that is there."""
+    if not registry.workflows():
+        text = f"{target} declares no workflow: name the module or the file that does"
         raise LoadError(text)
 
 

@@ -269,9 +269,11 @@ async def test_a_release_lets_its_executions_count_anew_and_a_death_does_not(
     (b,) = await start(store, "b", fence=peaceful, head=tried)
     (c,) = await start(store, "c", fence=peaceful, head=replace(ENDED, recoveries=2))
     (d,) = await start(store, "d", head=tried)
+    parked = replace(RUNNING, recoveries=5, parked_reason="it ends the process")
+    (e,) = await start(store, "e", fence=peaceful, head=parked)
 
     await store.claim(fence, [Dead("dead", 0)], (), 10)
     await store.release(peaceful)
 
-    found = await store.read(StoredExecutions((a, b, c, d)))
-    assert [each.head.recoveries for each in found] == [2, 0, 2, 2]
+    found = await store.read(StoredExecutions((a, b, c, d, e)))
+    assert [each.head.recoveries for each in found] == [2, 0, 2, 2, 5]

@@ -133,6 +133,7 @@ def test_a_file_is_run_by_its_path_and_a_second_sigterm_ends_the_grace(tmp_path:
         ((), 2, "required: COMMAND"),
         (("run",), 2, "required: MODULE_OR_FILE"),
         (("run", "x", "--grace", "soon"), 2, "argument --grace: "),
+        (("run", "empty.py"), 1, "asyncflow run: empty.py declares no workflow: name the "),
         (("run", "missing.py"), 1, "asyncflow run: there is no file missing.py"),
         (("run", "no.such"), 1, "no.such cannot be imported: ModuleNotFoundError: "),
         (("run", "wrong.py"), 1, r"wrong.py cannot be imported: ValueError: two lines ("),
@@ -148,7 +149,8 @@ def test_an_error_is_one_line(
     (tmp_path / "wrong.py").write_text("raise ValueError('two\\nlines')\n")
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "json.py").touch()
-    (tmp_path / "fine.py").touch()
+    (tmp_path / "empty.py").touch()
+    (tmp_path / "fine.py").write_text("from asyncflow import Workflow\nWorkflow('w')\n")
     with program(tmp_path, *arguments) as found:
         returned, errors = ended(found)
 

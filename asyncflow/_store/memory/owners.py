@@ -31,7 +31,8 @@ def release(tables: Tables, fence: Fence) -> None:
     if _holds(tables, fence):
         for id_ in tables.owned.get(fence.runner, ()):
             execution = tables.executions[id_]
-            execution.head = replace(execution.head, recoveries=0)
+            if execution.head.parked_reason is None:
+                execution.head = replace(execution.head, recoveries=0)
         _remove(tables, fence.runner)
 
 

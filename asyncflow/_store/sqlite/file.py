@@ -1,8 +1,11 @@
-"""What is at the path, found out before SQLite is let near it: it would create files.
+"""What is at the path, found out before SQLite may write there: it would create files.
 
 Raises one clear error for what cannot become a database of ours and leaves it as it was. A new
 database gets its application id in the transaction that makes its tables, before WAL mode is on,
 so the header of the file tells ours from others.
+
+Nothing here may open the file but SQLite itself: who closes a file gives up all locks that its
+process has on it (fcntl(2)), those of other connections included, which then damage the database.
 """
 
 import os
@@ -11,17 +14,11 @@ import stat
 from contextlib import closing
 from pathlib import Path
 
-from asyncflow._store.sqlite.fault import translated
+from asyncflow._store.sqlite.fault import as_store_error, translated
 from asyncflow._store.sqlite.size_reads import size_of
 from asyncflow.errors import StoreError, StoreLocationError, StoreReadOnlyError
 
 APPLICATION_ID = 0x61666C77  # "aflw"
-_MAGIC = b"SQLite format 3\0"
-_HEADER_BYTES = 100
-_APPLICATION_AT = slice(68, 72)
-_PAGE_SIZE_AT, _PAGES_AT = slice(16, 18), slice(28, 32)
-_CHANGES_AT, _PAGES_VALID_AT = slice(24, 28), slice(92, 96)
-_LARGEST_PAGE = 65_536
 _EFFECTIVE_USER = os.access in os.supports_effective_ids
 
 
@@ -86,37 +83,62 @@ def _inspect_file(path: str) -> None:
         raise StoreReadOnlyError(message)
     if found.st_size:
         _inspect_header(path)
-        # Looked at twice: whoever has it open may make it shorter in between.
-        if _cut_off(path) and _cut_off(path):
-            message = (
-                f"{path} was cut off, it is shorter than it says: it is left as it is, restore it "
-                "from a backup"
-            )
-            raise StoreError(message)
     elif size_of(f"{path}-wal"):
         raise _lost(path)
 
 
 def _inspect_header(path: str) -> None:
     application = _application(path)
-    if not application and not _is_empty(path):
+    if application == 0 and not _is_empty(path):
         application = _application(path)  # another process may have made it ours just now
         if not application:
-            raise _of_another_program(path, application)
-    if application not in (0, APPLICATION_ID):
+            raise _of_another_program(path, application or 0)
+    if application not in (None, 0, APPLICATION_ID):
         raise _of_another_program(path, application)
 
 
-def _cut_off(path: str) -> bool:
-    """Say whether a file has fewer pages than its header says, and no journal has the others."""
-    with open(path, "rb") as file:
-        header = file.read(_HEADER_BYTES)
-    if header[_CHANGES_AT] != header[_PAGES_VALID_AT]:
-        return False  # it does not say
-    pages, page = (int.from_bytes(header[at], "big") for at in (_PAGES_AT, _PAGE_SIZE_AT))
-    said = pages * (_LARGEST_PAGE if page == 1 else page)
-    journals = size_of(f"{path}-wal") or size_of(f"{path}-journal")
-    return not journals and size_of(path) < said
+def _application(path: str) -> int | None:
+    """Return the application id; None if only the journal beside the file can tell."""
+    # Looked at twice: whoever has it open may make it shorter in between.
+    found: sqlite3.Error | None = None
+    for _ in range(2):
+        try:
+            application, said = _read_header(path)
+        except sqlite3.DatabaseError as error:
+            found = _damage(error, path)
+        else:
+            if said <= size_of(path):
+                return application
+        if size_of(f"{path}-wal") or size_of(f"{path}-journal"):
+            return None
+    message = f"{path} is damaged, or was cut off: it is left as it is, restore it from a backup"
+    if found is not None:
+        message += f" (SQLite: {found})"
+    raise StoreError(message) from found
+
+
+def _damage(error: sqlite3.Error, path: str) -> sqlite3.Error:
+    """Return an error that says that the file is damaged; raise what says something else."""
+    match error.sqlite_errorcode & 0xFF:
+        case sqlite3.SQLITE_CORRUPT:
+            return error
+        case sqlite3.SQLITE_NOTADB:
+            message = f"{path} is not an SQLite database: name another file, or a new one"
+            raise StoreLocationError(message) from error
+        case _:
+            raise as_store_error(error, path) from error
+
+
+def _read_header(path: str) -> tuple[int, int]:
+    """Return the application id, and how many bytes the file says that it has."""
+    # Immutable: no lock, and no files beside it, also for a database in WAL mode.
+    address = f"{Path(path).as_uri()}?mode=ro&immutable=1"
+    pragmas = ("application_id", "page_size", "page_count")
+    with closing(sqlite3.connect(address, uri=True)) as db:
+        application, page, pages = (
+            int(db.execute(f"PRAGMA {each}").fetchone()[0]) for each in pragmas
+        )
+    return application, page * pages
 
 
 def _lost(path: str) -> StoreError:
@@ -124,15 +146,6 @@ def _lost(path: str) -> StoreError:
         f"{path} is empty or gone, but {path}-wal beside it has what was stored last: restore both "
         "from a backup, or delete both to begin with nothing"
     )
-
-
-def _application(path: str) -> int:
-    with open(path, "rb") as file:
-        header = file.read(_HEADER_BYTES)
-    if len(header) < _HEADER_BYTES or not header.startswith(_MAGIC):
-        message = f"{path} is not an SQLite database: name another file, or a new one"
-        raise StoreLocationError(message)
-    return int.from_bytes(header[_APPLICATION_AT], "big")
 
 
 def _of_another_program(path: str, application: int) -> StoreLocationError:

@@ -48,7 +48,7 @@ def release(db: sqlite3.Connection, fence: Fence) -> None:
     if gone.rowcount:
         db.execute(
             f"UPDATE execution SET recoveries = 0 "
-            f"WHERE owner = ? AND {UNFINISHED} AND recoveries <> 0",
+            f"WHERE owner = ? AND {UNFINISHED} AND recoveries <> 0 AND parked_reason IS NULL",
             (fence.runner,),
         )
         _disown(db, [fence.runner])

@@ -13,6 +13,7 @@ from asyncflow._store.sqlite import owners
 from asyncflow._store.sqlite.checkpoint import LIMIT, Checkpoints
 from asyncflow._store.sqlite.connection import connect, in_transaction
 from asyncflow._store.sqlite.fault import translated
+from asyncflow._store.sqlite.upkeep import FileUpkeep
 
 IDLE_LIMIT: Final = 2 * LIMIT
 """Bytes of the WAL that nobody else takes into the database: nobody commits, but for beats."""
@@ -21,14 +22,16 @@ IDLE_LIMIT: Final = 2 * LIMIT
 class SqlitePulse:
     """A `Pulse` for the runners of one file."""
 
-    def __init__(self, path: str) -> None:
-        """Take the path; nothing is opened."""
+    def __init__(self, path: str, upkeep: FileUpkeep) -> None:
+        """Take the path, and what knows which file that was; nothing is opened."""
         self._path = path
+        self._upkeep = upkeep
         self._checkpoints = Checkpoints(path, limit=IDLE_LIMIT)
         self._db: sqlite3.Connection | None = None
 
     def renew(self, fence: Fence) -> None:
-        """Count a beat; the first one connects."""
+        """Count a beat; the first one connects. `StoreGoneError`: the file is another one now."""
+        self._upkeep.before()
         with translated(self._path):
             if self._db is None:
                 self._db = _make(self._path)

@@ -50,6 +50,7 @@ class SqliteStore:
         self._path = os.path.abspath(path)
         self._places = sweep.Places()
         self._writer: Connection | None = None
+        self._upkeep = FileUpkeep(self._path)
         self._reader: Connection | None = None
 
     @property
@@ -72,7 +73,7 @@ class SqliteStore:
         """
         if self._writer is not None:
             return
-        upkeep = FileUpkeep(self._path)
+        upkeep = self._upkeep
         writer = Connection(partial(_make_writer, self._path, upkeep), upkeep)
         await writer.open()
         reader = Connection(partial(_make_reader, self._path))
@@ -152,7 +153,7 @@ class SqliteStore:
 
     def pulse(self) -> SqlitePulse:
         """Return what renews leases, by a connection of its own."""
-        return SqlitePulse(self._path)
+        return SqlitePulse(self._path, self._upkeep)
 
     async def _write(self, work: Callable[[sqlite3.Connection], T], point: str) -> T:
         with translated(self._path):
