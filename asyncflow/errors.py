@@ -29,6 +29,7 @@ AsyncflowError
     ├── StoreVersionError        the database was written by a newer asyncflow
     ├── StoreReadOnlyError       (PermissionError) the database cannot be written
     ├── StorageFullError         the disk is full; it goes on once there is space
+    ├── StoreDamagedError        the database is damaged, or was cut off
     ├── StoreGoneError           (FileNotFoundError) the open database was deleted or replaced
     └── FencedError              this runner was replaced; another one owns what it wrote to
 
@@ -355,6 +356,10 @@ class StorageFullError(StoreError):
 
 class StoreGoneError(StoreError, FileNotFoundError):
     """The files of the open database are not those at its path any more; nothing is written."""
+
+
+class StoreDamagedError(StoreError):
+    """What is in the file is no sound database any more; nothing is written."""
 
 
 class FencedError(StoreError):

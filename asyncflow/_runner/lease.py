@@ -15,8 +15,8 @@ from typing import Final
 
 from asyncflow._model.statistics import LeaseStatistics
 from asyncflow._store.batch import Fence
-from asyncflow._store.protocol import Pulse, Store
-from asyncflow.errors import FencedError, StoreError
+from asyncflow._store.protocol import HOPELESS, Pulse, Store
+from asyncflow.errors import StoreError
 
 logger = logging.getLogger(__name__)
 
@@ -80,13 +80,13 @@ class Lease:
             with suppress(RuntimeError):  # the loop is closed: nobody waits
                 self._loop.call_soon_threadsafe(self._over, lost)
 
-    def _beat(self, pulse: Pulse) -> FencedError | None:
+    def _beat(self, pulse: Pulse) -> StoreError | None:
         failing = False
         # A real time: also where a runner's clock stands still, its process lives.
         while not self._closing.wait(self.period.total_seconds()):
             try:
                 pulse.renew(self._fence)
-            except FencedError as error:
+            except HOPELESS as error:
                 return error
             except (StoreError, asyncio.CancelledError) as error:  # the latter by a failpoint
                 if not failing:

@@ -25,8 +25,12 @@ from asyncflow._store.batch import (
 )
 from asyncflow._store.change import Change
 from asyncflow._store.queries import Query
+from asyncflow.errors import FencedError, StoreDamagedError, StoreGoneError
 
 T = TypeVar("T")
+
+HOPELESS: Final = (FencedError, StoreGoneError, StoreDamagedError)
+"""Errors after which nothing that a runner writes will ever be stored."""
 
 NO_DUTIES: Final[Mapping[Duty, frozenset[str]]] = MappingProxyType({})
 

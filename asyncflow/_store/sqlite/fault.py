@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from asyncflow._store.sqlite.space import no_space
 from asyncflow.errors import (
     StorageFullError,
+    StoreDamagedError,
     StoreError,
     StoreLocationError,
     StoreReadOnlyError,
@@ -25,7 +26,7 @@ _FAULTS: dict[int, _Fault] = {
         "stayed locked by another process: end the transaction that it holds open",
     ),
     sqlite3.SQLITE_LOCKED: (StoreError, "is locked inside this process: close its other users"),
-    sqlite3.SQLITE_CORRUPT: (StoreError, "is damaged: restore it from a backup"),
+    sqlite3.SQLITE_CORRUPT: (StoreDamagedError, "is damaged: restore it from a backup"),
     sqlite3.SQLITE_IOERR: (StoreError, "could not be read or written: check the disk"),
     sqlite3.SQLITE_NOTADB: (StoreLocationError, "is not a database: name another file"),
     sqlite3.SQLITE_CANTOPEN: (

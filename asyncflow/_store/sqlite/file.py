@@ -16,7 +16,7 @@ from pathlib import Path
 
 from asyncflow._store.sqlite.fault import as_store_error, translated
 from asyncflow._store.sqlite.size_reads import size_of
-from asyncflow.errors import StoreError, StoreLocationError, StoreReadOnlyError
+from asyncflow.errors import StoreDamagedError, StoreError, StoreLocationError, StoreReadOnlyError
 
 APPLICATION_ID = 0x61666C77  # "aflw"
 _EFFECTIVE_USER = os.access in os.supports_effective_ids
@@ -114,7 +114,7 @@ def _application(path: str) -> int | None:
     message = f"{path} is damaged, or was cut off: it is left as it is, restore it from a backup"
     if found is not None:
         message += f" (SQLite: {found})"
-    raise StoreError(message) from found
+    raise StoreDamagedError(message) from found
 
 
 def _damage(error: sqlite3.Error, path: str) -> sqlite3.Error:
