@@ -239,3 +239,17 @@ async def test_a_replaced_runner_sweeps_nothing(store: Store) -> None:
         await store.sweep(fence, AFTER, 100)
 
     assert await everything(store) == before
+
+
+async def test_one_row_of_a_clock_that_was_ahead_stops_nothing(store: Store) -> None:
+    fence = await store.register(runner("r1"))
+    ahead = replace(new("ahead"), created=AFTER + timedelta(days=365))
+    await store.commit(Batch(fence, (ExecutionWrite(ahead, ENDED),)))
+    await store.commit(Batch(events=(replace(event("k"), create_time=AFTER),)))
+    await start(store, "old", fence=fence, head=ENDED)
+    await store.commit(Batch(events=(event("k"),)))
+
+    swept = await store.sweep(fence, AFTER, 10)
+
+    assert (swept.executions, swept.events) == (1, 1)
+    assert await names(store) == ["ahead"]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from itertools import chain, islice, takewhile
+from itertools import chain, islice
 from typing import TypeVar
 
 from asyncflow._model.record import EventRecord, FiringRecord, TickRecord
@@ -31,17 +31,18 @@ def _executions(tables: Tables, before: datetime) -> Iterator[Execution]:
     about = [(letter.execution, letter.event) for letter in letters if letter.event is not None]
     needed = {id_ for id_, _ in about} | {event.execution for _, event in about}
     told = {event.offset for _, event in about}
-    for each in takewhile(lambda each: each.new.created < before, tables.executions.values()):
+    for each in tables.executions.values():
         end = each.head.end if each.head.status.final else None
-        if end is not None and end < before and each.id not in needed and each.cause not in told:
+        is_old = each.new.created < before and end is not None and end < before
+        if is_old and each.id not in needed and each.cause not in told:
             yield each
 
 
 def _events(tables: Tables, before: datetime) -> Iterator[EventRecord]:
     letters = (item.letter.event for item, _ in tables.inbox.values())
     told = {event.offset for event in letters if event is not None}
-    oldest = takewhile(lambda each: each.create_time < before, tables.events.values())
-    return (each for each in oldest if each.execution is None and each.offset not in told)
+    old = (each for each in tables.events.values() if each.create_time < before)
+    return (each for each in old if each.execution is None and each.offset not in told)
 
 
 def _forget_lines(

@@ -18,7 +18,8 @@ def _parts(chosen: str) -> tuple[str, ...]:
     # In an order in which nothing is looked for that is gone already.
     events = f'SELECT "offset" FROM event WHERE execution IN ({chosen})'
     return (
-        f"DELETE FROM inbox WHERE execution IN ({chosen}) OR event_offset IN ({events})",
+        f"DELETE FROM inbox WHERE execution IN ({chosen})",
+        f"DELETE FROM inbox WHERE event_offset IN ({events})",
         f"DELETE FROM event WHERE execution IN ({chosen})",
         *(f"DELETE FROM {table} WHERE execution IN ({chosen})" for table in _OWN),
         *(f"DELETE FROM {table} WHERE execution IN ({chosen})" for table in ("tick", "firing")),

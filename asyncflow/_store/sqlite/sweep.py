@@ -1,7 +1,8 @@
 """Forgetting what is old, a little in each transaction; runs on the database thread.
 
-Ids grow with time. So each table is walked from its lowest id until a row is young; what is on the
-way and must stay is walked over once in a pass, in however many transactions it takes.
+Ids grow with time, but for clocks that are put back. So each table is walked from its lowest id
+until many rows are young; what is on the way and must stay is walked over once in a pass, in
+however many transactions it takes.
 """
 
 import json
@@ -19,19 +20,24 @@ from asyncflow._store.sqlite.terms import AMONG, UNFINISHED
 LOOKED_AT: Final = 20
 """Rows that are walked over in one transaction, for each that may be deleted in it."""
 
-# Who a letter with an event is about must be there when it is read; so must whom its event started.
+YOUNG: Final = 100
+"""Young rows, one after the other, after which all are taken for young.
+
+Not one: a clock may have been ahead.
+"""
+
+# Who a letter with an event is about must be there when it is read, and whom its event started.
 _NEEDED: Final = (
-    "id IN (SELECT execution FROM inbox WHERE event_offset IS NOT NULL AND execution IS NOT NULL) "
-    "OR id IN (SELECT e.execution FROM inbox CROSS JOIN event e "
-    'ON e."offset" = event_offset WHERE e.execution IS NOT NULL) '
-    "OR (cause IS NOT NULL AND cause IN "
-    "(SELECT event_offset FROM inbox WHERE event_offset IS NOT NULL))"
+    "EXISTS (SELECT 1 FROM inbox i WHERE i.execution = x.id AND i.event_offset IS NOT NULL) "
+    'OR EXISTS (SELECT 1 FROM event e CROSS JOIN inbox i ON i.event_offset = e."offset" '
+    "WHERE e.execution = x.id) "
+    "OR (x.cause IS NOT NULL AND EXISTS (SELECT 1 FROM inbox i WHERE i.event_offset = x.cause))"
 )
 
 
 def _walk(table: str, key: str, age: str, old: str) -> str:
     return (
-        f"SELECT {key}, {age}, {old} FROM {table} WHERE {key} > :after ORDER BY {key} LIMIT :rows"
+        f"SELECT {key}, {age}, {old} FROM {table} x WHERE {key} > :after ORDER BY {key} LIMIT :rows"
     )
 
 
@@ -46,8 +52,8 @@ _WALKS: Final = {
         "event",
         '"offset"',
         "create_time",
-        'execution IS NULL AND "offset" NOT IN '
-        "(SELECT event_offset FROM inbox WHERE event_offset IS NOT NULL)",
+        "execution IS NULL AND "
+        'NOT EXISTS (SELECT 1 FROM inbox i WHERE i.event_offset = x."offset")',
     ),
     "firing": _walk("firing", "id", "started", "execution IS NULL"),
     "tick": _walk("tick", "id", "noted", "execution IS NULL"),
@@ -101,14 +107,16 @@ def _old(db: sqlite3.Connection, table: str, before: int, limit: int, places: Pl
         return found
     rows = limit * LOOKED_AT
     values = {"after": places.after[table], "before": before, "rows": rows}
-    looked_at = 0
+    looked_at = young = 0
     for id_, age, old in db.execute(_WALKS[table], values).fetchall():
-        if age >= before or len(found) == limit:
+        if young == YOUNG or len(found) == limit:
             break
         looked_at += 1
-        places.after[table] = id_
-        if old:
-            found.append(id_)
-    if looked_at < rows and len(found) < limit:
+        young = young + 1 if age >= before else 0
+        if not young:
+            places.after[table] = id_
+            if old:
+                found.append(id_)
+    if young == YOUNG or (looked_at < rows and len(found) < limit):
         places.done.add(table)
     return found

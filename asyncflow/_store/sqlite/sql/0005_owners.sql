@@ -27,3 +27,5 @@ CREATE INDEX inbox_to_nobody ON inbox (namespace) WHERE execution IS NULL AND ru
 CREATE INDEX firing_execution ON firing (execution) WHERE execution IS NOT NULL;
 
 CREATE INDEX tick_execution ON tick (execution) WHERE execution IS NOT NULL;
+
+CREATE INDEX inbox_event ON inbox (event_offset) WHERE event_offset IS NOT NULL;
