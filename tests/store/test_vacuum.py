@@ -74,6 +74,23 @@ async def test_an_older_database_begins_to_give_space_back_when_it_is_upgraded(
     assert list(contents(tmp_path)) == ["flows.db"]
 
 
+async def test_one_that_was_open_elsewhere_is_written_anew_at_the_next_opening(
+    tmp_path: Path,
+) -> None:
+    make_older(tmp_path / "flows.db")
+    first, second = SqliteStore(tmp_path / "flows.db"), SqliteStore(tmp_path / "flows.db")
+    with closing(sqlite3.connect(tmp_path / "flows.db")) as other:
+        other.execute("SELECT * FROM execution").fetchall()
+        await first.open()
+    assert await pragma(first._writer, "auto_vacuum") == 0
+    await first.close()
+
+    await second.open()
+
+    assert await pragma(second._writer, "auto_vacuum") == INCREMENTAL
+    await second.close()
+
+
 @pytest.mark.parametrize("reason", ["large", "open"])
 async def test_one_that_is_large_or_open_stays_as_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: str

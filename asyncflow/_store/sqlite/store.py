@@ -179,7 +179,7 @@ def _make_writer(path: str, upkeep: FileUpkeep) -> sqlite3.Connection:
             if not found:
                 vacuum.begin(db)
             migrate(db, path, migrations())
-            if 0 < found < version(db):
+            if found:  # it may have been open elsewhere when it was upgraded
                 vacuum.convert(db, path)
             _switch_to_wal(db)
             db.execute("PRAGMA synchronous = FULL")

@@ -9,7 +9,7 @@ from asyncflow._store.sqlite.connection import BUSY_SECONDS
 logger = logging.getLogger(__name__)
 
 CONVERTED: Final = 64 * 2**20
-"""Bytes up to which an older database is written anew when it is upgraded."""
+"""Bytes up to which an older database is written anew, once somebody opens it alone."""
 
 GIVEN_BACK: Final = 256
 """Pages of the file that are given back at once, at most."""
