@@ -2,7 +2,7 @@
 
 Usage: holding.py DATABASE LOG ROLE [SECONDS]. The role is ``owner``, which starts it, or ``heir``.
 The first attempt blocks the loop for so many seconds, if any, and ends; else each lasts for ever.
-SIGTERM shuts the program down.
+SIGTERM shuts the program down; before that it writes what has blocked its loop.
 """
 
 import asyncio
@@ -40,6 +40,10 @@ async def main(database: str, log: str, role: str, seconds: str = "0") -> None:
             await runner.start.aio("w", name=NAME)
         write(Path(log), f"open {role} {time.time()}")
         await over.wait()
+        loop = (await runner.statistics.aio()).loop
+        if loop is not None and loop.place is not None:
+            place, _, _ = loop.place.partition(" ")
+            write(Path(log), f"blocked {role} {loop.longest.total_seconds():.1f} {place}")
 
 
 if __name__ == "__main__":

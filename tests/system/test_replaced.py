@@ -70,6 +70,11 @@ def test_an_owner_whose_loop_is_blocked_for_five_leases_keeps_what_it_has(tmp_pa
             each.send(signal.SIGTERM)
         ends = [each.end() for each in (owner, heir)]
 
+    sleeps = Path(__file__).with_name("holding.py")
+    line = sleeps.read_text(encoding="utf-8").split("time.sleep(")[0].count("\n") + 1
+    (blocked,) = (each for each in lines(log) if each[:2] == ["blocked", "owner"])
+    assert 4.5 < float(blocked[2]) < 6
+    assert blocked[3] == f"{sleeps}:{line}"
     assert ask(database, ended) == [(1,)]
     assert runners == [(2,)]
     assert ends == [0, 0]
