@@ -35,11 +35,11 @@ from asyncflow._model.status import ExecutionType, TaskAction, TaskStatus, Workf
 NO_VERDICTS: Final = frozenset[int]()
 
 TRIES: Final = 5
-"""So often an execution begins again after crashes, and no task of it has ended since."""
+"""So often an execution begins again after crashes, and no run of a task of it has ended since."""
 
 GAVE_UP: Final = (
     f"its process has ended each of {TRIES} times that it began again, before a task of it had "
-    "ended: start or restart one of its tasks to try it again, or stop it"
+    "ended for good: start or restart one of its tasks to try it again, or stop it"
 )
 
 _QUEUED: Final = TaskStatus.QUEUED
@@ -267,8 +267,7 @@ def _end_attempt(draft: Draft, fact: TaskEnded) -> None:
     task = draft.task(fact.task)
     if not _is_at(task, fact):
         return
-    if draft.head.recoveries and (task.status.alive and task.status is not TaskStatus.RETRYING):
-        draft.head = replace(draft.head, recoveries=0)
+    works = task.status.alive and task.status is not TaskStatus.RETRYING
     if task.status is TaskStatus.STOPPING:
         # Whatever the body made of it: it was told to stop, and a later run may
         # already count on its having changed nothing.
@@ -282,6 +281,9 @@ def _end_attempt(draft: Draft, fact: TaskEnded) -> None:
             _fail(draft, task, fact)
         else:
             draft.finish(task, fact.outcome)
+    # One that fails and is tried again says nothing about what ends processes beside it.
+    if works and draft.head.recoveries and draft.task(fact.task).status is not TaskStatus.RETRYING:
+        draft.head = replace(draft.head, recoveries=0)
 
 
 def _fail(draft: Draft, task: TaskState, fact: TaskEnded) -> None:
