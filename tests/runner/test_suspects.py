@@ -173,6 +173,8 @@ async def test_any_number_that_wait_can_be_stopped(path: Path) -> None:
         await asyncio.gather(*(runner.stop.aio(name, wait=True) for name in names))
         scene.end("first")
         await until(lambda: scene.begun == ["first", "last"])
+        scene.end("last")
+        await until(lambda: not runner._working_engine.suspects._waiting)
 
 
 async def test_one_is_parked_after_five_times_and_tried_again_by_a_call(path: Path) -> None:
