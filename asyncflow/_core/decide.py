@@ -35,11 +35,11 @@ from asyncflow._model.status import ExecutionType, TaskAction, TaskStatus, Workf
 NO_VERDICTS: Final = frozenset[int]()
 
 TRIES: Final = 5
-"""So often an execution begins again after crashes, and no task of it has ended since."""
+"""So often an execution begins again after crashes, and no run of a task of it has ended since."""
 
 GAVE_UP: Final = (
     f"its process has ended each of {TRIES} times that it began again, before a task of it had "
-    "ended: start or restart one of its tasks to try it again, or stop it"
+    "ended for good: start or restart one of its tasks to try it again, or stop it"
 )
 
 _QUEUED: Final = TaskStatus.QUEUED
@@ -173,7 +173,7 @@ def _recover(draft: Draft, fact: ExecutionRecovered) -> None:
     """Give every task that was alive its next step, or park what cannot or may not go on."""
     if draft.head.status is not WorkflowStatus.RUNNING:
         return
-    alive = draft.alive()
+    alive = [task for task in draft.alive() if _was_alive(task, fact)]
     begins = any(task.status is _QUEUED or task.status is _RUNNING for task in alive)
     recoveries = 0 if fact.redefined else draft.head.recoveries
     reason = None if draft.head.stopping else _reason(draft.plan, alive)
@@ -186,6 +186,12 @@ def _recover(draft: Draft, fact: ExecutionRecovered) -> None:
         draft.head = replace(draft.head, parked_reason=reason, recoveries=recoveries)
     if reason is None:
         _go_on(draft, alive)
+
+
+def _was_alive(task: TaskState, fact: ExecutionRecovered) -> bool:
+    """Say whether an attempt was alive when the execution was taken over."""
+    attempt = (task.name, task.sequence_number, task.try_number)
+    return fact.attempts is None or attempt in fact.attempts
 
 
 def _go_on(draft: Draft, alive: Iterable[TaskState]) -> None:
@@ -267,8 +273,7 @@ def _end_attempt(draft: Draft, fact: TaskEnded) -> None:
     task = draft.task(fact.task)
     if not _is_at(task, fact):
         return
-    if draft.head.recoveries and (task.status.alive and task.status is not TaskStatus.RETRYING):
-        draft.head = replace(draft.head, recoveries=0)
+    works = task.status.alive and task.status is not TaskStatus.RETRYING
     if task.status is TaskStatus.STOPPING:
         # Whatever the body made of it: it was told to stop, and a later run may
         # already count on its having changed nothing.
@@ -282,6 +287,9 @@ def _end_attempt(draft: Draft, fact: TaskEnded) -> None:
             _fail(draft, task, fact)
         else:
             draft.finish(task, fact.outcome)
+    # One that fails and is tried again says nothing about what ends processes beside it.
+    if works and draft.head.recoveries and draft.task(fact.task).status is not TaskStatus.RETRYING:
+        draft.head = replace(draft.head, recoveries=0)
 
 
 def _fail(draft: Draft, task: TaskState, fact: TaskEnded) -> None:

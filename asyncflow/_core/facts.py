@@ -27,10 +27,13 @@ class ExecutionRecovered:
 
     Attributes:
         redefined: it goes on under another definition than the one it last went on under.
+        attempts: of the tasks that were alive when it was taken over: task, sequence and try
+            number. What letters have started since works already. None: all that are alive.
     """
 
     at: datetime
     redefined: bool = False
+    attempts: frozenset[tuple[str, int, int]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ class Head:
         error: the first error of its tasks, with the task's name.
         parked_reason: why it cannot go on under the definitions that are loaded.
         heard: offset of the last event that came by letter; an earlier one is told again.
-        recoveries: how often it began again after a crash, since a task of it has ended.
+        recoveries: how often it began again after a crash, since a run of a task has ended.
     """
 
     status: WorkflowStatus = WorkflowStatus.INIT

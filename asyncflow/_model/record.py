@@ -22,7 +22,7 @@ class ExecutionRecord:
         stopping: whether `stop` was asked for.
         owner: the runner that works on it; None if none does.
         heard: offset of the last event that it answered and that came by letter.
-        recoveries: how often it began again after a crash, since a task of it has ended.
+        recoveries: how often it began again after a crash, since a run of a task has ended.
     """
 
     id: int

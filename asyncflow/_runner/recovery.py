@@ -5,6 +5,7 @@ It never takes over anything; `Ownership` does.
 
 import logging
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from typing import Final
 
@@ -98,11 +99,10 @@ class Recovery:
             self._fresh.add(live.id)
             self._driver.put(Told(live, ExecutionStarted(now), answered=gone_on))
         elif is_suspect(live):
-            self.suspects.add(Told(live, ExecutionRecovered(now)))
+            self.suspects.add(Told(live, _recovered(live, now)))
         else:
             self._fresh.add(live.id)
-            fact = ExecutionRecovered(now, live.redefined)
-            self._returning.append(Told(live, fact, answered=gone_on))
+            self._returning.append(Told(live, _recovered(live, now), answered=gone_on))
 
     def _gone_on(self, execution: int) -> None:
         self._fresh.discard(execution)
@@ -136,3 +136,9 @@ class Recovery:
         for told in returning:
             self._driver.put(told)
         self.suspects.go_on()
+
+
+def _recovered(live: LiveExecution, now: datetime) -> ExecutionRecovered:
+    tasks = (task for task in live.state.tasks.values() if task.status.alive)
+    attempts = frozenset((task.name, task.sequence_number, task.try_number) for task in tasks)
+    return ExecutionRecovered(now, live.redefined, attempts)

@@ -20,9 +20,12 @@ from asyncflow._runner.live import LiveExecution, Told
 from asyncflow._timer import Timer
 
 SUSPECT: Final = 2
-"""So often it began again before, and no task of it has ended since."""
+"""So often it began again before, and no run of a task of it has ended since."""
 
-AT_LEAST: Final = timedelta(seconds=1)
+FIRST: Final = timedelta(seconds=1)
+"""How long the first waits for the end of what else went on."""
+
+AT_LEAST: Final = timedelta(seconds=5)
 IN_ALL: Final = timedelta(seconds=60)
 """How long each has to live until the next goes on, and all of them together."""
 
@@ -58,24 +61,28 @@ class Suspects:
     def go_on(self) -> None:
         """Let them begin again from now on, soon."""
         if self._waiting and self._first is None and self._now is None and not self._closed:
-            self._first = self._clock.call_later(AT_LEAST, self._next)
+            self._first = self._clock.call_later(FIRST, self._next)
 
     def _next(self) -> None:
         self._first = None
         if self._closed or self._driver.over:
             return
-        if not self._waiting:
+        told = self._pop()
+        if told is None:
             self._number = 0
-            return
-        told = min(self._waiting.values(), key=_rank)
-        del self._waiting[told.live.id]
-        if told.live.id not in self._driver.lives:  # it was stopped
-            self._next()
             return
         patience = max(AT_LEAST, IN_ALL / self._number)
         self._now = _Watched(told.live, self._end)
         self._now.timer = self._clock.call_later(patience, self._survive)
         self._driver.go_on(told)
+
+    def _pop(self) -> Told | None:
+        while self._waiting:
+            told = min(self._waiting.values(), key=_rank)
+            del self._waiting[told.live.id]
+            if told.live.id in self._driver.lives:  # else it was stopped
+                return told
+        return None
 
     def close(self) -> None:
         """Let nobody begin again; the next owner does."""
@@ -101,7 +108,7 @@ class Suspects:
 
 
 class _Watched:
-    """One that has begun again: it calls back when a task of it has ended, or all of it."""
+    """One that has begun again: it calls back when a run of a task of it has ended, or all."""
 
     def __init__(self, live: LiveExecution, ended: Callable[[], None]) -> None:
         self.live = live

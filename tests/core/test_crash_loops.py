@@ -79,12 +79,22 @@ def test_the_end_of_a_task_begins_the_count_anew(status: TaskStatus) -> None:
     assert crashed(play, TRIES).state.head.parked_reason is None
 
 
-def test_an_attempt_that_fails_and_is_tried_again_begins_the_count_anew() -> None:
+def test_an_attempt_that_fails_and_is_tried_again_begins_nothing_anew() -> None:
     play = crashed(Play.begun(plan("a", retries=1)), TRIES)
 
     play.fail("a")
 
-    assert (play.status("a"), play.state.head.recoveries) == (TaskStatus.RETRYING, 0)
+    assert (play.status("a"), play.state.head.recoveries) == (TaskStatus.RETRYING, TRIES)
+
+
+def test_the_last_attempt_of_a_task_that_fails_begins_the_count_anew() -> None:
+    play = crashed(Play.begun(plan("a", "b", retries=1)), TRIES)
+    play.fail("a")
+    play.fall_due("a")
+
+    play.fail("a")
+
+    assert (play.status("a"), play.state.head.recoveries) == (TaskStatus.FAILED, 0)
 
 
 def test_the_end_of_another_attempt_begins_nothing_anew() -> None:

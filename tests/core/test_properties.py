@@ -286,6 +286,8 @@ def test_recoveries_are_counted_until_a_task_ends_or_somebody_helps(
         assert after <= before + (isinstance(step.fact, ExecutionRecovered) and starts)
         if after < before:
             assert isinstance(step.fact, TaskEnded | TaskActionRequested | RecoverySurvived)
+        if after < before and isinstance(step.fact, TaskEnded):
+            assert step.after.tasks[step.fact.task].status is not TaskStatus.RETRYING
         if gave_up(step.after.head):
             assert not step.decision.commands
 

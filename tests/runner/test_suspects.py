@@ -116,13 +116,15 @@ async def test_the_end_of_a_task_lets_the_next_one_go_on_at_once(path: Path) -> 
     assert sorted(names) == ["a", "b"]  # they wait for an event
 
 
-async def test_many_have_a_minute_in_all_and_a_second_each_at_least(path: Path) -> None:
+async def test_many_have_a_minute_in_all_and_five_seconds_each_at_least(path: Path) -> None:
     scene, clock = Scene(), VirtualClock()
     await left(path, scene, **{f"e{number:03}": 2 for number in range(80)})
     async with Runner(path, registry=scene.registry, clock=clock, grace=0):
         await clock.advance(SECOND)
         await until(lambda: len(scene.begun) == 1)
         for number in range(1, 80):
+            await clock.advance(4 * SECOND)
+            assert len(scene.begun) == number
             await clock.advance(SECOND)
             assert len(scene.begun) == number + 1
 
@@ -159,6 +161,20 @@ async def test_one_that_waits_can_be_stopped(path: Path) -> None:
         await runner.stop.aio("a", wait=True)
         scene.end("b")
         await until(lambda: scene.begun == ["b", "c"])
+
+
+async def test_any_number_that_wait_can_be_stopped(path: Path) -> None:
+    scene, clock = Scene(), VirtualClock()
+    names = [f"e{number:04}" for number in range(1_200)]
+    await left(path, scene, first=4, **dict.fromkeys(names, 2), last=2)
+    async with Runner(path, registry=scene.registry, clock=clock, grace=0) as runner:
+        await clock.advance(SECOND)
+        await until(lambda: scene.begun == ["first"])
+        await asyncio.gather(*(runner.stop.aio(name, wait=True) for name in names))
+        scene.end("first")
+        await until(lambda: scene.begun == ["first", "last"])
+        scene.end("last")
+        await until(lambda: not runner._working_engine.suspects._waiting)
 
 
 async def test_one_is_parked_after_five_times_and_tried_again_by_a_call(path: Path) -> None:
