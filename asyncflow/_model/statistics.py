@@ -51,6 +51,7 @@ class QueueStatistics:
         held_back: calls of this process that wait for room in the inbox.
         letters: what others have put before this runner, read and not answered yet.
         executions: that this runner works on.
+        parked: of these, that cannot go on; `WorkflowExecution.parked_reason` says why.
         tasks: that run, or wait for an event or a thread.
         waiting_for_thread: blocking tasks beyond ``Runner(threads=...)``.
     """
@@ -60,6 +61,7 @@ class QueueStatistics:
     held_back: int
     letters: int
     executions: int
+    parked: int
     tasks: int
     waiting_for_thread: int
 

@@ -371,6 +371,7 @@ class Driver:
         return refused
 
     def _look_at(self, live: LiveExecution) -> None:
+        live.note_parking()
         if live.state.head.status.final:
             self._let_go(live)
         elif live.watched or live.state.head.parked_reason is not None:

@@ -1,6 +1,7 @@
 """An execution that this runner owns, and what it has been told. Nothing here decides."""
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
@@ -28,6 +29,8 @@ from asyncflow._store.batch import (
 )
 from asyncflow._timer import Timer
 from asyncflow.errors import TaskNotFoundError
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -95,6 +98,7 @@ class LiveExecution:
             that is told again starts nothing. None: no attempt has ended.
         awaiting: by id, the awaited events that its tasks have made here and that wait still.
         watched: how many wait for changes of its tasks, of whatever kind.
+        parked: why, if it was said.
         redefined: its row has the fingerprint of another definition than it goes on under.
     """
 
@@ -109,6 +113,7 @@ class LiveExecution:
     awaiting: dict[int, Awaiting] = field(default_factory=dict[int, Awaiting])
     watched: int = 0
     redefined: bool = False
+    parked: str | None = None
 
     def status_of(self, task: str) -> TaskStatus | None:
         """Return the latest status of a task, None if it never ran.
@@ -134,6 +139,12 @@ class LiveExecution:
             self.watched -= not ends
             if news in self.waiters:
                 self.waiters.remove(news)
+
+    def note_parking(self) -> None:
+        """Say once that it is parked: nobody may be waiting for it."""
+        before, self.parked = self.parked, self.state.head.parked_reason
+        if self.parked is not None and self.parked != before:
+            logger.warning("workflow execution %r is parked: %s", self.name, self.parked)
 
     def wake(self) -> None:
         """Let everybody who waits for it look again."""

@@ -31,6 +31,7 @@ async def statistics(engine: Engine, store: Store, watchdog: Watchdog | None) ->
             held_back=engine.driver.callers.held_back,
             letters=engine.ownership.letters,
             executions=len(engine.driver.lives),
+            parked=sum(each.parked is not None for each in engine.driver.lives.values()),
             tasks=engine.tasks.running,
             waiting_for_thread=engine.tasks.waiting_for_thread,
         ),

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from asyncflow._core.commands import EndExecution, SetTimer, StartTask, StopTask
 from asyncflow._core.decide import standing
-from asyncflow._core.facts import RetryFellDue
+from asyncflow._core.facts import ExecutionRecovered, RetryFellDue
 from asyncflow._core.plan import Plan
 from asyncflow._model.status import TaskAction, TaskStatus, WorkflowStatus
 from tests.core.play import Play
@@ -45,6 +45,17 @@ def test_a_running_attempt_without_a_result_runs_again_as_another_try() -> None:
 
     assert play.recover() == (StartTask("a", 1, 2, last=True),)
     assert (play.status("a"), play.task("a").try_number) == (QUEUED, 2)
+
+
+def test_what_a_letter_has_started_before_it_works_and_is_not_started_again() -> None:
+    play = Play.begun(parallel("a", "b"))
+    play.run("a")
+    play.run("b")
+    play = play.taken_over()
+    recovered = ExecutionRecovered(play.at, attempts=frozenset({("a", 1, 1)}))
+
+    assert play.tell(recovered).commands == (StartTask("a", 1, 2, last=True),)
+    assert (play.status("b"), play.task("b").try_number) == (RUNNING, 1)
 
 
 def test_a_crash_before_the_next_attempt_began_is_no_other_try() -> None:
