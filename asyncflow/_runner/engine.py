@@ -121,6 +121,17 @@ class Engine:
     def _busy(self) -> bool:
         return bool(self.tasks.running or self.pollers.polling or self.judge.judging)
 
+    def _warn_of_the_rest(self, grace: timedelta) -> None:
+        if self.tasks.running:
+            text = "tasks still run after %s, the next runner starts them anew: %s"
+            logger.warning(text, grace, self.tasks.named())
+        elif self.pollers.polling:
+            text = "triggers are still polled after %s, their answers are lost: %s"
+            logger.warning(text, grace, self.pollers.polling)
+        elif self.judge.judging:  # else only sleepers had no time to end
+            text = "conditions are still awaited after %s: their events are not judged"
+            logger.warning(text, grace)
+
     async def _hand_over(self) -> None:
         """Leave polling and ticks to others at once, which need not wait for what runs here."""
         await self.timekeeper.drained()
@@ -158,15 +169,7 @@ class Engine:
                     await self._hand_over()
                 await self.drained()
         except TimeoutError:
-            if self.tasks.running:
-                text = "tasks still run after %s, the next runner starts them anew: %s"
-                logger.warning(text, grace, self.tasks.named())
-            elif self.pollers.polling:
-                text = "triggers are still polled after %s, their answers are lost: %s"
-                logger.warning(text, grace, self.pollers.polling)
-            elif self.judge.judging:  # else only sleepers had no time to end
-                text = "conditions are still awaited after %s: their events are not judged"
-                logger.warning(text, grace)
+            self._warn_of_the_rest(grace)
         finally:
             for each in watching:
                 each.cancel()
