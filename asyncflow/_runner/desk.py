@@ -146,7 +146,7 @@ class Desk:
         fact = EventSent(event.create_time, event.key, offset=offset)
         publication.open += 1  # until all have been told
         for live in lives:
-            if event.key in live.plan.by_key:
+            if event.key in live.plan.by_key and _heard_by(publication, live):
                 publication.open += 1
                 self._tell(work, Told(live, fact, publication))
                 yield
@@ -272,6 +272,11 @@ def _is_stop(fact: Fact) -> bool:
     if isinstance(fact, TaskActionRequested):
         return fact.action is TaskAction.STOP
     return isinstance(fact, StopRequested)
+
+
+def _heard_by(publication: Publication, live: LiveExecution) -> bool:
+    """Say whether it was there when a letter was written that waited for an heir."""
+    return publication.until is None or 0 < live.id <= publication.until
 
 
 def _is_old(told: Told) -> bool:

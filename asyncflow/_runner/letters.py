@@ -14,9 +14,10 @@ from asyncflow._runner.live import Publication, Told, Undeliverable
 from asyncflow._runner.rulebook import Rulebook
 from asyncflow._runner.waiters import Waiters, answer_of
 from asyncflow._store.batch import Fence, InboxItem
-from asyncflow._store.fact_text import SIGNALLED, request, signalled, told
+from asyncflow._store.fact_text import SIGNALLED, request, signalled
 from asyncflow._store.protocol import Store
 from asyncflow._store.queries import Inbox, StoredExecutions
+from asyncflow._store.reach import reach_of
 from asyncflow.errors import StoreError
 
 logger = logging.getLogger(__name__)
@@ -26,6 +27,12 @@ MOST: Final = 5_000
 
 Missed = Callable[[tuple[InboxItem, ...]], Awaitable[bool]]
 """Takes over who is to hear letters and is not here; says whether there was anybody."""
+
+
+def _place(item: InboxItem) -> int:
+    """Return the offset of its event, 0 for none: an heir's copy is younger by its id."""
+    event = item.letter.event
+    return 0 if event is None else event.offset or 0
 
 
 class Letters:
@@ -96,7 +103,7 @@ class Letters:
                 query, there = Inbox(self._fence.runner), {}
                 continue
             early = await self._early(items)
-            for item in items:
+            for item in sorted(items, key=_place):
                 event = item.letter.event
                 offset = (event.offset or 0) if event is not None else 0
                 self.read_until = max(self.read_until, offset)
@@ -129,17 +136,23 @@ class Letters:
     def _deliver(self, item: InboxItem) -> Publication | None:
         letter, event = item.letter, item.letter.event
         live = None if letter.execution is None else self._driver.lives.get(letter.execution)
-        signal = letter.kind == SIGNALLED  # workflow rules hear it also after that execution's end
-        if live is None and letter.execution is not None and not signal:
+        signal = letter.kind == SIGNALLED
+        if live is None and letter.execution is not None:
             self._driver.put(Undeliverable(item.id))
         elif event is not None:
             if signal and live is not None and event.offset is not None:
                 # It is on disk: who waits need not wait until the rules have answered.
                 self._waiters.answer(live, signalled(letter.body), answer_of(event, event.offset))
             heard = Publication(event, live, letter=item.id, offset=event.offset, ruled=())
-            if letter.execution is None or (signal and self._fence.runner not in told(letter.body)):
+            if letter.execution is None:  # that of an execution is never for rules
+                reach = reach_of(letter.body)
+                heard.until = reach.until
                 # Now and not when it is opened: who comes to a duty meanwhile has another letter.
-                heard.ruled = self._rulebook.of(event.namespace, event.key)
+                heard.ruled = tuple(
+                    ruled
+                    for ruled in self._rulebook.of(event.namespace, event.key)
+                    if reach.rules is None or ruled.key[1] in reach.rules
+                )
             heard.done = asyncio.get_running_loop().create_future()
             heard.done.add_done_callback(self._looked_at)
             self._open += 1

@@ -191,6 +191,7 @@ class Publication:
         refused: it could not be stored, and nobody is to hear it any more.
         for_workflows: whether workflow rules hear it: not if somebody outside sent it to one
             execution.
+        until: the greatest id of an execution that hears it; None: all.
         ruled: the workflows whose rules hear it here; None: those that do when it is opened.
     """
 
@@ -202,6 +203,7 @@ class Publication:
     open: int = 0
     refused: bool = False
     for_workflows: bool = True
+    until: int | None = None
     ruled: "tuple[RuledWorkflow, ...] | None" = None
 
 

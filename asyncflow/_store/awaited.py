@@ -3,7 +3,6 @@
 It holds values by id and by place; where they are kept is the store's business.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -130,13 +129,9 @@ def event_of(signal: Signal) -> EventRecord:
     return replace(signal.event, awaited=signal.awaited)
 
 
-def letter_about(signal: Signal, told: Sequence[str | None]) -> Letter:
-    """Return the letter that tells the owner of the execution about a signal.
-
-    ``told`` are the runners whose rules hear of it by other letters.
-    """
-    runners = [each for each in told if each is not None]
-    event, body = event_of(signal), signalled_body(signal.awaited, runners)
+def letter_about(signal: Signal) -> Letter:
+    """Return the letter that tells the owner of the execution about a signal, but no rules."""
+    event, body = event_of(signal), signalled_body(signal.awaited)
     return Letter(event.namespace, SIGNALLED, body, event.create_time, event.execution, event)
 
 

@@ -1,7 +1,6 @@
 """Facts as text: for letters to an owner, and for the log. Only names and JSON, never code."""
 
 import json
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, assert_never
 
@@ -50,22 +49,17 @@ def fact_body(fact: Fact) -> str:  # noqa: C901  one arm for each fact
 
 
 SIGNALLED: Final = "EventSignalled"
-"""The kind of a letter about a signal; its body names the awaited event, and whom others tell."""
+"""The kind of a letter about a signal; its body names the awaited event."""
 
 
-def signalled_body(awaited: int, told: Sequence[str] = ()) -> str:
+def signalled_body(awaited: int) -> str:
     """Return the body of a letter about the signal of an awaited event."""
-    return json.dumps({"awaited": awaited, "told": told} if told else {"awaited": awaited})
+    return json.dumps({"awaited": awaited})
 
 
 def signalled(body: str) -> int:
     """Return the awaited event that a letter is about."""
     return int(json.loads(body)["awaited"])
-
-
-def told(body: str) -> frozenset[str]:
-    """Return the runners whose rules hear by other letters of the signal that a letter is about."""
-    return frozenset(json.loads(body).get("told", ()))
 
 
 def request(kind: str, body: str, at: datetime) -> StopRequested | TaskActionRequested:

@@ -3,18 +3,20 @@
 It names readers; it never says what their rules do.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 
 from asyncflow._core.facts import EventSent
 from asyncflow._model.record import EventRecord
 from asyncflow._store.batch import Batch, Letter, Signal
+from asyncflow._store.reach import Expected, Reach
 
 NOBODY = ""
-"""Has the duty of rules from the end of a runner until another claims."""
+"""Has the duty of rules from the end of a runner until another wants it."""
 
-Expected = tuple[str, str]
-"""A namespace and the key of an event."""
+
+Judges = Mapping[str, frozenset[str]]
+"""Runners, each with the workflows whose rules it judges by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,30 +25,35 @@ class OnDuty:
 
     Attributes:
         writer: the runner that writes the batch; it tells its own rules of its own events.
-        runners: those on duty by what their rules expect, or `NOBODY`.
+        judges: those on duty by what their rules expect, or `NOBODY`.
     """
 
     writer: str | None
-    runners: Mapping[Expected, frozenset[str]] = field(
-        default_factory=dict[Expected, frozenset[str]]
-    )
+    judges: Mapping[Expected, Judges] = field(default_factory=dict[Expected, Judges])
 
-    def of_event(self, event: EventRecord) -> list[str | None]:
-        """Return who finds a letter about an event of the writer's; None: who claims next."""
-        return [each or None for each in sorted(self._expecting(event) - {self.writer})]
+    def of_event(self, event: EventRecord) -> list[tuple[str | None, Letter]]:
+        """Return the letters about an event of the writer's, each with who finds it.
 
-    def of_signal(self, signal: Signal) -> list[str | None]:
-        """Return who finds a letter about a signal, beside that to the execution's owner.
-
-        That owner, too, if it is told by letter: it may be dead, and another comes to its duty
-        than to the execution.
+        None is who claims the duty next.
         """
-        if signal.by_letter:
-            return [each or None for each in sorted(self._expecting(signal.event))]
-        return self.of_event(signal.event)
+        return self._letters(event, self.writer)
 
-    def _expecting(self, event: EventRecord) -> frozenset[str]:
-        return self.runners.get((event.namespace, event.key), frozenset())
+    def of_signal(self, signal: Signal) -> list[tuple[str | None, Letter]]:
+        """Return the letters about a signal, beside that to the execution's owner.
+
+        If that is told by letter, no rules hear of the signal but by these, the writer's and the
+        owner's included: another may come to the duty than to the execution.
+        """
+        event = replace(signal.event, awaited=signal.awaited)
+        return self._letters(event, None if signal.by_letter else self.writer)
+
+    def _letters(self, event: EventRecord, told: str | None) -> list[tuple[str | None, Letter]]:
+        judges = self.judges.get((event.namespace, event.key), {})
+        return [
+            (runner or None, rules_letter(event, judges[runner]))
+            for runner in sorted(judges)
+            if runner != told
+        ]
 
 
 def writer_of(batch: Batch) -> str | None:
@@ -67,15 +74,16 @@ def told_to_rules(batch: Batch) -> list[EventRecord]:
     ]
 
 
-def rules_letter(event: EventRecord) -> Letter:
-    """Return the letter that brings an event to rules only."""
-    return Letter(event.namespace, EventSent.__name__, "{}", event.create_time, None, event)
+def rules_letter(event: EventRecord, workflows: frozenset[str]) -> Letter:
+    """Return the letter that brings an event to the rules of some workflows only."""
+    body = Reach(None, workflows).body()
+    return Letter(event.namespace, EventSent.__name__, body, event.create_time, None, event)
 
 
-def readers(
-    letter: Letter, runners: Collection[str], of_nobody: Collection[Expected]
-) -> Sequence[str | None]:
-    """Return before whom a letter is put; None: before whoever claims next.
+def copies(
+    letter: Letter, runners: Collection[str], of_nobody: Collection[Expected], until: int
+) -> list[tuple[str | None, Letter]]:
+    """Return the copies of a letter, each with whom it is put before; None: who claims next.
 
     One to an execution belongs to that execution's owner, and is put before nobody.
 
@@ -83,10 +91,14 @@ def readers(
         letter: that is to be put.
         runners: all that are registered.
         of_nobody: what is expected by rules that nobody judges just now.
+        until: the greatest id of an execution, if there are any in the namespace of the letter
+            that nobody owns; else 0.
     """
-    if letter.execution is not None or not runners:
-        return (None,)
+    if letter.execution is not None:
+        return [(None, letter)]
+    found: list[tuple[str | None, Letter]] = [(runner, letter) for runner in runners]
     event = letter.event
-    if event is not None and (event.namespace, event.key) in of_nobody:
-        return (*runners, None)
-    return tuple(runners)
+    expected = event is not None and (event.namespace, event.key) in of_nobody
+    if until or expected or not runners:
+        found.append((None, replace(letter, body=Reach(until).body())))
+    return found

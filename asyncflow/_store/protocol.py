@@ -9,8 +9,7 @@ the client's home loop.
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from types import MappingProxyType
-from typing import Final, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from asyncflow._store.batch import (
     Batch,
@@ -27,8 +26,6 @@ from asyncflow._store.change import Change
 from asyncflow._store.queries import Query
 
 T = TypeVar("T")
-
-NO_DUTIES: Final[Mapping[Duty, frozenset[str]]] = MappingProxyType({})
 
 
 class Store(Protocol):
@@ -75,8 +72,10 @@ class Store(Protocol):
     ) -> tuple[int | None, ...]:
         """Put letters where their readers find them; return the offsets of their events.
 
-        A letter to a namespace is put before each registered runner, or, if there is none,
-        before the first that comes. ``fence`` is that of the runner that writes, if it is one.
+        A letter to a namespace is put before each registered runner. It is also addressed to
+        nobody, if there is no runner, or if who is to hear it belongs to nobody just now: rules
+        that expect its event, or executions of the namespace. ``fence`` is that of the runner that
+        writes, if it is one.
         """
         ...
 
@@ -86,14 +85,16 @@ class Store(Protocol):
         dead: Sequence[Dead],
         workflows: Sequence[tuple[str, str]] | None,
         limit: int,
-        duties: Mapping[Duty, frozenset[str]] = NO_DUTIES,
+        duties: Mapping[Duty, frozenset[str]] | None = None,
     ) -> Claimed:
         """Come to own unfinished executions that nobody owns, letters, and duties.
 
         Executions for which letters wait come first, then the oldest. Letters to a namespace that
-        are addressed to nobody, those of the dead included, are the claimer's from then on; if
-        there are any, it comes to own all unowned executions of their namespaces and of
-        ``workflows``, whatever the limit: nobody else will find these letters.
+        are addressed to nobody, those of the dead included, go to the claimer with what it gains:
+        executions of the namespace, or the duty of rules that expect the event. While there is
+        more of that, it gets copies, and they stay for the next; else it gets them, for nobody
+        else will come for them. If there are any, it comes to own all unowned executions
+        of their namespaces and of ``workflows``, whatever the limit.
 
         Args:
             fence: who claims.
@@ -102,15 +103,18 @@ class Store(Protocol):
             workflows: (namespace, name) pairs to take; None takes any.
             limit: take at most so many.
             duties: those that it can do, each with the keys of events that its rules expect; it
-                gets those that nobody has, and what it has is kept up to date.
+                gets those that nobody has, what it has is kept up to date, and what it has of
+                others it gives up. Duties of rules stay, also while nobody has them. None: it
+                keeps what it has.
         """
         ...
 
     async def sweep(self, fence: Fence, before: datetime, limit: int) -> Swept:
         """Forget what ended before that time, oldest first, at most ``limit`` of each kind.
 
-        Executions go with all that is theirs; events to a namespace and lines of histories by
-        their own age. What must be remembered stays: a letter's event, and what starts once.
+        Executions go with all that is theirs; events to a namespace, letters to nobody and lines of
+        histories by their own age. What must be remembered stays: a letter's event, and what
+        starts once.
         """
         ...
 

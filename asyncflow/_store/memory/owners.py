@@ -1,19 +1,20 @@
 """Who owns executions, letters and duties, and who is registered. Only `check_fence` raises."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from heapq import nsmallest
 
-from asyncflow._store.batch import Batch, Claimed, Dead, Duty, DutyKind, Fence, RunnerRow
+from asyncflow._store.batch import Batch, Claimed, Dead, Duty, DutyKind, Fence, InboxItem, RunnerRow
 from asyncflow._store.for_rules import (
     NOBODY,
-    Expected,
     OnDuty,
     left_out,
     told_to_rules,
     writer_of,
 )
+from asyncflow._store.heirs import Gains, Names, Unheard, names, share
 from asyncflow._store.memory.tables import Execution, Tables
+from asyncflow._store.reach import Expected
 from asyncflow._store.refusal import fenced
 
 
@@ -42,19 +43,22 @@ def claim(
     workflows: Sequence[tuple[str, str]] | None,
     limit: int,
     *,
-    wanted: Mapping[Duty, frozenset[str]],
+    wanted: Mapping[Duty, frozenset[str]] | None,
 ) -> Claimed:
     """Remove the dead, then own what nobody does."""
     for each in dead:
         if _is_dead(tables, each):
             _remove(tables, each.runner)
+    _give_up(tables, fence.runner, wanted)
+    before = _rules_of_nobody(tables)
     whole = _namespaces_of_letters(tables)
     ids = _first(tables, None if workflows is None else frozenset(workflows), limit, whole)
     for id_ in ids:
         own(tables, tables.executions[id_], fence.runner)
+    held = _take(tables, fence.runner, wanted or {})
     if whole:
-        _readdress(tables, None, fence.runner)
-    return Claimed(tuple(ids), _take(tables, fence.runner, wanted))
+        _inherit(tables, fence.runner, _gains(tables, ids, before & held))
+    return Claimed(tuple(ids), held)
 
 
 def renew(tables: Tables, fence: Fence) -> None:
@@ -87,19 +91,25 @@ def own(tables: Tables, execution: Execution, owner: str | None) -> None:
 def on_duty(tables: Tables, batch: Batch) -> OnDuty:
     """Return who is to judge the events of a batch by rules."""
     expected = {(event.namespace, event.key) for event in told_to_rules(batch)}
-    runners: dict[Expected, frozenset[str]] = {}
+    judges: dict[Expected, dict[str, frozenset[str]]] = {}
     if expected:
         for duty, (runner, keys) in tables.duties.items():
             if duty.kind is DutyKind.RULES and runner != left_out(batch):
                 for each in expected.intersection((duty.namespace, key) for key in keys):
-                    runners[each] = runners.get(each, frozenset()) | {runner}
-    return OnDuty(writer_of(batch), runners)
+                    of = judges.setdefault(each, {})
+                    of[runner] = of.get(runner, frozenset()) | {duty.name}
+    return OnDuty(writer_of(batch), judges)
 
 
-def of_nobody(tables: Tables) -> frozenset[Expected]:
+def of_nobody(tables: Tables) -> Names:
     """Return what is expected by rules that nobody judges just now."""
-    left = ((duty, keys) for duty, (holder, keys) in tables.duties.items() if holder == NOBODY)
-    return frozenset((duty.namespace, key) for duty, keys in left for key in keys)
+    return _names(tables, _rules_of_nobody(tables))
+
+
+def unowned(tables: Tables, namespace: str) -> list[int]:
+    """Return the ids of the unfinished executions of a namespace that nobody owns."""
+    ids = tables.owned.get(None, ())
+    return [id_ for id_ in ids if tables.executions[id_].new.namespace == namespace]
 
 
 def _holds(tables: Tables, fence: Fence) -> bool:
@@ -138,9 +148,55 @@ def _take(tables: Tables, runner: str, wanted: Mapping[Duty, frozenset[str]]) ->
         if holder in {runner, NOBODY}:
             tables.duties[duty] = (runner, keys)
             held.add(duty)
-    for duty in [each for each, (holder, _) in tables.duties.items() if holder == NOBODY]:
-        del tables.duties[duty]
     return frozenset(held)
+
+
+def _give_up(tables: Tables, runner: str, wanted: Collection[Duty] | None) -> None:
+    """Let a runner have no duties but those that it wants; letters for its rules are kept."""
+    for duty, (holder, keys) in tuple(tables.duties.items()):
+        if holder != runner or wanted is None or duty in wanted:
+            continue
+        if duty.kind is DutyKind.RULES and keys:
+            tables.duties[duty] = (NOBODY, keys)
+        else:
+            del tables.duties[duty]
+
+
+def _rules_of_nobody(tables: Tables) -> frozenset[Duty]:
+    return frozenset(duty for duty, (holder, _) in tables.duties.items() if holder == NOBODY)
+
+
+def _names(tables: Tables, rules: Iterable[Duty]) -> Names:
+    return names((duty.namespace, duty.name, tables.duties[duty][1]) for duty in rules)
+
+
+def _gains(tables: Tables, ids: Iterable[int], rules: frozenset[Duty]) -> Gains:
+    return Gains(
+        _least(tables, ids),
+        _least(tables, tables.owned.get(None, ())),
+        _names(tables, rules),
+        of_nobody(tables),
+        tables.last_execution,
+    )
+
+
+def _least(tables: Tables, ids: Iterable[int]) -> dict[str, int]:
+    """Return the least of these executions in each namespace."""
+    return {tables.executions[id_].new.namespace: id_ for id_ in sorted(ids, reverse=True)}
+
+
+def _inherit(tables: Tables, runner: str, gains: Gains) -> None:
+    for id_, (item, reader) in tuple(tables.inbox.items()):
+        letter, event = item.letter, item.letter.event
+        if reader is not None or letter.execution is not None:
+            continue
+        key, confined = (event.key, event.execution is not None) if event else ("", False)
+        came = share(Unheard((letter.namespace, key), letter.body, confined), gains)
+        if came.left is not None:
+            tables.inbox[id_] = (InboxItem(id_, replace(letter, body=came.left)), None)
+        if came.own is not None:
+            own = id_ if came.left is None else next(tables.letter_ids)
+            tables.inbox[own] = (InboxItem(own, replace(letter, body=came.own)), runner)
 
 
 def _remove(tables: Tables, runner: str) -> None:
@@ -149,21 +205,13 @@ def _remove(tables: Tables, runner: str) -> None:
         execution = tables.executions[id_]
         execution.owner = None
         tables.owned.setdefault(None, set()).add(id_)
-    for duty, (holder, keys) in tuple(tables.duties.items()):
-        if holder == runner and duty.kind is DutyKind.RULES and keys:
-            tables.duties[duty] = (NOBODY, keys)
-        elif holder == runner:
-            del tables.duties[duty]
-    _readdress(tables, runner, None)
+    _give_up(tables, runner, ())
+    for id_, (item, reader) in tables.inbox.items():
+        if reader == runner and item.letter.execution is None:
+            tables.inbox[id_] = (item, None)
 
 
 def _namespaces_of_letters(tables: Tables) -> frozenset[str]:
     """Return the namespaces to which there are letters that are addressed to nobody."""
     letters = (item.letter for item, runner in tables.inbox.values() if runner is None)
     return frozenset(letter.namespace for letter in letters if letter.execution is None)
-
-
-def _readdress(tables: Tables, before: str | None, after: str | None) -> None:
-    for id_, (item, runner) in tables.inbox.items():
-        if runner == before and item.letter.execution is None:
-            tables.inbox[id_] = (item, after)

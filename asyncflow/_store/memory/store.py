@@ -20,7 +20,6 @@ from asyncflow._store.memory import changes, owners, reads, sweep, writes
 from asyncflow._store.memory.pulse import MemoryPulse
 from asyncflow._store.memory.tables import Tables
 from asyncflow._store.memory.transaction import transaction
-from asyncflow._store.protocol import NO_DUTIES
 from asyncflow._store.queries import Query
 from asyncflow._store.refusal import not_open
 
@@ -87,7 +86,7 @@ class MemoryStore:
         dead: Sequence[Dead],
         workflows: Sequence[tuple[str, str]] | None,
         limit: int,
-        duties: Mapping[Duty, frozenset[str]] = NO_DUTIES,
+        duties: Mapping[Duty, frozenset[str]] | None = None,
     ) -> Claimed:
         """Come to own what nobody does."""
         tables = self._opened()

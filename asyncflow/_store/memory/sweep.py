@@ -17,12 +17,15 @@ def sweep(tables: Tables, before: datetime, limit: int) -> Swept:
     """Forget some of what is old."""
     executions = {each.id: each for each in islice(_executions(tables, before), limit)}
     forget(tables, executions)
+    letters = tuple(islice(_letters(tables, before), limit))
+    for id_ in letters:
+        del tables.inbox[id_]
     events = tuple(islice(_events(tables, before), limit))
     for event in events:
         del tables.events[event.offset or 0]
     lines = _forget_lines(tables.firings, lambda line: line.started < before, limit)
     lines += _forget_lines(tables.ticks, lambda line: line.noted < before, limit - lines)
-    more = limit in (len(executions), len(events), lines)
+    more = limit in (len(executions), len(letters), len(events), lines)
     return Swept(len(executions), len(events), lines, more=more)
 
 
@@ -35,6 +38,13 @@ def _executions(tables: Tables, before: datetime) -> Iterator[Execution]:
         end = each.head.end if each.head.status.final else None
         if end is not None and end < before and each.id not in needed and each.cause not in told:
             yield each
+
+
+def _letters(tables: Tables, before: datetime) -> Iterator[int]:
+    """Return those that are addressed to nobody, and that nobody has come for."""
+    for id_, (item, reader) in tables.inbox.items():
+        if reader is None and item.letter.execution is None and item.letter.at < before:
+            yield id_
 
 
 def _events(tables: Tables, before: datetime) -> Iterator[EventRecord]:

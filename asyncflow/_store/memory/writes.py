@@ -19,7 +19,7 @@ from asyncflow._store.batch import (
     Signal,
 )
 from asyncflow._store.codec import utf8
-from asyncflow._store.for_rules import OnDuty, readers, rules_letter
+from asyncflow._store.for_rules import OnDuty, copies
 from asyncflow._store.memory import awaited_writes, owners, schedule_writes, trigger_writes
 from asyncflow._store.memory.admission import admit, yield_alone
 from asyncflow._store.memory.owners import check_fence, own
@@ -173,12 +173,10 @@ def _take(tables: Tables, signal: Signal, on_duty: OnDuty) -> int | None:
     record = tables.awaited.records.get(signal.awaited)
     if record is None or not takes(record, signal):
         return None
-    told = on_duty.of_signal(signal)
     offset = _store_event(tables, event_of(signal))
     if signal.by_letter:
-        letter = replace(letter_about(signal, told), event=tables.events[offset])
-        _put_before(tables, letter, (None,))
-    _put_before(tables, rules_letter(tables.events[offset]), told)
+        _put(tables, offset, [(None, letter_about(signal))])
+    _put(tables, offset, on_duty.of_signal(signal))
     tables.awaited.put(signalled(record, signal, offset))
     return offset
 
@@ -187,19 +185,20 @@ def _post(tables: Tables, letter: Letter) -> int | None:
     offset = None
     if letter.event is not None:
         offset = _store_event(tables, letter.event)
-        letter = replace(letter, event=tables.events[offset])
-    of_nobody = owners.of_nobody(tables) if letter.execution is None else ()
-    _put_before(tables, letter, readers(letter, tables.runners, of_nobody))
+    wide = letter.execution is None
+    of_nobody = owners.of_nobody(tables) if wide else {}
+    until = tables.last_execution if wide and owners.unowned(tables, letter.namespace) else 0
+    _put(tables, offset, copies(letter, tables.runners, of_nobody, until))
     return offset
 
 
 def _post_for_rules(tables: Tables, offsets: Iterable[int], on_duty: OnDuty) -> None:
     for offset in offsets:
-        event = tables.events[offset]
-        _put_before(tables, rules_letter(event), on_duty.of_event(event))
+        _put(tables, offset, on_duty.of_event(tables.events[offset]))
 
 
-def _put_before(tables: Tables, letter: Letter, readers: Iterable[str | None]) -> None:
-    for runner in readers:
+def _put(tables: Tables, offset: int | None, letters: Iterable[tuple[str | None, Letter]]) -> None:
+    event = None if offset is None else tables.events[offset]
+    for runner, letter in letters:
         id_ = next(tables.letter_ids)
-        tables.inbox[id_] = (InboxItem(id_, letter), runner)
+        tables.inbox[id_] = (InboxItem(id_, replace(letter, event=event)), runner)

@@ -8,7 +8,7 @@ from asyncflow._model.record import AwaitedRecord
 from asyncflow._store.awaited import AwaitedTable, event_of, letter_about
 from asyncflow._store.batch import ExecutionWrite, Expiry, NewAwaited, Notified, Signal
 from asyncflow._store.codec import micros, micros_or_none, utf8
-from asyncflow._store.for_rules import OnDuty, rules_letter
+from asyncflow._store.for_rules import OnDuty
 from asyncflow._store.sqlite.awaited_reads import COLUMNS, WAITS, record
 from asyncflow._store.sqlite.bulk import Bulk, Value
 from asyncflow._store.sqlite.event_writes import Addressed, insert_events, insert_letters
@@ -165,11 +165,10 @@ def _time_out(db: sqlite3.Connection, ids: Sequence[int]) -> None:
 
 
 def _letters(signal: Signal, offset: int, on_duty: OnDuty) -> Iterator[Addressed]:
-    told = on_duty.of_signal(signal)
     if signal.by_letter:
-        yield letter_about(signal, told), None, offset
-    for runner in told:
-        yield rules_letter(event_of(signal)), runner, offset
+        yield letter_about(signal), None, offset
+    for runner, letter in on_duty.of_signal(signal):
+        yield letter, runner, offset
 
 
 def _signalled_row(signal: Signal, offset: int) -> tuple[Value, ...]:

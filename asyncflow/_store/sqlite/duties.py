@@ -3,19 +3,20 @@
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from asyncflow._store.batch import Batch, Duty, DutyKind
 from asyncflow._store.for_rules import (
     NOBODY,
-    Expected,
     OnDuty,
     left_out,
     told_to_rules,
     writer_of,
 )
+from asyncflow._store.heirs import Names, names
 from asyncflow._store.queries import Duties
+from asyncflow._store.reach import Expected
 from asyncflow._store.sqlite.terms import AMONG
 
 # The condition keeps ON from being read as that of a join.
@@ -28,14 +29,27 @@ _TAKE: Final = (
     f"WHERE runner = '{NOBODY}' OR (runner = excluded.runner AND keys <> excluded.keys)"
 )
 _ON_DUTY: Final = (
-    "SELECT DISTINCT d.namespace, k.value, d.runner FROM duty d "
+    "SELECT DISTINCT d.namespace, k.value, d.runner, d.name FROM duty d "
     "CROSS JOIN json_each(d.keys) k WHERE d.kind = 'RULES' "
     "AND d.namespace IN (SELECT value FROM json_each(:namespaces)) "
     "AND d.runner IS NOT :but AND k.value IN (SELECT value FROM json_each(:keys))"
 )
 _OF_NOBODY: Final = (
-    "SELECT DISTINCT d.namespace, k.value FROM duty d CROSS JOIN json_each(d.keys) k "
-    f"WHERE d.runner = '{NOBODY}'"
+    f"SELECT namespace, name, keys FROM duty WHERE runner = '{NOBODY}' AND kind = 'RULES'"
+)
+
+_RULES_WITH_KEYS: Final = "kind = 'RULES' AND keys <> '[]'"
+_LEAVE: Final = (
+    f"UPDATE duty SET runner = '{NOBODY}' WHERE runner {AMONG} AND {_RULES_WITH_KEYS}",
+    f"DELETE FROM duty WHERE runner {AMONG}",
+)
+_AMONG_DUTIES: Final = (
+    "(kind, namespace, name) IN (SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), "
+    "json_extract(value, '$[2]') FROM json_each(?))"
+)
+_GIVE_UP: Final = (
+    f"UPDATE duty SET runner = '{NOBODY}' WHERE {_AMONG_DUTIES} AND {_RULES_WITH_KEYS}",
+    f"DELETE FROM duty WHERE {_AMONG_DUTIES} AND NOT ({_RULES_WITH_KEYS})",
 )
 
 
@@ -44,29 +58,45 @@ def take(
 ) -> frozenset[Duty]:
     """Give a runner what it wants and nobody has; return what it has of this."""
     if not wanted:
-        _forget_nobody(db)
         return frozenset()
     listed = [[each.kind, each.namespace, each.name, sorted(wanted[each])] for each in wanted]
     db.execute(_TAKE, (runner, json.dumps(listed)))
-    _forget_nobody(db)
     sql = "SELECT kind, namespace, name FROM duty WHERE runner = ?"
     held = {_duty(*row) for row in db.execute(sql, (runner,)).fetchall()}
     return frozenset(wanted.keys() & held)
 
 
+def give_up(db: sqlite3.Connection, runner: str, wanted: Collection[Duty]) -> None:
+    """Let a runner have no duties but those that it wants."""
+    sql = "SELECT kind, namespace, name FROM duty WHERE runner = ?"
+    held = {_duty(*row) for row in db.execute(sql, (runner,)).fetchall()}
+    unwanted = held.difference(wanted)
+    if unwanted:
+        listed = json.dumps([[each.kind, each.namespace, each.name] for each in unwanted])
+        for sql in _GIVE_UP:
+            db.execute(sql, (listed,))
+
+
 def leave(db: sqlite3.Connection, runners: str) -> None:
     """Let these runners, a JSON array, have none; letters for their rules find who claims next."""
-    sql = (
-        f"UPDATE duty SET runner = '{NOBODY}' WHERE runner {AMONG} AND kind = 'RULES' "
-        "AND keys <> '[]'"
-    )
-    db.execute(sql, (runners,))
-    db.execute(f"DELETE FROM duty WHERE runner {AMONG}", (runners,))
+    for sql in _LEAVE:
+        db.execute(sql, (runners,))
 
 
-def of_nobody(db: sqlite3.Connection) -> frozenset[Expected]:
+def of_nobody(db: sqlite3.Connection) -> Names:
     """Return what is expected by rules that nobody judges just now."""
-    return frozenset(db.execute(_OF_NOBODY).fetchall())
+    rows = db.execute(_OF_NOBODY).fetchall()
+    return names((namespace, name, json.loads(keys)) for namespace, name, keys in rows)
+
+
+def taken(before: Names, wanted: Mapping[Duty, frozenset[str]]) -> Names:
+    """Return what those rules expect now that nobody judged, and that somebody wants."""
+    left = {(namespace, name) for (namespace, _), of in before.items() for name in of}
+    return names(
+        (duty.namespace, duty.name, keys)
+        for duty, keys in wanted.items()
+        if duty.kind is DutyKind.RULES and (duty.namespace, duty.name) in left
+    )
 
 
 def on_duty(db: sqlite3.Connection, batch: Batch) -> OnDuty:
@@ -79,10 +109,11 @@ def on_duty(db: sqlite3.Connection, batch: Batch) -> OnDuty:
         "keys": json.dumps(list({event.key for event in events})),
         "but": left_out(batch),
     }
-    found: defaultdict[Expected, set[str]] = defaultdict(set)
-    for namespace, key, runner in db.execute(_ON_DUTY, named).fetchall():
-        found[namespace, key].add(runner)
-    return OnDuty(writer, {expected: frozenset(runners) for expected, runners in found.items()})
+    found: defaultdict[Expected, dict[str, frozenset[str]]] = defaultdict(dict)
+    for namespace, key, runner, name in db.execute(_ON_DUTY, named).fetchall():
+        of = found[namespace, key]
+        of[runner] = of.get(runner, frozenset()) | {name}
+    return OnDuty(writer, found)
 
 
 def answer(db: sqlite3.Connection, _: Duties) -> Mapping[Duty, str]:
@@ -90,11 +121,6 @@ def answer(db: sqlite3.Connection, _: Duties) -> Mapping[Duty, str]:
     sql = f"SELECT kind, namespace, name, runner FROM duty WHERE runner <> '{NOBODY}'"
     rows = db.execute(sql).fetchall()
     return {_duty(kind, namespace, name): runner for kind, namespace, name, runner in rows}
-
-
-def _forget_nobody(db: sqlite3.Connection) -> None:
-    """Let no letters gather for rules that whoever claims does not have."""
-    db.execute(f"DELETE FROM duty WHERE runner = '{NOBODY}'")
 
 
 def _duty(kind: str, namespace: str, name: str) -> Duty:

@@ -8,12 +8,12 @@ from typing import Final
 
 from asyncflow._store.batch import Claimed, Dead, Duty, Fence, RunnerRow
 from asyncflow._store.codec import micros
+from asyncflow._store.heirs import Gains, Names
 from asyncflow._store.refusal import fenced
-from asyncflow._store.sqlite import duties, unowned
-from asyncflow._store.sqlite.terms import AMONG, UNFINISHED
+from asyncflow._store.sqlite import duties, letters_to_nobody, unowned
+from asyncflow._store.sqlite.terms import AMONG, UNFINISHED, last_id
 
 _MICROSECOND: Final = timedelta(microseconds=1)
-_TO_NOBODY: Final = "execution IS NULL AND runner IS NULL"  # as in the partial index
 _FIND_DEAD: Final = (
     "SELECT r.id FROM json_each(?) CROSS JOIN runner r "
     "ON r.id = json_extract(value, '$[0]') AND r.beat = json_extract(value, '$[1]')"
@@ -61,19 +61,24 @@ def claim(
     workflows: Sequence[tuple[str, str]] | None,
     limit: int,
     *,
-    wanted: Mapping[Duty, frozenset[str]],
+    wanted: Mapping[Duty, frozenset[str]] | None,
 ) -> Claimed:
     """Remove the dead, then own what nobody does."""
     _remove(db, dead)
     check_fence(db, fence)
-    whole = _namespaces_of_letters(db)
+    if wanted is not None:
+        duties.give_up(db, fence.runner, wanted)
+    whole = letters_to_nobody.namespaces(db)
+    before = duties.of_nobody(db) if whole else {}
     ids = unowned.first(db, None if workflows is None else frozenset(workflows), limit, whole)
     if ids:
         sql = f"UPDATE execution SET owner = ? WHERE id {AMONG}"
         db.execute(sql, (fence.runner, json.dumps(ids)))
+    held = duties.take(db, fence.runner, wanted or {})
     if whole:
-        _inherit(db, fence.runner)
-    return Claimed(tuple(ids), duties.take(db, fence.runner, wanted))
+        gains = _gains(db, ids, duties.taken(before, wanted or {}))
+        letters_to_nobody.inherit(db, fence.runner, gains)
+    return Claimed(tuple(ids), held)
 
 
 def renew(db: sqlite3.Connection, fence: Fence) -> None:
@@ -111,11 +116,8 @@ def _disown(db: sqlite3.Connection, runners: Sequence[str]) -> None:
     duties.leave(db, *names)
 
 
-def _namespaces_of_letters(db: sqlite3.Connection) -> frozenset[str]:
-    """Return the namespaces to which there are letters that are addressed to nobody."""
-    rows = db.execute(f"SELECT DISTINCT namespace FROM inbox WHERE {_TO_NOBODY}")
-    return frozenset(row[0] for row in rows.fetchall())
-
-
-def _inherit(db: sqlite3.Connection, runner: str) -> None:
-    db.execute(f"UPDATE inbox SET runner = ? WHERE {_TO_NOBODY}", (runner,))
+def _gains(db: sqlite3.Connection, ids: Sequence[int], rules: Names) -> Gains:
+    sql = f"SELECT namespace, min(id) FROM execution WHERE id {AMONG} GROUP BY namespace"
+    executions = dict(db.execute(sql, (json.dumps(ids),)).fetchall()) if ids else {}
+    last = last_id(db, "execution")
+    return Gains(executions, unowned.least(db), rules, duties.of_nobody(db), last)

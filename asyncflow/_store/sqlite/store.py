@@ -20,7 +20,6 @@ from asyncflow._store.batch import (
     Swept,
 )
 from asyncflow._store.change import Change
-from asyncflow._store.protocol import NO_DUTIES
 from asyncflow._store.queries import Query
 from asyncflow._store.refusal import not_open
 from asyncflow._store.sqlite import changes, owners, reads, sweep, vacuum, writes
@@ -119,7 +118,7 @@ class SqliteStore:
         dead: Sequence[Dead],
         workflows: Sequence[tuple[str, str]] | None,
         limit: int,
-        duties: Mapping[Duty, frozenset[str]] = NO_DUTIES,
+        duties: Mapping[Duty, frozenset[str]] | None = None,
     ) -> Claimed:
         """Come to own what nobody does."""
         work = partial(

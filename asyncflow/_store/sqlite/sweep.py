@@ -13,6 +13,7 @@ from typing import Final
 from asyncflow._store.batch import Fence, Swept
 from asyncflow._store.codec import micros
 from asyncflow._store.sqlite.deletions import with_executions
+from asyncflow._store.sqlite.letters_to_nobody import TO_NOBODY
 from asyncflow._store.sqlite.owners import check_fence
 from asyncflow._store.sqlite.terms import AMONG, UNFINISHED
 
@@ -52,6 +53,7 @@ _WALKS: Final = {
     "firing": _walk("firing", "id", "started", "execution IS NULL"),
     "tick": _walk("tick", "id", "noted", "execution IS NULL"),
 }
+_LETTERS: Final = f"SELECT id FROM inbox WHERE {TO_NOBODY} AND at < ? LIMIT ?"
 _DELETE_EXECUTIONS: Final = with_executions("SELECT value FROM json_each(:ids)")
 
 
@@ -79,6 +81,9 @@ def sweep(
         ids = {"ids": json.dumps(executions)}
         for sql in _DELETE_EXECUTIONS:
             db.execute(sql, ids)
+    letters = [row[0] for row in db.execute(_LETTERS, (at, limit)).fetchall()]
+    if letters:
+        db.execute(f"DELETE FROM inbox WHERE id {AMONG}", (json.dumps(letters),))
     events = _old(db, "event", at, limit, places)
     if events:
         db.execute(f'DELETE FROM event WHERE "offset" {AMONG}', (json.dumps(events),))
@@ -88,9 +93,10 @@ def sweep(
         lines += len(gone)
         if gone:
             db.execute(f"DELETE FROM {table} WHERE id {AMONG}", (json.dumps(gone),))
-    more = len(places.done) < len(_WALKS)
-    if not more:
+    walking = len(places.done) < len(_WALKS)
+    if not walking:
         places.after, places.done = dict.fromkeys(_WALKS, 0), set()
+    more = walking or len(letters) == limit
     return Swept(len(executions), len(events), lines, more=more)
 
 

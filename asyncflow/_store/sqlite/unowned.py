@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from heapq import nsmallest
 from typing import Final
 
-from asyncflow._store.sqlite.terms import UNFINISHED
+from asyncflow._store.sqlite.terms import UNFINISHED, last_id
 
 _UNOWNED: Final = f"owner IS NULL AND {UNFINISHED}"  # word for word that of the partial index
 
@@ -15,14 +15,15 @@ _UNOWNED: Final = f"owner IS NULL AND {UNFINISHED}"  # word for word that of the
 _BY_WORKFLOW: Final = f"SELECT id FROM execution INDEXED BY execution_unowned WHERE {_UNOWNED}"
 _WORKFLOWS: Final = (
     "WITH RECURSIVE one (id) AS ("
-    f"SELECT ({_BY_WORKFLOW} ORDER BY namespace, workflow LIMIT 1) "
+    f"SELECT ({_BY_WORKFLOW} ORDER BY namespace, workflow, id LIMIT 1) "
     "UNION ALL SELECT coalesce("
     f"({_BY_WORKFLOW} AND namespace = last.namespace AND workflow > last.workflow "
-    "ORDER BY workflow LIMIT 1), "
-    f"({_BY_WORKFLOW} AND namespace > last.namespace ORDER BY namespace, workflow LIMIT 1)) "
+    "ORDER BY workflow, id LIMIT 1), "
+    f"({_BY_WORKFLOW} AND namespace > last.namespace ORDER BY namespace, workflow, id LIMIT 1)) "
     "FROM one CROSS JOIN execution last ON last.id = one.id) "
-    "SELECT namespace, workflow FROM one CROSS JOIN execution ON execution.id = one.id"
+    "SELECT namespace, workflow, id FROM one CROSS JOIN execution USING (id)"
 )
+_ANY: Final = f"SELECT EXISTS ({_BY_WORKFLOW} AND namespace = ?)"
 _OLDEST: Final = f"SELECT id FROM execution WHERE {_UNOWNED} ORDER BY id LIMIT ?"
 _OLDEST_OF_WORKFLOW: Final = (
     f"SELECT id FROM execution WHERE namespace = ? AND workflow = ? AND {_UNOWNED} "
@@ -42,7 +43,21 @@ Workflow = tuple[str, str]
 
 def workflows(db: sqlite3.Connection) -> frozenset[Workflow]:
     """Return the namespaces and names of their workflows."""
-    return frozenset((namespace, name) for namespace, name in db.execute(_WORKFLOWS).fetchall())
+    return frozenset((namespace, name) for namespace, name, _ in db.execute(_WORKFLOWS).fetchall())
+
+
+def least(db: sqlite3.Connection) -> dict[str, int]:
+    """Return the least id of them in each namespace."""
+    found: dict[str, int] = {}
+    for namespace, _, id_ in db.execute(_WORKFLOWS).fetchall():
+        found[namespace] = min(id_, found.get(namespace, id_))
+    return found
+
+
+def until(db: sqlite3.Connection, namespace: str) -> int:
+    """Return the greatest id of an execution ever, if there are any in this namespace; else 0."""
+    there: bool = db.execute(_ANY, (namespace,)).fetchone()[0]
+    return last_id(db, "execution") if there else 0
 
 
 def first(

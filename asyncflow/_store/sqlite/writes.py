@@ -23,9 +23,15 @@ from asyncflow._store.batch import (
     TaskWrite,
 )
 from asyncflow._store.codec import micros, micros_or_none, utf8
-from asyncflow._store.for_rules import Expected, OnDuty, readers, rules_letter
+from asyncflow._store.for_rules import OnDuty, copies
 from asyncflow._store.refusal import unknown_executions
-from asyncflow._store.sqlite import awaited_writes, duties, execution_writes, trigger_writes
+from asyncflow._store.sqlite import (
+    awaited_writes,
+    duties,
+    execution_writes,
+    trigger_writes,
+    unowned,
+)
 from asyncflow._store.sqlite.bulk import Bulk, Value
 from asyncflow._store.sqlite.event_writes import insert_events, insert_letters
 from asyncflow._store.sqlite.owners import check_fence
@@ -140,13 +146,15 @@ def append(
     offsets = tuple(next(given) if letter.event else None for letter in letters)
     wide = any(letter.execution is None for letter in letters)
     runners: list[str] = [row[0] for row in db.execute("SELECT id FROM runner")] if wide else []
-    of_nobody = duties.of_nobody(db) if wide else frozenset[Expected]()
+    of_nobody = duties.of_nobody(db) if wide else {}
+    namespaces = {letter.namespace for letter in letters if letter.execution is None}
+    until = {namespace: unowned.until(db, namespace) for namespace in namespaces}
     insert_letters(
         db,
         [
-            (x, runner, offset)
+            (copy, runner, offset)
             for x, offset in zip(letters, offsets, strict=True)
-            for runner in readers(x, runners, of_nobody)
+            for runner, copy in copies(x, runners, of_nobody, until.get(x.namespace, 0))
         ],
     )
     return offsets
@@ -159,9 +167,9 @@ def _post_for_rules(
     insert_letters(
         db,
         [
-            (rules_letter(event), runner, offset)
+            (letter, runner, offset)
             for event, offset in told
-            for runner in on_duty.of_event(event)
+            for runner, letter in on_duty.of_event(event)
         ],
     )
 
