@@ -27,10 +27,11 @@ from asyncflow._store.queries import (
     ContextOf,
     ExecutionByName,
     Executions,
+    LettersWait,
     TaskExecutions,
     TaskLogs,
 )
-from asyncflow.errors import ExecutionNotFoundError
+from asyncflow.errors import ExecutionNotFoundError, ExecutionParkedError
 
 
 class ClientBase(DualContext, Port):
@@ -132,3 +133,17 @@ class ClientBase(DualContext, Port):
         if record is None:
             raise ExecutionNotFoundError(name)
         return record
+
+    async def _hopeful(self, name: str) -> ExecutionRecord:
+        """Return an execution; raise if it is parked and no letter may help it."""
+        record = await self._existing(name)
+        if not _is_stuck(record) or await self._store.read(LettersWait(record.id)):
+            return record
+        record = await self._existing(name)  # a letter may have been answered in between
+        if _is_stuck(record):
+            raise ExecutionParkedError(name, record.parked_reason or "")
+        return record
+
+
+def _is_stuck(record: ExecutionRecord) -> bool:
+    return record.parked_reason is not None and not (record.stopping or record.status.final)

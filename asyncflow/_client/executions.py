@@ -227,9 +227,7 @@ class ExecutionCalls(WorkflowCalls):
 
     async def _end_of(self, name: str) -> ExecutionRecord | None:
         """Return an execution if it has ended, None if that may still come."""
-        record = await self._existing(name)
-        if record.parked_reason is not None and not record.stopping and not record.status.final:
-            raise ExecutionParkedError(name, record.parked_reason)
+        record = await self._hopeful(name)
         return record if record.status.final else None
 
 

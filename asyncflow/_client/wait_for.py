@@ -26,7 +26,6 @@ from asyncflow._model.port import ListenerWish
 from asyncflow._model.record import ExecutionRecord
 from asyncflow._model.status import TaskStatus
 from asyncflow.errors import (
-    ExecutionParkedError,
     ListenerNotFoundError,
     TaskNotFoundError,
     UsageError,
@@ -176,8 +175,8 @@ class WaitCalls(AwaitedCalls):
                 f"to {_listed(condition.statuses)} any more"
             )
             raise UsageError(text)
-        if record.parked_reason is not None and not record.stopping:
-            raise ExecutionParkedError(name, record.parked_reason)
+        if record.parked_reason is not None:
+            await self._hopeful(name)
         return None
 
     async def _context_of(self, run: ExecutionRecord | None, cells: "_Cells") -> Context:

@@ -1,6 +1,6 @@
 """How the parts of an open runner are made of each other. It starts nothing."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -54,6 +54,7 @@ class Means:
     log: TaskLog
     doorbell: Doorbell
     retention: timedelta | None
+    ring: Callable[[], Awaitable[None]]
 
 
 def assemble(means: Means, spawn: Spawn) -> Engine:
@@ -167,4 +168,5 @@ def _ownership(
         duties=duties,
         lease=means.lease,
         parts=parts,
+        ring=means.ring,
     )

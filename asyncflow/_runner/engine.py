@@ -5,7 +5,7 @@ It starts no coroutine: the runner does, in its task group.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -117,13 +117,40 @@ class Engine:
         for each in self._limits:
             each.restart(grace)
 
-    async def drain(self, label: str, driving: asyncio.Task[None], grace: timedelta) -> None:
+    @property
+    def _busy(self) -> bool:
+        return bool(self.tasks.running or self.pollers.polling or self.judge.judging)
+
+    def _warn_of_the_rest(self, grace: timedelta) -> None:
+        if self.tasks.running:
+            text = "tasks still run after %s, the next runner starts them anew: %s"
+            logger.warning(text, grace, self.tasks.named())
+        elif self.pollers.polling:
+            text = "triggers are still polled after %s, their answers are lost: %s"
+            logger.warning(text, grace, self.pollers.polling)
+        elif self.judge.judging:  # else only sleepers had no time to end
+            text = "conditions are still awaited after %s: their events are not judged"
+            logger.warning(text, grace)
+
+    async def _hand_over(self) -> None:
+        """Leave polling and ticks to others at once, which need not wait for what runs here."""
+        await self.timekeeper.drained()
+        await self.ownership.close()
+
+    async def drain(
+        self,
+        label: str,
+        driving: asyncio.Task[None],
+        grace: timedelta,
+        watching: Iterable[asyncio.Task[None]] = (),
+    ) -> None:
         """Start nothing more, let what runs end within the grace, and store its ends.
 
         Args:
             label: of the runner, for messages.
             driving: what runs the driver.
             grace: how long users' code may go on.
+            watching: what reads letters meanwhile; it is cancelled after the grace.
         """
         self.closing = True
         self.pollers.close()
@@ -138,18 +165,14 @@ class Engine:
             logger.info(text, label, self.tasks.running, grace)
         try:
             async with self._within(grace):
+                if grace and self._busy:
+                    await self._hand_over()
                 await self.drained()
         except TimeoutError:
-            if self.tasks.running:
-                text = "tasks still run after %s, the next runner starts them anew: %s"
-                logger.warning(text, grace, self.tasks.named())
-            elif self.pollers.polling:
-                text = "triggers are still polled after %s, their answers are lost: %s"
-                logger.warning(text, grace, self.pollers.polling)
-            elif self.judge.judging:  # else only sleepers had no time to end
-                text = "conditions are still awaited after %s: their events are not judged"
-                logger.warning(text, grace)
+            self._warn_of_the_rest(grace)
         finally:
+            for each in watching:
+                each.cancel()
             await self.webhooks.close()
             self.drop()  # also if whoever closes is cancelled, as by a second Ctrl-C
             self.driver.release()

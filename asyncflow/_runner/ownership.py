@@ -7,7 +7,7 @@ driver's inbox, where it would hold up what comes meanwhile.
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Final, Protocol
@@ -74,8 +74,12 @@ class Ownership:
         duties: Duties,
         lease: Lease,
         parts: Sequence[Part],
+        ring: Callable[[], Awaitable[None]],
     ) -> None:
-        """Take over for the runner with this fence; ``parts`` do what it has the duty for."""
+        """Take over for the runner with this fence; ``parts`` do what it has the duty for.
+
+        Wake the other runners by ``ring``.
+        """
         self._store = store
         self._clock = clock
         self._fence = fence
@@ -95,6 +99,8 @@ class Ownership:
         self._parks = True  # whether it takes also what is not declared here
         self._looking = asyncio.Lock()
         self._asked = Together(self._other_rows)
+        self._ring = ring
+        self._closing = False
         self._watching = False
         self._settling: list[asyncio.Future[None]] = []
 
@@ -115,17 +121,33 @@ class Ownership:
             if self._duties.unasked:
                 await self._claim((), (), 0)
 
+    async def close(self) -> None:
+        """Take over no executions any more; leave to others at once what need not wait for an end.
+
+        Letters are still read, and rules judge: what runs may be stopped, and may hear.
+        """
+        self._closing, self._behind = True, False
+        if not (self._duties.close() and self._store.shared):
+            return
+        try:
+            await self.come_on_duty()
+            await self._ring()
+        except StoreError as error:
+            logger.warning("no other runner polls and waits for ticks until the end: %s", error)
+
     async def others(self, event: EventRecord) -> bool:
         """Say whether any other runner, as far as one can tell, is alive.
 
         If none is, all who hear the event are here: also what a dead one owned is taken over first.
         """
         rows = await self._asked()
-        if not all(map(is_gone, rows)):
+        if not all(map(is_gone, rows)) or (rows and self._closing):
             return True
         if rows or self._duties.missing or self._vanished(rows):
             await self.look()
-        if self._behind:
+        if rows and await self._asked():
+            return True  # one that was not removed: it lives, whatever the system says of it
+        if self._behind or self._closing:
             async with self._looking:
                 await self._take_hearers({(event.namespace, event.key)})
         return False
@@ -225,8 +247,9 @@ class Ownership:
         self._parks = self._parks and len(dead) == len(rows)
         await self._recovery.adopt()
         try:
-            await self._take(dead, gone=bool(dead) or self._vanished(rows))
-            self._seen = frozenset(row.id for row in rows) - {each.runner for each in dead}
+            if not self._closing:
+                await self._take(dead, gone=bool(dead) or self._vanished(rows))
+                self._seen = frozenset(row.id for row in rows) - {each.runner for each in dead}
             for each in self._parts:
                 await each.refresh()
             if rows or self._duties.missing:
@@ -308,13 +331,14 @@ class Ownership:
     ) -> int:
         # An error or a cancellation may come after the commit.
         self._recovery.in_doubt = self._duties.unasked = True
-        wanted = self._duties.wanted
         async with self._duties.still:
+            wanted, changes = self._duties.wanted, self._duties.changes
             claimed = await self._store.claim(self._fence, dead, workflows, limit, wanted)
             self._recovery.claimed(claimed.executions)
+            self._duties.come(claimed.duties)  # what is declared anew meanwhile looks there
             for each in self._parts:
                 await each.come_on_duty(claimed.duties)
-            self._duties.come(claimed.duties, wanted)
+            self._duties.asked(changes)
         await self._recovery.adopt()
         return len(claimed.executions)
 
@@ -329,8 +353,8 @@ class Ownership:
         Then they are read again: what else waits for those comes first. Whoever it is may have lost
         its owner just before the reading, or waits still to be taken over.
         """
-        taken = 0 if self._behind else await self._take()
-        if self._behind:
+        taken = 0 if self._behind or self._closing else await self._take()
+        if self._behind or self._closing:
             letters = [item.letter for item in self._letters.undelivered(items)]
             taken += await self._take_hearers(
                 {

@@ -84,7 +84,9 @@ class Pollers:
             stored = await self._shared.store.read(Triggers())
             cursors = {(each.namespace, each.name): each.cursor for each in stored}
             for place in gained:
-                self._pollers[place].come_on_duty(cursors.get(place))
+                poller = self._pollers[place]  # it may have been declared anew meanwhile
+                if not poller.on_duty:
+                    poller.come_on_duty(cursors.get(place))
 
     def forget_cursors(self) -> None:
         """Read every cursor anew: a workflow was deleted, and its triggers' cursors with it."""

@@ -90,12 +90,12 @@ class Rulebook:
 
     def _want(self, ruled: RuledWorkflow) -> None:
         keys = (each.rule.condition.expect_event_keys for each in ruled.rules.values())
-        self._duties.want(Duty(DutyKind.RULES, *ruled.key), frozenset(chain.from_iterable(keys)))
+        self._duties.want(_duty(ruled), frozenset(chain.from_iterable(keys)))
 
     async def come_on_duty(self, duties: frozenset[Duty]) -> None:
         """Judge events by the rules of these workflows from now on, on their states as stored."""
         for ruled in tuple(self._workflows.values()):
-            if not ruled.on_duty and Duty(DutyKind.RULES, *ruled.key) in duties:
+            if not ruled.on_duty and _duty(ruled) in duties:
                 ruled.cells = dict(await self._store.read(WorkflowCells(*ruled.key)))
                 ruled.on_duty = True
 
@@ -120,7 +120,8 @@ class Rulebook:
     def _forget(self, ruled: RuledWorkflow, rule: LiveRule) -> None:
         """Hear no more of the keys that only this rule expected."""
         del ruled.rules[rule.name]
-        self._want(ruled)
+        if ruled.rules:
+            self._want(ruled)
         wanted = {
             key for each in ruled.rules.values() for key in each.rule.condition.expect_event_keys
         }
@@ -132,6 +133,7 @@ class Rulebook:
                 self._by_key.pop(place, None)
         if not ruled.rules:
             del self._workflows[ruled.key]
+            self._duties.unwant(_duty(ruled))
 
     async def reread(self, heard: Iterable[Heard]) -> None:
         """Go on from what the store says of the states of these workflows."""
@@ -173,3 +175,7 @@ class Rulebook:
         plan = self._plans.of(workflow)
         row = new_execution(plan, None, self._clock.now(), kind=ExecutionType.EVENT, cause=cause)
         return Wanted.of(plan, workflow, row, {})
+
+
+def _duty(ruled: RuledWorkflow) -> Duty:
+    return Duty(DutyKind.RULES, *ruled.key)

@@ -211,7 +211,7 @@ class Runner(OwnerCalls):
                 driving = group.create_task(engine.vital(engine.driver.run()))
                 settler = _settle(self._clock, engine.driver.settled, engine.ownership.settled)
                 unwatch = self._registry.watch(_soon(engine.declared))
-                hurried = False
+                hurried, watching = False, list[asyncio.Task[None]]()
                 try:
                     for workflow, rule in self._rules:
                         await self._add_rule(workflow, rule, None, None)
@@ -219,29 +219,30 @@ class Runner(OwnerCalls):
                     await engine.ownership.recover()
                     await engine.timekeeper.open()
                     await engine.ownership.come_on_duty()
-                    watching = [
-                        group.create_task(engine.vital(engine.ownership.watch())),
-                        group.create_task(engine.vital(lease.kept())),
-                    ]
-                    if engine.retention is not None:
-                        watching.append(group.create_task(engine.vital(engine.retention.run())))
-                    try:
-                        yield
-                    finally:
-                        for each in watching:
-                            each.cancel()
+                    watching += self._watchers(group, engine, lease)
+                    yield
                 except asyncio.CancelledError:  # in a hurry: the program ends, or the engine failed
                     hurried = True
                     raise
                 finally:
                     closing = self._closing_grace
                     grace = self._grace if closing is None else closing
-                    await engine.drain(self.label, driving, timedelta() if hurried else grace)
+                    grace = timedelta() if hurried else grace
+                    await engine.drain(self.label, driving, grace, watching)
                     self._engine = None
                     settler()
                     unwatch()
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from None  # the first is why the others came
+
+    def _watchers(
+        self, group: asyncio.TaskGroup, engine: Engine, lease: Lease
+    ) -> Generator[asyncio.Task[None]]:
+        """Start what looks at the store, and what keeps the lease."""
+        yield group.create_task(engine.vital(engine.ownership.watch()))
+        yield group.create_task(engine.vital(lease.kept()))
+        if engine.retention is not None:
+            yield group.create_task(engine.vital(engine.retention.run()))
 
     def _build(
         self, group: asyncio.TaskGroup, fence: Fence, log: TaskLog, doorbell: Doorbell, lease: Lease
@@ -261,6 +262,7 @@ class Runner(OwnerCalls):
             log=log,
             doorbell=doorbell,
             retention=self._retention,
+            ring=self._ring,
         )
         return assemble(means, Bodies(group).start)
 
@@ -334,12 +336,14 @@ class Runner(OwnerCalls):
 
     async def _rules_changed(self) -> None:
         await self._working_engine.rulebook.refresh()
+        await self._working_engine.ownership.come_on_duty()
 
     async def _workflow_deleted(self) -> None:
         engine = self._working_engine
         engine.pollers.forget_cursors()
         await engine.rulebook.refresh()
         await engine.timekeeper.refresh()
+        await engine.ownership.come_on_duty()
 
     async def _triggers_changed(self) -> None:
         await self._working_engine.pollers.refresh()

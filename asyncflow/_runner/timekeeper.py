@@ -57,6 +57,7 @@ class LiveSchedule:
         record: as it was read; its ``answered`` is kept up to date.
         timer: waits for the next tick; None while ticks are being answered.
         task: answers ticks.
+        on_duty: whether this runner answers its ticks.
         warned: whether it was said that its workflow is not declared here.
     """
 
@@ -65,6 +66,7 @@ class LiveSchedule:
     timer: Timer | None = None
     task: asyncio.Task[None] | None = None
     gone: bool = False
+    on_duty: bool = False
     warned: bool = False
 
 
@@ -82,7 +84,6 @@ class Timekeeper:
         self._port = port
         self._spawn = spawn
         self._schedules: dict[Place, LiveSchedule] = {}
-        self._on_duty: set[Place] = set()
         self._version: int | None = None
         self._refreshing = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -110,21 +111,22 @@ class Timekeeper:
 
     async def come_on_duty(self, duties: frozenset[Duty]) -> None:
         """Answer the ticks of these schedules from now on; unanswered ones are missed."""
-        gained = {
-            place: live
-            for place, live in self._schedules.items()
-            if place not in self._on_duty and Duty(DutyKind.SCHEDULE, *place) in duties
-        }
-        if not gained:
-            return
-        records = await self._shared.store.read(Schedules(enabled=True))
-        for record in records:
-            live = gained.get((record.namespace, record.name))
-            if live is not None and not live.gone and live.record.version == record.version:
+        async with self._refreshing:  # else what is changed meanwhile is taken up by nobody
+            gained = {
+                place: live
+                for place, live in self._schedules.items()
+                if not live.on_duty and _duty(place) in duties
+            }
+            if not gained:
+                return
+            for record in await self._shared.store.read(Schedules(enabled=True)):
+                live = gained.get((record.namespace, record.name))
+                if live is None or live.on_duty or live.record.version != record.version:
+                    continue
                 live.record = record  # it says what was answered meanwhile
-        for place, live in gained.items():
-            self._on_duty.add(place)
-            self._wait(live)
+            for live in gained.values():
+                if not live.on_duty:
+                    self._wait(live)
 
     async def changed(self, namespace: str, name: str) -> None:
         """Wait for what the store says of one schedule; of the others a look will tell."""
@@ -162,11 +164,14 @@ class Timekeeper:
             old.gone = True
             _stop_waiting(old)
             del self._schedules[place]
+        if record is None or not self._declares(record):
+            self._shared.duties.unwant(_duty(place))  # another runner may do it
         if record is None:
             return
         try:
             live = LiveSchedule(record, read(record))
         except ValueError as error:  # a zone that this machine does not have
+            self._shared.duties.unwant(_duty(place))
             text = "schedule %r in namespace %r does not tick here: %s"
             logger.error(text, record.name, record.namespace, error)  # noqa: TRY400  the traceback would say nothing more
             return
@@ -185,9 +190,10 @@ class Timekeeper:
                 text = "schedule %r does not tick here: workflow %r is not declared in namespace %r"
                 logger.warning(text, record.name, record.workflow, record.namespace)
             return
-        place = (record.namespace, record.name)
-        self._shared.duties.want(Duty(DutyKind.SCHEDULE, *place))
-        if place not in self._on_duty:  # another runner answers its ticks
+        duty = _duty((record.namespace, record.name))
+        self._shared.duties.want(duty)
+        live.on_duty = self._shared.duties.has(duty)
+        if not live.on_duty:  # another runner answers its ticks
             return
         tick = next_after(live.schedule, record.anchor, record.answered)
         if tick is not None:
@@ -199,9 +205,10 @@ class Timekeeper:
         return self._closed or self._shared.driver.over
 
     def _can_start(self, live: LiveSchedule) -> bool:
-        record = live.record
-        declared = self._shared.registry.find(record.workflow, record.namespace) is not None
-        return declared and not (live.gone or self._over)
+        return self._declares(live.record) and not (live.gone or self._over)
+
+    def _declares(self, record: ScheduleRecord) -> bool:
+        return self._shared.registry.find(record.workflow, record.namespace) is not None
 
     def _begin(self, live: LiveSchedule, due: datetime) -> None:
         clock, meters = self._shared.clock, self._shared.meters
@@ -333,6 +340,10 @@ class Timekeeper:
         done = asyncio.get_running_loop().create_future()
         self._shared.driver.put(Impulse(done, wanted, dropped=dropped))
         return await done
+
+
+def _duty(place: Place) -> Duty:
+    return Duty(DutyKind.SCHEDULE, *place)
 
 
 def _texts(record: ScheduleRecord, tick: datetime) -> dict[str, str]:

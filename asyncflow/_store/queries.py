@@ -250,6 +250,13 @@ class Inbox(Query[tuple[InboxItem, ...]]):
 
 
 @dataclass(frozen=True, slots=True)
+class LettersWait(Query[bool]):
+    """Whether a letter to an execution waits for its owner, or for an owner."""
+
+    execution: int
+
+
+@dataclass(frozen=True, slots=True)
 class Runners(Query[tuple[RunnerRow, ...]]):
     """Every registered runner, the dead included, oldest first."""
 

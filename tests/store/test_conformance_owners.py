@@ -13,6 +13,7 @@ from asyncflow._store.protocol import Store
 from asyncflow._store.queries import (
     ExecutionByName,
     Inbox,
+    LettersWait,
     OwnedExecutions,
     Runners,
     StoredExecutions,
@@ -277,3 +278,16 @@ async def test_a_release_lets_its_executions_count_anew_and_a_death_does_not(
 
     found = await store.read(StoredExecutions((a, b, c, d, e)))
     assert [each.head.recoveries for each in found] == [2, 0, 2, 2, 5]
+
+
+async def test_whether_letters_wait_for_an_execution_can_be_asked(store: Store) -> None:
+    fence = await store.register(runner("r1"))
+    a, b = await start(store, "a", "b", fence=fence)
+
+    await store.append([letter("StopRequested", a)])
+    before = await store.read(LettersWait(a)), await store.read(LettersWait(b))
+    (item,) = await store.read(Inbox("r1"))
+    await store.commit(Batch(fence, taken=(item.id,)))
+
+    assert before == (True, False)
+    assert not await store.read(LettersWait(a))

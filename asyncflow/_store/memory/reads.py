@@ -34,6 +34,7 @@ from asyncflow._store.queries import (
     Facts,
     Inbox,
     LastOffset,
+    LettersWait,
     OwnedExecutions,
     Query,
     Runners,
@@ -163,6 +164,10 @@ def _inbox(tables: Tables, query: Inbox) -> tuple[InboxItem, ...]:
     return tuple(islice(matching, query.limit))
 
 
+def _letters_wait(tables: Tables, query: LettersWait) -> bool:
+    return any(item.letter.execution == query.execution for item, _ in tables.inbox.values())
+
+
 def _item(tables: Tables, item: InboxItem) -> InboxItem:
     event = item.letter.event
     if event is None or event.execution is None:
@@ -220,6 +225,7 @@ _ANSWERS: dict[type[Query[Any]], Callable[[Tables, Any], Any]] = {
     WorkflowRules: _workflow_rules,
     TaskLogs: _task_logs,
     Inbox: _inbox,
+    LettersWait: _letters_wait,
     Runners: _runners,
     Duties: _duties,
     OwnedExecutions: _owned_executions,

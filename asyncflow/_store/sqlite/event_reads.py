@@ -8,7 +8,7 @@ from typing import Any, Final
 from asyncflow._model.record import EventRecord
 from asyncflow._store.batch import InboxItem, Letter
 from asyncflow._store.codec import micros, micros_or_none, moment
-from asyncflow._store.queries import Events, Inbox, LastOffset, Query
+from asyncflow._store.queries import Events, Inbox, LastOffset, LettersWait, Query
 from asyncflow._store.sqlite.terms import AMONG, UNFINISHED, Clause, where
 
 _Row = tuple[Any, ...]
@@ -66,6 +66,11 @@ def _inbox(db: sqlite3.Connection, query: Inbox) -> tuple[InboxItem, ...]:
     return tuple(map(_item, rows.fetchall()))
 
 
+def _letters_wait(db: sqlite3.Connection, query: LettersWait) -> bool:
+    sql = "SELECT 1 FROM inbox WHERE execution = ? LIMIT 1"
+    return db.execute(sql, (query.execution,)).fetchone() is not None
+
+
 def _event(row: _Row) -> EventRecord:
     return EventRecord(
         offset=row[0],
@@ -91,4 +96,5 @@ ANSWERS: Final[dict[type[Query[Any]], Callable[[sqlite3.Connection, Any], Any]]]
     Events: _events,
     LastOffset: _last_offset,
     Inbox: _inbox,
+    LettersWait: _letters_wait,
 }
