@@ -84,11 +84,18 @@ def assemble(means: Means, spawn: Spawn) -> Engine:
     polling = _polling(means, driver, duties, meters)
     pollers, timekeeper = Pollers(polling, spawn), Timekeeper(polling, means.port, spawn)
     recovery = Recovery(
-        means.store, clock, means.fence, driver, registry=means.registry, plans=means.plans
+        means.store,
+        clock,
+        means.fence,
+        driver,
+        registry=means.registry,
+        plans=means.plans,
+        still=duties.still,
     )
     letters = Letters(
         means.store, means.fence, driver, rulebook, waiters, look_soon=means.doorbell.ring
     )
+    recovery.taken_over = letters.more
     parts = (rulebook, pollers, timekeeper)
     ownership = _ownership(means, driver, recovery, letters, duties=duties, parts=parts)
     pollers.ask = ownership.come_on_duty

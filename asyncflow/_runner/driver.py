@@ -414,8 +414,11 @@ class Driver:
             logger.error("the store cannot be read: %s", error)  # noqa: TRY400  it repeats
             return None
         for live in found:
-            if live.id not in self.lives:
+            known = self.lives.get(live.id)
+            if known is None:
                 self.adopt(live)
+            elif known is not live:  # taken over meanwhile, as the store has it
+                continue
             for command in standing(live.plan, live.state, self._clock.now()):
                 self._dispatch(live, command)
             self._look_at(live)

@@ -23,7 +23,7 @@ from asyncflow.errors import StoreError
 logger = logging.getLogger(__name__)
 
 MOST: Final = 5_000
-"""Events that are delivered and not answered; the others wait in the store."""
+"""Events that are delivered and not answered; others wait in the store. Wishes wait for nobody."""
 
 Missed = Callable[[tuple[InboxItem, ...]], Awaitable[bool]]
 """Takes over who is to hear letters and is not here; says whether there was anybody."""
@@ -62,6 +62,8 @@ class Letters:
         self._look_soon = look_soon
         self._there: dict[int, Publication | None] = {}
         self._open = 0  # events that are delivered and not answered
+        self._passed = 0  # up to this letter there is none but events that were left
+        self._more = False  # whether that is to be looked at again
         self._room: asyncio.Future[None] | None = None  # resolved once most of these are answered
 
     @property
@@ -92,30 +94,72 @@ class Letters:
                 await asyncio.wait({letter.done})
                 letter.done.result()
 
+    def more(self) -> None:
+        """Look through all that is there the next time: older letters may have come to it."""
+        self._more = True
+
     async def read(self, missed: Missed) -> None:
-        """Deliver what is there, once, but so much only that it finds room in memory.
+        """Deliver what is there, once, but so many events only that they find room in memory.
 
         A letter is forgotten when it is there no more.
         """
-        query, there = Inbox(self._fence.runner), dict[int, Publication | None]()
-        while items := await self._store.read(query):
-            if await missed(items):
-                query, there = Inbox(self._fence.runner), {}
+        if self._more or len(self._there) > 2 * MOST:
+            self._more, self._passed = False, 0
+        first = query = Inbox(self._fence.runner)
+        there, full, early = dict[int, Publication | None](), False, False
+        while page := await self._store.read(query):
+            full = full or self._is_full(page)
+            items = tuple(item for item in page if not (full and self._is_left(item)))
+            if items and await missed(items):
+                query, there, full = first, {}, False
                 continue
-            early = await self._early(items)
-            for item in sorted(items, key=_place):
-                event = item.letter.event
-                offset = (event.offset or 0) if event is not None else 0
-                self.read_until = max(self.read_until, offset)
-                if item.id in self._there:
-                    there[item.id] = self._there[item.id]
-                elif item.letter.execution not in early:
-                    there[item.id] = self._there[item.id] = self._try_deliver(item)
-            query = replace(query, after=items[-1].id)
-            if self._open >= MOST:
-                self._room = self._room or asyncio.get_running_loop().create_future()
-                break
+            there |= (delivered := await self._deliver_all(items, full=full))
+            early = early or len(delivered) < len(items)
+            query = replace(query, after=page[-1].id)
+            if full and query.after < self._passed:
+                there |= {each: it for each, it in self._there.items() if each > query.after}
+                query = replace(query, after=self._passed)
         self._there = there
+        self._passed = query.after if full and not early else 0
+
+    def _is_full(self, page: tuple[InboxItem, ...]) -> bool:
+        """Say whether events are to be left from this page on, and be told when there is room."""
+        full = self._open >= MOST and any(map(self._is_event, page))
+        if full and self._room is None:
+            self._room = asyncio.get_running_loop().create_future()
+        return full
+
+    def _is_event(self, item: InboxItem) -> bool:
+        """Say whether it is an event that was not delivered: one of which there may be too many."""
+        return item.letter.event is not None and item.id not in self._there
+
+    def _is_left(self, item: InboxItem) -> bool:
+        """Leave an event where it is, and say so; who waits for a signal is told all the same.
+
+        Later ones must not come first: an event with a lower offset would count as heard.
+        """
+        letter, event = item.letter, item.letter.event
+        if not self._is_event(item):
+            return False
+        live = self._driver.lives.get(letter.execution or 0)
+        if letter.kind == SIGNALLED and live is not None and event and event.offset is not None:
+            self._waiters.answer(live, signalled(letter.body), answer_of(event, event.offset))
+        return True
+
+    async def _deliver_all(
+        self, items: tuple[InboxItem, ...], *, full: bool
+    ) -> dict[int, Publication | None]:
+        """Deliver those that were not, but for those to executions that will hear them later."""
+        early, there = await self._early(items), dict[int, Publication | None]()
+        for item in sorted(items, key=_place):
+            event = item.letter.event
+            if not full and event is not None:
+                self.read_until = max(self.read_until, event.offset or 0)
+            if item.id in self._there:
+                there[item.id] = self._there[item.id]
+            elif item.letter.execution not in early:
+                there[item.id] = self._there[item.id] = self._try_deliver(item)
+        return there
 
     async def _early(self, items: tuple[InboxItem, ...]) -> frozenset[int]:
         """Return who will only later hear what is for them: begun in a commit that is in doubt."""

@@ -3,6 +3,7 @@
 It never takes over anything; `Ownership` does.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable
 from datetime import datetime
@@ -46,9 +47,21 @@ class Recovery:
         *,
         registry: Registry,
         plans: Plans,
+        still: asyncio.Lock,
     ) -> None:
-        """Begin with nothing; ``gone_on`` must be set before the first."""
+        """Begin with nothing; ``gone_on`` and ``taken_over`` must be set before the first.
+
+        Args:
+            store: has what is claimed.
+            clock: tells the time.
+            fence: of the runner that claims.
+            driver: works on what is adopted.
+            registry: has the workflows that are declared.
+            plans: made of these.
+            still: see `Duties`; whoever adopts must not hold it.
+        """
         self.gone_on: Callable[[], None]
+        self.taken_over: Callable[[], None]
         self.in_doubt = False
         self.suspects = Suspects(clock, driver)
         self._store = store
@@ -57,6 +70,7 @@ class Recovery:
         self._driver = driver
         self._registry = registry
         self._plans = plans
+        self._still = still
         self._claimed: tuple[int, ...] = ()
         self._fresh: set[int] = set()  # adopted, and their first fact is not decided on
         self._returning: list[Told] = []  # what begins again once its letters are delivered
@@ -78,13 +92,16 @@ class Recovery:
     async def adopt(self) -> None:
         """Begin to work on what is claimed; what cannot be read now is read at the next look."""
         if self.in_doubt:
-            owned = await self._store.read(OwnedExecutions(self._fence.runner))
-            self._claimed = tuple(each for each in owned if each not in self._driver.lives)
-            self.in_doubt = False
+            # A start that is on disk, and not known here yet, was not claimed.
+            async with self._still:
+                owned = await self._store.read(OwnedExecutions(self._fence.runner))
+                self._claimed = tuple(each for each in owned if each not in self._driver.lives)
+                self.in_doubt = False
         while self._claimed:
             page = self._claimed[:PAGE]
             for stored in await self._store.read(StoredExecutions(page)):
                 self._adopt(stored)
+            self.taken_over()
             self._claimed = self._claimed[len(page) :]
 
     def _adopt(self, stored: StoredExecution) -> None:

@@ -26,10 +26,10 @@ from asyncflow import (
 from asyncflow._failpoint import armed
 from asyncflow._runner.driver import AFTER_ERROR
 from asyncflow._runner.process import HERE, identity, is_gone
-from asyncflow._store.batch import RunnerRow
+from asyncflow._store.batch import Batch, Receipt, RunnerRow
 from asyncflow._store.queries import Query, StoredExecutions
 from asyncflow._store.sqlite.store import SqliteStore
-from tests.runner.scene import When, declare, rows, turns
+from tests.runner.scene import When, declare, rows, turns, until
 
 T = TypeVar("T")
 
@@ -106,6 +106,50 @@ async def test_what_was_claimed_and_could_not_be_read_is_read_later(path: Path) 
         ticking.cancel()
 
     assert done.final_context == {"done": True}
+
+
+class Held(SqliteStore):
+    """Holds up those who have committed, until it is let go."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(str(path))
+        self.free = asyncio.Event()
+        self.free.set()
+
+    async def commit(self, batch: Batch) -> Receipt:
+        receipt = await super().commit(batch)
+        await self.free.wait()
+        return receipt
+
+
+async def test_a_start_that_is_on_disk_is_not_taken_over_by_its_own_runner(path: Path) -> None:
+    ran: list[int] = []
+    with Registry() as registry, Workflow("w"):
+
+        @task()
+        async def only(context: Context) -> None:
+            ran.append(context.try_number)
+
+    store = Held(path)
+    runner = Runner(path, registry=registry)
+    runner._store = store
+
+    async with runner:
+        engine = runner._working_engine
+        engine.duties.unasked = True
+        with armed("store.claim.after:1:raise"), pytest.raises(StoreError):
+            await engine.ownership.look()
+        store.free.clear()
+        starting = asyncio.create_task(runner.start.aio("w"))
+        await until(lambda: len(rows(path, "SELECT 1 FROM execution")) == 1)
+        looking = asyncio.create_task(engine.ownership.look())
+        await asyncio.wait({looking}, timeout=0.3)
+        taken = list(engine.driver.lives)
+        store.free.set()
+        await (await starting).wait.aio()
+        await looking
+
+    assert (ran, taken) == ([1], [])
 
 
 async def test_a_letter_to_an_execution_whose_start_is_in_doubt_waits_for_it(path: Path) -> None:
