@@ -244,7 +244,8 @@ async def test_what_rules_of_nobody_expect_is_left_to_who_wants_them(store: Stor
     (left,) = await store.read(Inbox("r3"))
 
     assert before == []
-    assert [reach_of(each.letter.body).rules for each in (copy, left)] == [{"other"}, {"release"}]
+    rules = [reach_of(each.letter.body).rules for each in (copy, left)]
+    assert rules == [frozenset({"other"}), frozenset({"release"})]
     assert reach_of(copy.letter.body).until == 0
 
 
