@@ -5,11 +5,15 @@ Its body names for whom it is, so that nobody hears it twice. It never says what
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
 
 from asyncflow._store.reach import Expected, Reach, reach_of
 
 Names = Mapping[Expected, frozenset[str]]
 """The workflows whose rules expect an event."""
+
+NO_NAMES: Final[Names] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from asyncflow._store.batch import (
 )
 from asyncflow._store.codec import utf8
 from asyncflow._store.for_rules import OnDuty, copies
+from asyncflow._store.heirs import NO_NAMES
 from asyncflow._store.memory import awaited_writes, owners, schedule_writes, trigger_writes
 from asyncflow._store.memory.admission import admit, yield_alone
 from asyncflow._store.memory.owners import check_fence, own
@@ -186,7 +187,7 @@ def _post(tables: Tables, letter: Letter) -> int | None:
     if letter.event is not None:
         offset = _store_event(tables, letter.event)
     wide = letter.execution is None
-    of_nobody = owners.of_nobody(tables) if wide else {}
+    of_nobody = owners.of_nobody(tables) if wide else NO_NAMES
     until = tables.last_execution if wide and owners.unowned(tables, letter.namespace) else 0
     _put(tables, offset, copies(letter, tables.runners, of_nobody, until))
     return offset

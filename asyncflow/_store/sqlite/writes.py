@@ -24,6 +24,7 @@ from asyncflow._store.batch import (
 )
 from asyncflow._store.codec import micros, micros_or_none, utf8
 from asyncflow._store.for_rules import OnDuty, copies
+from asyncflow._store.heirs import NO_NAMES
 from asyncflow._store.refusal import unknown_executions
 from asyncflow._store.sqlite import (
     awaited_writes,
@@ -146,7 +147,7 @@ def append(
     offsets = tuple(next(given) if letter.event else None for letter in letters)
     wide = any(letter.execution is None for letter in letters)
     runners: list[str] = [row[0] for row in db.execute("SELECT id FROM runner")] if wide else []
-    of_nobody = duties.of_nobody(db) if wide else {}
+    of_nobody = duties.of_nobody(db) if wide else NO_NAMES
     namespaces = {letter.namespace for letter in letters if letter.execution is None}
     until = {namespace: unowned.until(db, namespace) for namespace in namespaces}
     insert_letters(
