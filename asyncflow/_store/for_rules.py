@@ -76,7 +76,7 @@ def told_to_rules(batch: Batch) -> list[EventRecord]:
 
 def rules_letter(event: EventRecord, workflows: frozenset[str]) -> Letter:
     """Return the letter that brings an event to the rules of some workflows only."""
-    body = Reach(None, workflows).body()
+    body = Reach(0, workflows).body()
     return Letter(event.namespace, EventSent.__name__, body, event.create_time, None, event)
 
 

@@ -93,8 +93,7 @@ class Store(Protocol):
         are addressed to nobody, those of the dead included, go to the claimer with what it gains:
         executions of the namespace, or the duty of rules that expect the event. While there is
         more of that, it gets copies, and they stay for the next; else it gets them, for nobody
-        else will come for them. If there are any, it comes to own all unowned executions
-        of their namespaces and of ``workflows``, whatever the limit.
+        else will come for them.
 
         Args:
             fence: who claims.

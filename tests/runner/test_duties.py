@@ -16,6 +16,7 @@ from asyncflow import (
     Registry,
     Runner,
     SingleEventCondition,
+    TaskAction,
     TriggerResult,
     ValueStateDescriptor,
     VirtualClock,
@@ -32,6 +33,7 @@ RULES, TRIGGER, SCHEDULE = DutyKind.RULES, DutyKind.TRIGGER, DutyKind.SCHEDULE
 SECOND = timedelta(seconds=1)
 HELD = "SELECT kind, name, runner FROM duty ORDER BY kind, name"
 STARTED = "SELECT count(*) FROM execution WHERE workflow = 'started'"
+ORDER = "SELECT status FROM execution WHERE workflow = 'order'"
 LETTERS = "SELECT count(*) FROM inbox"
 
 
@@ -235,6 +237,43 @@ async def test_letters_of_one_that_closes_are_heard_by_the_rules_of_the_next(
             started = rows(path, STARTED)
 
     assert started == [(1,)]
+
+
+async def test_another_runner_takes_no_letters_from_those_that_are_to_hear_them(
+    url: str, path: Path
+) -> None:
+    with Registry() as service:
+        with Workflow("order"):
+
+            @task()
+            async def begins() -> None:
+                """End at once."""
+
+            @task()
+            async def paid() -> None:
+                """End at once."""
+
+            paid.action_on_event_received(TaskAction.START, "paid")
+
+        with Workflow("started"):
+
+            @task()
+            async def works() -> None:
+                """End at once."""
+
+    rules = [("started", on("go"))]
+    async with Runner(url, registry=declared()) as script:
+        async with Runner(url, registry=service, rules=rules, grace=0) as first:
+            await first.start.aio("order")
+        await script._working_engine.ownership.look()
+        async with Client(url, registry=service) as client:
+            await client.send_event.aio("paid")
+            await client.send_event.aio("go")
+        await script._working_engine.ownership.look()
+        async with Runner(url, registry=service, rules=rules, grace=0):
+            await until(lambda: rows(path, STARTED) == [(1,)])
+            await until(lambda: rows(path, ORDER) == [("SUCCESS",)])
+            await until(lambda: rows(path, LETTERS) == [(0,)])
 
 
 async def test_a_trigger_is_polled_by_one_runner_and_goes_on_from_its_cursor(url: str) -> None:

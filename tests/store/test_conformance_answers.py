@@ -217,7 +217,7 @@ async def test_executions_with_letters_are_claimed_first(store: Store) -> None:
         [letter("Told", far[0]), letter("Told", owners[2]), letter("Told", owners[4])]
     )
     fence = await store.register(runner("r1"))
-    await store.append([letter("Heard")])
+    await store.append([replace(letter("Heard"), namespace="far")])
     release = [("default", "release")]
 
     assert (await store.claim(fence, (), release, 1)).executions == (3,)

@@ -2,11 +2,13 @@
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 
 from asyncflow._store.batch import Batch, Claimed, Dead, Duty, DutyKind, Fence
 from asyncflow._store.fact_text import signalled
 from asyncflow._store.protocol import Store
 from asyncflow._store.queries import Duties, Inbox
+from asyncflow._store.reach import Reach, reach_of
 from tests.store.samples import NOON, awaited, event, letter, runner, signal, start
 
 RULES = Duty(DutyKind.RULES, "default", "release")
@@ -52,7 +54,7 @@ async def test_of_its_duties_a_runner_is_told_those_that_it_asks_for(store: Stor
 
     assert await claim(store, fence, TRIGGER, SCHEDULE) == {TRIGGER, SCHEDULE}
     assert await store.claim(fence, (), (), 10) == Claimed()
-    assert len(await store.read(Duties())) == 3
+    assert await store.read(Duties()) == {TRIGGER: "r1", SCHEDULE: "r1"}
 
 
 async def test_duties_differ_by_kind_namespace_and_name(store: Store) -> None:
@@ -90,8 +92,8 @@ async def test_an_event_for_rules_is_put_before_those_whose_rules_expect_it(stor
     names = ["r1", "r2", "r3", "r4", "r5"]
     one, two, three, four, five = [await store.register(runner(name)) for name in names]
     await claim(store, one, RULES, keys=frozenset({"go"}))
-    await claim(store, two, replace(RULES, name="b"), keys=frozenset({"go", "no"}))
-    await claim(store, two, replace(RULES, name="c"), keys=frozenset({"go"}))
+    b, c = replace(RULES, name="b"), replace(RULES, name="c")
+    await store.claim(two, (), (), 10, {b: frozenset({"go", "no"}), c: frozenset({"go"})})
     await claim(store, three, replace(RULES, name="d"), keys=frozenset({"no"}))
     await claim(store, four, replace(RULES, namespace="far"), keys=frozenset({"go"}))
     await claim(store, five, TRIGGER, keys=frozenset({"go"}))
@@ -104,7 +106,8 @@ async def test_an_event_for_rules_is_put_before_those_whose_rules_expect_it(stor
     assert found == [[], [("EventSent", None, "go")], [], [], []]
     (item,) = await store.read(Inbox("r2"))
     sent = replace(events[1], offset=receipt.offsets[1], run_name="a")
-    assert item.letter == replace(letter("EventSent", None, sent), at=NOON)
+    body = json.dumps({"until": 0, "rules": ["b", "c"]})
+    assert item.letter == replace(letter("EventSent", None, sent), at=NOON, body=body)
 
 
 async def test_the_keys_of_a_duty_are_kept_up_to_date(store: Store) -> None:
@@ -148,7 +151,11 @@ async def test_a_signal_by_letter_is_told_to_all_whose_rules_expect_it(store: St
     assert await told_of(store, "r1") == [("EventSignalled", a, "ok"), ("EventSent", None, "ok")]
     assert signalled(about.letter.body) == 1
     bodies = [json.loads(each.letter.body) for each in (about, for_rules, other)]
-    assert bodies == [{"awaited": 1}, {"rules": ["release"]}, {"rules": ["b"]}]
+    assert bodies == [
+        {"awaited": 1},
+        {"until": 0, "rules": ["release"]},
+        {"until": 0, "rules": ["b"]},
+    ]
     assert other.letter.event == about.letter.event
     assert other.letter.event is not None
     assert (other.letter.event.offset, other.letter.event.awaited) == (1, 1)
@@ -217,13 +224,76 @@ async def test_what_rules_of_nobody_expect_waits_for_whoever_claims_their_duty(
     assert [each.offset for each in there if each is not None] == [1, 2, 2, 3]
 
 
-async def test_rules_that_whoever_claims_does_not_have_gather_no_letters(store: Store) -> None:
-    first, second = [await store.register(runner(each)) for each in ("r1", "r2")]
-    await store.claim(first, (), None, 10, {RULES: frozenset({"go"})})
+async def test_what_rules_of_nobody_expect_is_left_to_who_wants_them(store: Store) -> None:
+    first, second, third = [await store.register(runner(each)) for each in ("r1", "r2", "r3")]
+    other = replace(RULES, name="other")
+    keys = frozenset({"go"})
+    await store.claim(first, (), None, 10, {RULES: keys, other: keys})
     await store.release(first)
-
-    await store.claim(second, (), None, 10)
     await store.append([letter("EventSent", None, event("go"))])
-    await store.claim(second, (), None, 10)
+    for fence in (second, third):
+        (own,) = await store.read(Inbox(fence.runner))
+        await store.commit(Batch(fence, taken=(own.id,)))
 
-    assert [kind for kind, _, _ in await told_of(store, "r2")] == ["EventSent"]
+    await store.claim(second, (), None, 10, {})
+    await store.claim(second, (), None, 10, {replace(RULES, name="mine"): keys})
+    before = await told_of(store, "r2")
+    await store.claim(second, (), None, 10, {other: keys})
+    (copy,) = await store.read(Inbox("r2"))
+    await store.claim(third, (), None, 10, {RULES: keys})
+    (left,) = await store.read(Inbox("r3"))
+
+    assert before == []
+    assert [reach_of(each.letter.body).rules for each in (copy, left)] == [{"other"}, {"release"}]
+    assert reach_of(copy.letter.body).until == 0
+
+
+async def test_who_judged_a_signal_hears_no_letter_of_another_about_it(store: Store) -> None:
+    first, second = [await store.register(runner(each)) for each in ("r1", "r2")]
+    other, keys = replace(RULES, name="other"), frozenset({"ok"})
+    await store.claim(first, (), (), 10, {RULES: keys})
+    await store.claim(second, (), (), 10, {other: keys})
+    (a,) = await start(store, "a", fence=second)
+    await store.commit(Batch(second, awaited=(awaited(a),)))
+    await store.commit(Batch(None, signals=(signal(1, a, letter=True),)))
+
+    await store.claim(second, [Dead("r1", 0)], None, 10, {RULES: keys, other: keys})
+
+    letters = [item.letter for item in await store.read(Inbox("r2"))]
+    bodies = [reach_of(each.body) for each in letters if each.execution is None]
+    assert sorted(bodies, key=str) == [
+        Reach(0, frozenset({"other"})),
+        Reach(0, frozenset({"release"})),
+    ]
+
+
+async def test_duties_that_are_not_asked_for_any_more_are_given_up(store: Store) -> None:
+    one, two = [await store.register(runner(each)) for each in ("r1", "r2")]
+    unheard = replace(RULES, name="unheard")
+    wanted = {RULES: frozenset({"go"}), unheard: NONE, TRIGGER: NONE, SCHEDULE: NONE}
+    await store.claim(one, (), (), 10, wanted)
+
+    await store.claim(one, (), (), 10)
+    kept = await store.read(Duties())
+    await store.claim(one, (), (), 10, {SCHEDULE: NONE})
+    left = await store.read(Duties())
+    await store.append([letter("EventSent", None, event("go"))])
+    taken = await claim(store, two, *wanted, keys=frozenset({"go"}))
+
+    assert kept == dict.fromkeys(wanted, "r1")
+    assert left == {SCHEDULE: "r1"}
+    assert taken == {RULES, unheard, TRIGGER}
+    assert len(await store.read(Inbox("r2"))) == 2
+
+
+async def test_old_letters_to_nobody_are_swept(store: Store) -> None:
+    fence = await store.register(runner("r1"))
+    await store.claim(fence, (), (), 10, {RULES: frozenset({"go"})})
+    await store.claim(fence, (), (), 10, {})
+    await store.append([letter("EventSent", None, event("go")) for _ in range(3)])
+
+    swept = [await store.sweep(fence, NOON + timedelta(1), 2) for _ in range(3)]
+    await store.claim(fence, (), (), 10, {RULES: frozenset({"go"})})
+
+    assert [each.more for each in swept] == [True, False, False]
+    assert len(await store.read(Inbox("r1"))) == 3

@@ -18,6 +18,7 @@ from asyncflow._store.queries import (
     Runners,
     StoredExecutions,
 )
+from asyncflow._store.reach import reach_of
 from asyncflow.errors import FencedError, StoreError
 from tests.store.samples import (
     ENDED,
@@ -185,50 +186,44 @@ async def test_nobody_finds_letters_that_are_addressed_to_nobody_until_they_are_
     assert await kinds(store, "r1") == []
 
 
-async def test_claimed_letters_come_with_all_executions_of_their_namespaces(
-    store: Store,
-) -> None:
-    dead = await store.register(runner("dead"))
-    fence = await store.register(runner("r1"))
-    near = [new("a"), new("b", "other"), new("c"), new("d")]
-    far = [new("e", namespace="far"), new("f", namespace="far"), new("g", namespace="far")]
-    await begun(store, *far[:2], *near, far[2])
-    await store.append([letter("Told", 5), letter("Told", 7), letter("Told", 4)])
-    await store.append([letter("Heard")])
-    (heard,) = await store.read(Inbox("r1"))
-    await store.commit(Batch(fence, taken=(heard.id,)))
-    workflows = [("default", "release"), ("far", "release"), ("default", "none")]
-
-    before = await store.claim(fence, (), workflows, 1)
-    all_of = await store.claim(fence, [Dead("dead", 0)], workflows, 1)
-    after = await store.claim(fence, (), None, 2)
-
-    assert before.executions == (5,)
-    assert all_of.executions == (3, 6)
-    assert after.executions == (4, 7)
-    with pytest.raises(FencedError):
-        await store.commit(Batch(dead))
-
-
-async def test_claimed_letters_leave_what_is_left_of_the_limit_to_other_namespaces(
+async def test_letters_to_nobody_stay_until_all_executions_of_their_namespace_are_claimed(
     store: Store,
 ) -> None:
     gone = await store.register(runner("gone"))
-    fence = await store.register(runner("r1"))
-    await begun(
-        store,
-        new("a", namespace="far"),
-        new("b"),
-        new("c", namespace="far"),
-        new("d"),
-        new("e", namespace="far"),
-    )
-    await store.append([letter("Told", 5), letter("Heard")])
+    one, two = await store.register(runner("r1")), await store.register(runner("r2"))
+    await begun(store, new("a"), new("b"), new("c", namespace="far"))
     await store.release(gone)
+    await store.append([letter("Heard")])
+    for fence in (one, two):
+        (own,) = await store.read(Inbox(fence.runner))
+        await store.commit(Batch(fence, taken=(own.id,)))
 
-    claimed = await store.claim(fence, (), None, 4)
+    found: list[list[str]] = []
+    for fence, workflows, limit in [
+        (one, (), 10),
+        (one, None, 0),
+        (two, [("far", "release")], 10),
+        (two, None, 1),
+        (one, None, 10),
+        (two, None, 10),
+    ]:
+        await store.claim(fence, (), workflows, limit)
+        found += [[*await kinds(store, "r1"), "|", *await kinds(store, "r2")]]
 
-    assert claimed.executions == (5, 1, 2, 4)
+    assert found[:3] == [["|"]] * 3
+    assert found[3:] == [["|", "Heard"], *[["Heard", "|", "Heard"]] * 2]
+
+
+async def test_what_is_inherited_is_for_those_that_were_there(store: Store) -> None:
+    fence = await store.register(runner("r1"))
+    await begun(store, new("a"), new("b"))
+    await store.append([letter("Heard")])
+    await begun(store, new("c"))
+
+    await store.claim(fence, (), None, 1)
+
+    bodies = [item.letter.body for item in await store.read(Inbox("r1"))]
+    assert [reach_of(body).until for body in bodies] == [None, 2]
 
 
 async def test_a_runner_that_comes_beside_another_takes_no_letters_without_a_claim(

@@ -51,13 +51,11 @@ def claim(
             _remove(tables, each.runner)
     _give_up(tables, fence.runner, wanted)
     before = _rules_of_nobody(tables)
-    whole = _namespaces_of_letters(tables)
-    ids = _first(tables, None if workflows is None else frozenset(workflows), limit, whole)
+    ids = _first(tables, None if workflows is None else frozenset(workflows), limit)
     for id_ in ids:
         own(tables, tables.executions[id_], fence.runner)
     held = _take(tables, fence.runner, wanted or {})
-    if whole:
-        _inherit(tables, fence.runner, _gains(tables, ids, before & held))
+    _inherit(tables, fence.runner, _gains(tables, ids, before & held))
     return Claimed(tuple(ids), held)
 
 
@@ -122,18 +120,13 @@ def _is_dead(tables: Tables, dead: Dead) -> bool:
     return row is not None and tables.beats[row.epoch] == dead.beat
 
 
-def _first(
-    tables: Tables, wanted: frozenset[tuple[str, str]] | None, limit: int, whole: frozenset[str]
-) -> list[int]:
-    """Return the ids of those for which letters wait, then of the oldest; all of ``whole``."""
+def _first(tables: Tables, wanted: frozenset[tuple[str, str]] | None, limit: int) -> list[int]:
+    """Return the ids of those for which letters wait, then of the oldest."""
     unowned = [tables.executions[id_] for id_ in tables.owned.get(None, ())]
     matching = [x for x in unowned if wanted is None or _workflow(x) in wanted]
     told = {item.letter.execution for item, _ in tables.inbox.values()}
-    all_of = {x.id for x in matching if x.new.namespace in whole}
-    others = [x.id for x in matching if x.id not in all_of]
-    room = max(0, limit - len(all_of))
-    ids = all_of.union(nsmallest(room, others, key=lambda id_: (id_ not in told, id_)))
-    return sorted(ids, key=lambda id_: (id_ not in told, id_))
+    ids = (x.id for x in matching)
+    return nsmallest(limit, ids, key=lambda id_: (id_ not in told, id_))
 
 
 def _workflow(execution: Execution) -> tuple[str, str]:
@@ -209,9 +202,3 @@ def _remove(tables: Tables, runner: str) -> None:
     for id_, (item, reader) in tables.inbox.items():
         if reader == runner and item.letter.execution is None:
             tables.inbox[id_] = (item, None)
-
-
-def _namespaces_of_letters(tables: Tables) -> frozenset[str]:
-    """Return the namespaces to which there are letters that are addressed to nobody."""
-    letters = (item.letter for item, runner in tables.inbox.values() if runner is None)
-    return frozenset(letter.namespace for letter in letters if letter.execution is None)

@@ -7,7 +7,7 @@ from typing import Final
 from asyncflow._store.heirs import Gains, Unheard, share
 
 TO_NOBODY: Final = "execution IS NULL AND runner IS NULL"  # as in the partial index
-_NAMESPACES: Final = f"SELECT DISTINCT namespace FROM inbox WHERE {TO_NOBODY}"
+_THERE: Final = f"SELECT EXISTS (SELECT 1 FROM inbox WHERE {TO_NOBODY})"
 _UNHEARD: Final = (
     "SELECT i.id, i.namespace, coalesce(e.key, ''), i.body, e.execution IS NOT NULL FROM inbox i "
     'LEFT JOIN event e ON e."offset" = i.event_offset '
@@ -28,9 +28,9 @@ _COPY: Final = (
 )
 
 
-def namespaces(db: sqlite3.Connection) -> frozenset[str]:
-    """Return the namespaces to which there are any."""
-    return frozenset(row[0] for row in db.execute(_NAMESPACES).fetchall())
+def there(db: sqlite3.Connection) -> bool:
+    """Say whether there are any."""
+    return bool(db.execute(_THERE).fetchone()[0])
 
 
 def inherit(db: sqlite3.Connection, runner: str, gains: Gains) -> None:

@@ -68,14 +68,14 @@ def claim(
     check_fence(db, fence)
     if wanted is not None:
         duties.give_up(db, fence.runner, wanted)
-    whole = letters_to_nobody.namespaces(db)
-    before = duties.of_nobody(db) if whole else {}
-    ids = unowned.first(db, None if workflows is None else frozenset(workflows), limit, whole)
+    letters = letters_to_nobody.there(db)
+    before = duties.of_nobody(db) if letters else {}
+    ids = unowned.first(db, None if workflows is None else frozenset(workflows), limit)
     if ids:
         sql = f"UPDATE execution SET owner = ? WHERE id {AMONG}"
         db.execute(sql, (fence.runner, json.dumps(ids)))
     held = duties.take(db, fence.runner, wanted or {})
-    if whole:
+    if letters:
         gains = _gains(db, ids, duties.taken(before, wanted or {}))
         letters_to_nobody.inherit(db, fence.runner, gains)
     return Claimed(tuple(ids), held)

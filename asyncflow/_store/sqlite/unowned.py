@@ -60,26 +60,10 @@ def until(db: sqlite3.Connection, namespace: str) -> int:
     return last_id(db, "execution") if there else 0
 
 
-def first(
-    db: sqlite3.Connection,
-    wanted: frozenset[Workflow] | None,
-    limit: int,
-    whole: frozenset[str],
-) -> list[int]:
-    """Return the ids of those of some workflows for which letters wait, then of the oldest.
-
-    Those of the namespaces ``whole`` are all there, also if they are more than ``limit``.
-    """
+def first(db: sqlite3.Connection, wanted: frozenset[Workflow] | None, limit: int) -> list[int]:
+    """Return the ids of those of some workflows for which letters wait, then of the oldest."""
     there = workflows(db)
-    own = there if wanted is None else there & wanted
-    all_of = frozenset(each for each in own if each[0] in whole)
-    if not all_of:
-        return _first(db, own, there, limit)
-    ids = _first(db, all_of, there, _ENDLESS)
-    if len(ids) < limit:
-        ids += _first(db, own - all_of, there, limit - len(ids))
-    told = frozenset(_with_letters(db, own, _ENDLESS))
-    return sorted(ids, key=lambda id_: (id_ not in told, id_))
+    return _first(db, there if wanted is None else there & wanted, there, limit)
 
 
 def _first(
