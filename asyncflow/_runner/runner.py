@@ -262,7 +262,9 @@ class Runner(OwnerCalls):
             doorbell=doorbell,
             retention=self._retention,
         )
-        return assemble(means, Bodies(group).start)
+        engine = assemble(means, Bodies(group).start)
+        engine.label = self.label
+        return engine
 
     @dual_method
     async def statistics(self) -> RunnerStatistics:
