@@ -130,8 +130,11 @@ async def outlast(done: Done, root: "Root") -> None:
 
 
 def closed_error(label: str, root: "Root | None", name: str) -> UsageError:
-    error = UsageError(f"{label} is closed: {name}() needs another {label}(...)")
-    error.__cause__ = root.error if root is not None else None
+    cause = root.error if root is not None else None
+    ended = cause is not None and not isinstance(cause, asyncio.CancelledError)
+    why = f" ({str(cause) or repr(cause)})" if ended else ""
+    error = UsageError(f"{label} is closed{why}: {name}() needs another {label}(...)")
+    error.__cause__ = cause
     return error
 
 

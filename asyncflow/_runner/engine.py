@@ -55,7 +55,9 @@ class Engine:
     webhooks: Webhooks
     retention: Retention | None = None
     lease: Callable[[], LeaseStatistics] | None = None
+    label: str = "Runner"
     closing: bool = False
+    _failed: bool = False
     _limits: list[Deadline] = field(default_factory=list[Deadline])
 
     def drop(self) -> None:
@@ -95,6 +97,10 @@ class Engine:
             raise
 
     def _fail(self, error: Exception) -> None:
+        if not self._failed:  # its other parts fail of it
+            self._failed = True
+            text = "%s has ended, and what it worked on is left to others: %s; open another one"
+            logger.error(text, self.label, str(error) or repr(error))
         self.driver.end(error)
         self.drop()
 

@@ -264,7 +264,9 @@ class Runner(OwnerCalls):
             retention=self._retention,
             ring=self._ring,
         )
-        return assemble(means, Bodies(group).start)
+        engine = assemble(means, Bodies(group).start)
+        engine.label = self.label
+        return engine
 
     @dual_method
     async def statistics(self) -> RunnerStatistics:

@@ -87,7 +87,7 @@ class Watchdog:
         self._last = 0.0
         self._answered: float | None = None
         self._home = self._native = 0
-        self._queued = 0.0  # seconds that its thread had waited for a processor at the last ping
+        self._queued = 0.0  # seconds that its thread had no processor, at the last ping
         self._base: CodeType | None = None
         self._block: _Block | None = None
         self._said: dict[str, tuple[float, int]] = {}
@@ -102,6 +102,7 @@ class Watchdog:
         """Watch the running loop from now on."""
         self._loop = asyncio.get_running_loop()
         self._home, self._native = threading.get_ident(), threading.get_native_id()
+        self._queued = _queued(self._native)  # not what it waited for before
         self._base = _base(sys._getframe())  # noqa: SLF001  the only way; documented
         self._loop.call_soon(self._answer)
         self._thread.start()

@@ -1,5 +1,6 @@
 """A runner shows that it lives by a thread of its own, and ends when it was replaced."""
 
+import logging
 import sqlite3
 import threading
 import time
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from asyncflow import FencedError, Registry, Runner, VirtualClock, Workflow, task
+from asyncflow import FencedError, Registry, Runner, UsageError, VirtualClock, Workflow, task
 from asyncflow._failpoint import armed
 from tests.runner.scene import forever, rows, until
 
@@ -86,6 +87,29 @@ async def test_who_was_replaced_ends_before_it_looks(url: str, path: Path) -> No
 
     with pytest.raises(FencedError):
         await work()
+
+
+async def test_who_was_replaced_says_so_in_the_log_and_to_later_calls(
+    url: str, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    refused: list[str] = []
+
+    async def work() -> None:
+        async with Runner(url, registry=declared(), lease="100ms") as runner:
+            with closing(sqlite3.connect(path)) as database, database:
+                database.execute("DELETE FROM runner")
+            await until(lambda: not runner._home.is_open)
+            with pytest.raises(UsageError) as caught:
+                await runner.start.aio("w")
+            refused.append(str(caught.value))
+
+    with pytest.raises(FencedError):
+        await work()
+    (said,) = [each for each in caplog.records if each.levelno >= logging.ERROR]
+    assert "was replaced" in refused[0]
+    assert said.getMessage().startswith("Runner(")
+    assert "was replaced" in said.getMessage()
+    assert "open another one" in said.getMessage()
 
 
 async def test_a_beat_that_fails_is_tried_again(
