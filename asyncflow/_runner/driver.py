@@ -39,11 +39,10 @@ from asyncflow._runner.turns import Turns
 from asyncflow._runner.waiters import Waiters
 from asyncflow._runner.work import Work
 from asyncflow._store.batch import Batch, ExecutionWrite, Fence, Notified, Receipt, Refused
-from asyncflow._store.protocol import Store
+from asyncflow._store.protocol import HOPELESS, Store
 from asyncflow._timer import Callback, Timer
 from asyncflow.errors import (
     AsyncflowError,
-    FencedError,
     StoreError,
     UsageError,
 )
@@ -301,7 +300,7 @@ class Driver:
         """Store it and act on it; return what went wrong."""
         try:
             receipt = await self._store.commit(await self._batch(work))
-        except FencedError:
+        except HOPELESS:
             raise
         except StoreError as error:
             return error
@@ -410,6 +409,8 @@ class Driver:
             await self._rulebook.reread(work.heard)
             self._waiters.doubt(work)
             entries = await untaken(self._store, self._fence.runner, again)
+        except HOPELESS:
+            raise
         except StoreError as error:
             logger.error("the store cannot be read: %s", error)  # noqa: TRY400  it repeats
             return None

@@ -27,11 +27,11 @@ from asyncflow._runner.recovery import Recovery
 from asyncflow._runner.silence import Silence
 from asyncflow._runner.together import Together
 from asyncflow._store.batch import Dead, Fence, InboxItem, RunnerRow
-from asyncflow._store.protocol import Store
+from asyncflow._store.protocol import HOPELESS, Store
 from asyncflow._store.queries import Duties as HeldDuties
 from asyncflow._store.queries import Runners, UnownedWorkflows
 from asyncflow._store.refusal import fenced
-from asyncflow.errors import FencedError, StoreError
+from asyncflow.errors import StoreError
 
 logger = logging.getLogger(__name__)
 
@@ -204,7 +204,7 @@ class Ownership:
                 await self._heard()
                 try:
                     await self.look()
-                except FencedError:
+                except HOPELESS:
                     raise
                 except StoreError as error:
                     logger.warning("the store could not be looked at: %s", error)

@@ -12,7 +12,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from asyncflow import Registry, Runner, StoreGoneError, Workflow, WorkflowStatus, task
+from asyncflow import Registry, Runner, StoreGoneError, UsageError, Workflow, WorkflowStatus, task
 from asyncflow._store.batch import Fence
 from asyncflow._store.queries import Executions
 from asyncflow._store.sqlite.store import SqliteStore
@@ -79,6 +79,32 @@ async def test_a_reader_makes_no_database_where_one_was_deleted(
         beating.renew(Fence("r1", 1))
 
     assert not (tmp_path / "flows.db").exists()
+
+
+async def test_a_runner_ends_when_its_files_are_gone_and_says_so_to_all_who_wait(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "flows.db"
+    gate = asyncio.Event()
+    with Registry() as registry, Workflow("w"):
+
+        @task()
+        async def works() -> None:
+            await gate.wait()
+
+    runner = Runner(path, registry=registry)
+    await runner.__aenter__()
+    execution = await runner.start.aio("w")
+    waiting = asyncio.ensure_future(execution.wait.aio())
+    await asyncio.sleep(0)
+    path.with_name("flows.db-wal").unlink()
+    gate.set()
+
+    with pytest.raises((StoreGoneError, UsageError)):
+        await waiting
+    with pytest.raises(StoreGoneError, match="was deleted or replaced"):
+        await runner.shutdown.aio()
+    assert "flows.db-wal was deleted or replaced" in caplog.text
 
 
 # ---- before opening
