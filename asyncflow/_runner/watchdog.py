@@ -90,6 +90,7 @@ class Watchdog:
         self._queued = 0.0  # seconds that its thread had no processor, at the last ping
         self._base: CodeType | None = None
         self._block: _Block | None = None
+        self._worked = False  # whether the process was at work while no thread could look
         self._said: dict[str, tuple[float, int]] = {}
         self._thread = threading.Thread(target=self._run, name="asyncflow watchdog", daemon=True)
 
@@ -103,7 +104,7 @@ class Watchdog:
         self._loop = asyncio.get_running_loop()
         self._home, self._native = threading.get_ident(), threading.get_native_id()
         self._queued = _queued(self._native)  # not what it waited for before
-        self._base = _base(sys._getframe())  # noqa: SLF001  the only way; documented
+        self._base = _base(sys._getframe())  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001  the only way; documented
         self._loop.call_soon(self._answer)
         self._thread.start()
 
@@ -119,7 +120,9 @@ class Watchdog:
             now, cpu = time.monotonic(), time.process_time()
             slept, worked = now - before, cpu - used
             before, used = now, cpu
-            late = slept >= self._limit and slept - self._waited() >= self._limit
+            had = slept - self._waited()  # the time in which the loop's thread could run
+            late = slept >= self._limit and had >= self._limit
+            self._worked = worked >= had / 2
             try:
                 if late and worked < slept * STOOD_STILL:  # stopped, or suspended
                     self._begin_anew(now)
@@ -142,7 +145,7 @@ class Watchdog:
                 self._ping(now)
             if place is not None and missed:  # a C function does not share; its caller is at it yet
                 self._begin(now - missed, now, place)
-            elif missed:  # the loop has gone on already
+            elif missed and self._worked:  # the loop has gone on already
                 self.lateness.add(now, missed)
                 self._passed(now, missed)
         elif answered is not None:
@@ -173,7 +176,7 @@ class Watchdog:
     def _answer(self) -> None:
         """Say that the loop has come to it; called by the loop."""
         self._home, self._native = threading.get_ident(), threading.get_native_id()
-        self._base = sys._getframe(1).f_code  # noqa: SLF001  the only way; documented
+        self._base = sys._getframe(1).f_code  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001  the only way; documented
         self._answered = time.monotonic()
 
     def _take(self, now: float, pinged: float, answered: float, missed: float) -> None:
@@ -229,7 +232,7 @@ class Watchdog:
 
     def _find(self) -> str | None:
         """Return where the loop's thread is, None if the loop itself waits there."""
-        frame = sys._current_frames().get(self._home)  # noqa: SLF001  the only way; documented
+        frame = sys._current_frames().get(self._home)  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001  the only way; documented
         if frame is None or self._base is None:
             return None
         innermost, users = frame, None

@@ -90,7 +90,10 @@ async def test_the_end_of_one_that_was_told_to_go_on_is_waited_for(
 
 async def test_statuses_of_one_that_was_told_to_go_on_are_waited_for(path: Path) -> None:
     scene = Scene()
-    async with asking(path, scene, "client") as parked, Client(path) as client:
+    async with (
+        asking(path, scene, "client") as parked,
+        Client(path, registry=scene.registry) as client,
+    ):
         await parked.restart_task.aio("works")
         condition = TaskStatusCondition({"works": TaskStatus.SUCCESS})
         found = await client.wait_for.aio(condition, execution="a")
