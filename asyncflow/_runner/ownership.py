@@ -370,5 +370,6 @@ def _log_dead(rows: list[RunnerRow], dead: tuple[Dead, ...]) -> None:
     gone = {each.runner for each in dead}
     for row in rows:
         if row.id in gone:
-            text = "runner %s (process %d) is gone, its executions are taken over"
-            logger.warning(text, row.id, row.pid)
+            how = "is gone" if is_gone(row) else "has shown no life for the time of its lease"
+            text = "runner %s (process %d) %s, its executions are taken over"
+            logger.warning(text, row.id, row.pid, how)
