@@ -29,6 +29,8 @@ from tests.operators import killable
 from tests.operators.ears import Ears, gone, listening, lives
 from tests.runner.scene import run_one, turns
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def ears() -> Generator[Ears]:

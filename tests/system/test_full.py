@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.crash
+
 ROOT = Path(__file__).parents[2]
 
 # A file system of its own, of 16 MB: as root just so, else in a namespace where we are root.

@@ -14,6 +14,8 @@ from asyncflow import Runner, WorkflowExecution, WorkflowStatus
 from tests.bell import ROOT
 from tests.system.interrupted import CALLS, INTERRUPTS, declare
 
+pytestmark = pytest.mark.crash
+
 PROGRAM = "tests.system.interrupted"
 SECONDS = 2
 

@@ -10,6 +10,8 @@ import pytest
 from tests.system.children import Child, ask, children, lines, until
 from tests.system.replaced import TASKS
 
+pytestmark = pytest.mark.crash
+
 
 def said(log: Path, *words: str) -> bool:
     """Say whether a line begins so."""

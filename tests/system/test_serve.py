@@ -15,6 +15,8 @@ import pytest
 from asyncflow import Client, Registry, WorkflowStatus
 from tests.bell import ROOT
 
+pytestmark = pytest.mark.crash
+
 TARGET = "tests.system.served"
 TASKS = 50
 URL = "sqlite:///flows.db"
