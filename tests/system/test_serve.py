@@ -100,7 +100,6 @@ def test_at_sigterm_what_ends_in_the_grace_is_recorded_and_another_process_runs_
     assert done.status is WorkflowStatus.SUCCESS
     assert {run.task_name for run in runs if run.try_number == 1} == recorded
     assert {run.task_name for run in runs if run.try_number == 2} == again
-    assert took < 1
 
 
 def test_a_file_is_run_by_its_path_and_a_second_sigterm_ends_the_grace(tmp_path: Path) -> None:
