@@ -108,6 +108,7 @@ ALLOWED: Mapping[tuple[str, str], str] = {
     ("asyncflow/_runner/webhooks.py", "importlib.import_module"): "httpx is an extra, and slow",
     ("asyncflow/cli/main.py", "importlib.import_module"): "the command line names the module",
     ("asyncflow/compat/cloaca/handle.py", "wait(...)"): "of an execution: it is on the timer heap",
+    ("asyncflow/_store/sqlite/file.py", "wait(...)"): "a real time, on the thread of the database",
     ("asyncflow/_runner/lease.py", "wait(...)"): "a real time, on a thread without a loop",
     ("asyncflow/_root.py", "wait(...)"): "a thread outside any loop waits, which no clock wakes",
     ("asyncflow/_root.py", "acquire(timeout=...)"): "the same: signal handlers must get a turn",

@@ -11,6 +11,7 @@ process has on it (fcntl(2)), those of other connections included, which then da
 import os
 import sqlite3
 import stat
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -19,6 +20,10 @@ from asyncflow._store.sqlite.size_reads import size_of
 from asyncflow.errors import StoreDamagedError, StoreError, StoreLocationError, StoreReadOnlyError
 
 APPLICATION_ID = 0x61666C77  # "aflw"
+LOOKS = 4
+BETWEEN = 0.05
+"""Seconds between two looks at a file that cannot be taken for ours."""
+
 _EFFECTIVE_USER = os.access in os.supports_effective_ids
 
 
@@ -88,13 +93,22 @@ def _inspect_file(path: str) -> None:
 
 
 def _inspect_header(path: str) -> None:
-    application = _application(path)
-    if application == 0 and not _is_empty(path):
-        application = _application(path)  # another process may have made it ours just now
-        if not application:
-            raise _of_another_program(path, application or 0)
-    if application not in (None, 0, APPLICATION_ID):
-        raise _of_another_program(path, application)
+    """Look again a few times: who reads without a lock may see half of what is being written."""
+    looks = 0
+    while True:
+        try:
+            application = _application(path)
+            if application in {None, APPLICATION_ID}:
+                return
+            if not application and _is_empty(path):
+                return
+            refusal: StoreError = _of_another_program(path, application or 0)
+        except StoreDamagedError as error:
+            refusal = error
+        looks += 1
+        if looks == LOOKS:
+            raise refusal
+        threading.Event().wait(BETWEEN)
 
 
 def _application(path: str) -> int | None:
