@@ -184,7 +184,7 @@ def soon(world: World, call: Callable[[], Awaitable[object]]) -> None:
     """Make a call a little later, unless it was made meanwhile."""
 
     async def later() -> None:
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(0.005)  # the call that is cut has to be waiting by then
         await call()
 
     _LATER[world.runner] = asyncio.create_task(later())
@@ -210,7 +210,7 @@ async def is_cut(case: Case, url: str | Path, number: int, *, late: bool) -> boo
         if case.asks:
             await runner.start.aio("asks", name="asks")
             while await runner.event.aio("approve", "asks") is None:  # noqa: ASYNC110  a task makes it
-                await asyncio.sleep(0.001)
+                await asyncio.sleep(0.001)  # a task makes it
         before = asyncio.all_tasks()
         cut = Cut(case.call(world), number, late)
         calling = asyncio.create_task(cut.run())

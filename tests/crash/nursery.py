@@ -150,7 +150,7 @@ def ended(ends: dict[int, int], pid: int, seconds: float) -> int | None:
         elif time.monotonic() >= until:
             break
         else:
-            time.sleep(LOOK)
+            time.sleep(LOOK)  # waitpid(2) takes no limit of time
     if pid not in ends and seconds:
         kill(pid)
         os.waitpid(pid, 0)

@@ -59,7 +59,7 @@ class Crowd:
         """Kill it when so many lines have come, or it has ended by itself."""
         goal = self.lines() + progress
         while self.lines() < goal and child.runs:
-            time.sleep(LOOK)
+            time.sleep(LOOK)  # another process writes the log
         child.kill()
         self.kills += child.wait() == KILLED
 

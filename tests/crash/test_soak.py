@@ -72,7 +72,7 @@ def test_a_soak_of_a_thousand_triggers_makes_nothing_grow(
     arguments = (str(database), str(path), str(seconds))
     child = nursery.start("tests.crash.soak", *arguments, folder=tmp_path)
     while child.runs:
-        time.sleep(1)
+        time.sleep(1)  # a soak takes real time
     lines: Figures = [json.loads(line) for line in path.read_text().splitlines()]
 
     number, blocks, resident = started(database), slope(lines, "blocks"), slope(lines, "resident")

@@ -33,7 +33,7 @@ def block(seconds: float) -> None:
 
 
 def sleeps(seconds: float) -> None:
-    time.sleep(seconds)
+    time.sleep(seconds)  # it blocks, as is tested
 
 
 BLOCK_LINE = block.__code__.co_firstlineno + 3
@@ -47,7 +47,7 @@ async def settled(runner: Runner, blocked: int) -> LoopStatistics:
         assert loop is not None
         if loop.blocked >= blocked and loop.lateness.most >= loop.longest:
             return loop
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)  # its thread looks in real time
 
 
 @pytest.mark.parametrize("make", LOOPS)
@@ -110,7 +110,7 @@ async def test_a_place_is_named_once_in_ten_seconds_and_counted_all_the_same(
         found = await settled(runner, 0)
         while found.blocked < 3:  # one in which the machine was busy may not count
             sleeps(0.15)
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.1)  # it looks in real time
             found = await settled(runner, 0)
 
     assert caplog.text.count("is blocked") == 1
@@ -122,7 +122,7 @@ async def test_a_loop_that_waits_or_works_in_short_steps_is_not_blocked(
     async with Runner(":memory:", registry=Registry(), watchdog="200ms") as runner:
         for _ in range(40):
             block(0.005)
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0.005)  # a short wait, as is tested
         statistics = await runner.statistics.aio()
 
     assert statistics.loop is not None
@@ -168,7 +168,7 @@ async def main():
     async with Runner(":memory:", registry=Registry()) as runner:
         print("open", flush=True)
         await asyncio.to_thread(sys.stdin.readline)
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.3)  # its thread looks in real time
         print((await runner.statistics.aio()).to_json())
 
 asyncio.run(main())
@@ -189,7 +189,7 @@ def test_a_process_that_was_stopped_was_not_blocked(tmp_path: Path) -> None:
         assert program.stdin is not None
         assert program.stdout.readline() == "open\n"
         program.send_signal(signal.SIGSTOP)
-        time.sleep(0.6)
+        time.sleep(0.6)  # so long it stands still
         program.send_signal(signal.SIGCONT)
         out, errors = program.communicate("\n")
 

@@ -85,7 +85,7 @@ class Pinger:
         loop = asyncio.get_running_loop()
         while True:
             due, begin, self._own = loop.time() + 0.002, time.thread_time(), 0.0
-            await asyncio.sleep(0.002)
+            await asyncio.sleep(0.002)  # the ping: how late it comes is measured
             self.late.append(loop.time() - due)
             self.worked.append(time.thread_time() - begin + self._own)
 
@@ -137,7 +137,7 @@ async def main(database: str, events: int) -> None:
             )
             while not sending.done():
                 held_back = max(held_back, (await runner.statistics.aio()).queues.held_back)
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.02)  # a look now and then
             await sending
         took = time.perf_counter() - begin
         worst = pinger.worst()

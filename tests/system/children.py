@@ -55,7 +55,7 @@ def until(condition: Callable[[], bool], timeout: float = PATIENCE) -> float:
     begin = time.monotonic()
     while not condition():
         assert time.monotonic() < begin + timeout, "it never came"
-        time.sleep(0.01)
+        time.sleep(0.01)  # another process makes it so
     return time.monotonic() - begin
 
 

@@ -27,7 +27,7 @@ def declare(log: Path, seconds: float) -> Registry:
 
             @task()
             async def ends() -> None:
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0.05)  # so that it runs when the process dies
 
         with Workflow("poison"):
 

@@ -33,7 +33,7 @@ async def late(folder: Path, role: str, context: Context, number: int) -> str:
     log = folder / "log"
     write(log, f"begun {role} {number}")
     while role == "owner" and not (folder / "go").exists():  # noqa: ASYNC110  the test makes it
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(0.005)  # the test makes the file
     try:
         await NotificationClient().send_event.aio(f"e{number}", role)
         write(log, f"event {role} {number}")
@@ -63,7 +63,7 @@ def declare(folder: Path, role: str) -> Registry:
         async def polled(cursor: str | None) -> TriggerResult:
             write(folder / "log", f"polled {role} {cursor}")
             while role == "owner" and (folder / "stopped").exists():
-                await asyncio.sleep(0.005)
+                await asyncio.sleep(0.005)  # the test takes the file away
                 if (folder / "go").exists():
                     break
             return TriggerResult.skip(cursor=role)
@@ -82,7 +82,7 @@ async def main(database: str, folder: str, role: str) -> int:
             write(Path(folder) / "log", f"open {role} 0")
             await runner.wait.aio(NAME)
             while not (Path(folder) / "end").exists():  # noqa: ASYNC110  the test makes it
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.01)  # the test makes the file
     except FencedError:
         return 3
     return 0

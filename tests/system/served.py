@@ -30,7 +30,7 @@ with Workflow("fifty") as fifty:
             said("begin", name)
             if context.try_number == 1:
                 while not Path("term").exists():  # noqa: ASYNC110  the test makes it
-                    await asyncio.sleep(0.01)
+                    await asyncio.sleep(0.01)  # the test makes the file
                 if int(name.removeprefix("task-")) >= TASKS // 2:
                     await asyncio.get_running_loop().create_future()
             said("end", name)

@@ -28,7 +28,7 @@ def test_of_four_processes_one_ticks_one_polls_and_one_judges(
     with children("crowd.py", database, log, number=4) as crowd:
         until(lambda: sum(line[0] == "open" for line in lines(log)) == 4)
         ticks, polls = count(database, "ticked"), count(database, "polled")
-        time.sleep(SECONDS)
+        time.sleep(SECONDS)  # ticks of so many real seconds are counted
         ticks = count(database, "ticked") - ticks
         polls = count(database, "polled") - polls
 

@@ -61,7 +61,7 @@ def said(folder: Path, word: str, process: int | None = None) -> list[str]:
 def wait_for(folder: Path, word: str, number: int, process: int | None = None) -> None:
     """Look until so many tasks said so; the test's timeout ends what never comes."""
     while len(said(folder, word, process)) < number:
-        time.sleep(0.002)
+        time.sleep(0.002)  # other processes say it
 
 
 def test_at_sigterm_what_ends_in_the_grace_is_recorded_and_another_process_runs_the_rest(
@@ -118,7 +118,7 @@ def test_a_file_is_run_by_its_path_and_a_second_sigterm_ends_the_grace(tmp_path:
         heard(found, "is open")
         with Client(tmp_path / "flows.db") as client:
             while not list(client.executions()):
-                time.sleep(0.002)
+                time.sleep(0.002)  # another process starts it
         found.send_signal(signal.SIGTERM)
         heard(found, "may go on for 1:00:00")
         found.send_signal(signal.SIGTERM)
