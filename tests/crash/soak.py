@@ -24,6 +24,8 @@ STOPPED: Final = 10
 """One of so many executions is stopped."""
 KEPT: Final = "5s"
 """How long an execution that has ended is kept."""
+WATCHDOG: Final = "5s"
+"""A collection of everything, once a second, may well keep the loop for longer than the default."""
 
 
 def declare(started: "asyncio.Queue[str]") -> Registry:
@@ -94,7 +96,9 @@ async def main(database: str, path: str, seconds: str) -> None:
     """Work for so many seconds."""
     started: asyncio.Queue[str] = asyncio.Queue()
     registry, began = declare(started), time.monotonic()
-    async with Runner(database, registry=registry, grace="5s", retention=KEPT) as runner:
+    async with Runner(
+        database, registry=registry, grace="5s", retention=KEPT, watchdog=WATCHDOG
+    ) as runner:
         stoppers = [asyncio.create_task(stop_each(runner, started)) for _ in range(4)]
         while time.monotonic() - began < float(seconds):
             await asyncio.sleep(1)
