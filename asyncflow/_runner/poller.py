@@ -1,4 +1,4 @@
-"""One trigger, polled again and again, in a coroutine of its own. It decides nothing of executions.
+"""One trigger, polled again and again, each time by a round. It decides nothing of executions.
 
 What a poll asks for goes to the driver as one impulse; the next poll waits until that is on disk.
 """
@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -29,10 +29,12 @@ from asyncflow._runner.driver import Driver
 from asyncflow._runner.duties import Duties
 from asyncflow._runner.live import Impulse, Wanted
 from asyncflow._runner.meter import Meters
+from asyncflow._runner.rounds import Rounds
 from asyncflow._runner.turns import Turns
 from asyncflow._store.batch import CursorWrite, FailedPoll, Fence, Refused
 from asyncflow._store.protocol import Store
 from asyncflow._store.queries import Triggers
+from asyncflow._timer import Timer
 from asyncflow.errors import StoreError, UsageError, WorkflowDisabledError
 
 logger = logging.getLogger(__name__)
@@ -64,12 +66,17 @@ class Poller:
 
     __slots__ = (
         "_awaitable",
+        "_context",
         "_cursor",
+        "_dormant",
+        "_due",
         "_failures",
         "_in_doubt",
+        "_interval",
+        "_rounds",
         "_shared",
         "_thread",
-        "_waiter",
+        "_timer",
         "closing",
         "enabled",
         "last_poll",
@@ -80,63 +87,103 @@ class Poller:
     )
 
     def __init__(
-        self, shared: Polling, trigger: AnyTrigger, cursor: str | None, *, enabled: bool
+        self,
+        shared: Polling,
+        trigger: AnyTrigger,
+        cursor: str | None,
+        rounds: Rounds,
+        *,
+        enabled: bool,
     ) -> None:
-        """Begin with the stored cursor, as JSON text; `run` must be started by the caller."""
+        """Begin with the stored cursor, as JSON text; all polls are made in a copy of this context.
+
+        ``start`` must be called.
+        """
         self.trigger = trigger
         self.enabled = enabled
         self.on_duty = False
         self.closing = False
         self.polling = False
         self.last_poll: datetime | None = None
-        self.task: asyncio.Task[None] | None = None
+        self.task: asyncio.Task[None] | None = None  # that of a poll that waits
         self._shared = shared
+        self._rounds = rounds
         self._cursor = cursor
         self._in_doubt = False
         self._failures = 0
+        self._interval = trigger.poll_interval.total_seconds()
+        self._due = 0.0
+        self._timer: Timer | None = None
+        self._dormant = False  # its time came, and it did not work
         self._awaitable = is_async(trigger.__wrapped__)
         self._thread: asyncio.Future[None] | None = None
-        self._waiter: asyncio.Future[None] | None = None
+        self._context = copy_context()
+        self._context.run(POLLING.set, (shared.driver, trigger.label))
 
-    async def run(self, dice: float, after: asyncio.Task[None] | None) -> None:
-        """Poll until cancelled, or until a poll ends after `close`.
+    def start(self, dice: float, after: asyncio.Task[None] | None) -> None:
+        """Poll until `close`.
 
         Args:
             dice: a number in [0, 1) that spreads first polls.
-            after: what polls an older trigger of the name; its last poll ends first.
+            after: a poll that an older trigger of the name has under way; it ends first.
         """
-        POLLING.set((self._shared.driver, self.trigger.label))
-        if after is not None:
-            await asyncio.wait({after})
-            self.forget_cursor()
-        clock, interval = self._shared.clock, self.trigger.poll_interval.total_seconds()
-        due = first_poll(clock.monotonic(), interval, dice)
-        while not self.closing:
-            # Here and not in a coroutine of its own, and cancelled only if it must be: there may be
-            # thousands of polls in a second.
-            waiter = asyncio.get_running_loop().create_future()
-            timer = clock.call_at(due, partial(_resolve, waiter))
-            try:
-                await waiter
-            except BaseException:  # passed on
-                timer.cancel()
-                raise
-            if not self._works:
-                await self._until_it_works()
-                due = first_poll(clock.monotonic(), interval, 0)
-                continue
-            started = clock.monotonic()
-            self._shared.meters.polls.add(started, started - due)
-            self.polling = True
-            try:
-                await self._poll()
-            finally:
-                self.polling = False
-            due = next_poll(due, started, clock.monotonic(), interval, self._failures)
+        if after is None:
+            self._wait(first_poll(self._shared.clock.monotonic(), self._interval, dice))
+        else:
+            after.add_done_callback(lambda _: self.start(dice, None))
+
+    def _wait(self, due: float) -> None:
+        if not self.closing:
+            self._due = due
+            self._timer = self._shared.clock.call_at(due, self._ring)
+
+    def _ring(self) -> None:
+        self._rounds.call_on(self)
+
+    def begin(self) -> Coroutine[Any, Any, None] | None:
+        """Poll, in the running task; return the rest of it if it has to wait for something.
+
+        It may be stepped here because a poll that waits goes on in the task in which it began.
+        """
+        if self.closing:
+            return None
+        self._dormant = not self._works
+        if self._dormant:
+            return None
+        started = self._shared.clock.monotonic()
+        self._shared.meters.polls.add(started, started - self._due)
+        poll = self._poll()
+        self.polling = True
+        try:
+            first = self._context.run(poll.send, None)
+        except StopIteration:
+            self.polling = False
+        except BaseException:  # passed on: it is the engine's
+            self.polling = False
+            raise
+        else:
+            return self._go_on(Begun(poll, first, self._context), started)
+        self._over(started)
+        return None
+
+    async def _go_on(self, begun: Begun, started: float) -> None:
+        self.task = asyncio.current_task()
+        try:
+            await begun
+        finally:
+            self.polling = False
+            self.task = None
+        self._over(started)
+
+    def _over(self, started: float) -> None:
+        ended = self._shared.clock.monotonic()
+        self._wait(next_poll(self._due, started, ended, self._interval, self._failures))
 
     def close(self) -> None:
         """Begin no poll any more; one that is under way may go on, until its task is cancelled."""
         self.closing = True
+        if self._timer is not None:
+            self._timer.cancel()
         if not self.polling and self.task is not None:
             self.task.cancel()
 
@@ -155,18 +202,13 @@ class Poller:
         return self.enabled and self.on_duty
 
     def _wake(self) -> None:
-        if self._works and self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        if self._works and self._dormant:
+            self._dormant = False
+            self._wait(first_poll(self._shared.clock.monotonic(), self._interval, 0))
 
     def forget_cursor(self) -> None:
         """Read the cursor from the store before the next poll."""
         self._in_doubt = True
-
-    async def _until_it_works(self) -> None:
-        while not self._works:
-            self._waiter = asyncio.get_running_loop().create_future()
-            await self._waiter
-        self._waiter = None
 
     async def _poll(self) -> None:
         """Poll once, and store what that asks for."""
