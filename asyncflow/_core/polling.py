@@ -40,8 +40,10 @@ def next_poll(due: float, started: float, ended: float, interval: float, failure
     if failures:
         return ended + backoff(interval, failures)
     base = due if started - due <= interval * LATE else started
-    missed = max(0, int((ended - base) / interval))
-    return base + (missed + 1) * interval
+    following = base + interval
+    if following > ended:
+        return following
+    return base + (int((ended - base) / interval) + 1) * interval
 
 
 def backoff(interval: float, failures: int) -> float:

@@ -34,7 +34,6 @@ from asyncflow._runner.turns import Turns
 from asyncflow._store.batch import CursorWrite, FailedPoll, Fence, Refused
 from asyncflow._store.protocol import Store
 from asyncflow._store.queries import Triggers
-from asyncflow._timer import Timer
 from asyncflow.errors import StoreError, UsageError, WorkflowDisabledError
 
 logger = logging.getLogger(__name__)
@@ -69,14 +68,12 @@ class Poller:
         "_context",
         "_cursor",
         "_dormant",
-        "_due",
         "_failures",
         "_in_doubt",
         "_interval",
         "_rounds",
         "_shared",
         "_thread",
-        "_timer",
         "closing",
         "enabled",
         "last_poll",
@@ -112,9 +109,7 @@ class Poller:
         self._in_doubt = False
         self._failures = 0
         self._interval = trigger.poll_interval.total_seconds()
-        self._due = 0.0
-        self._timer: Timer | None = None
-        self._dormant = False  # its time came, and it did not work
+        self._dormant = False  # a time came, and it was not to poll
         self._awaitable = is_async(trigger.__wrapped__)
         self._thread: asyncio.Future[None] | None = None
         self._context = copy_context()
@@ -128,62 +123,59 @@ class Poller:
             after: a poll that an older trigger of the name has under way; it ends first.
         """
         if after is None:
-            self._wait(first_poll(self._shared.clock.monotonic(), self._interval, dice))
+            self._begin_to_wait(dice)
         else:
-            after.add_done_callback(lambda _: self.start(dice, None))
+            after.add_done_callback(lambda _: self._begin_after_another(dice))
+
+    def _begin_after_another(self, dice: float) -> None:
+        self.forget_cursor()
+        self._begin_to_wait(dice)
+
+    def _begin_to_wait(self, dice: float) -> None:
+        self._wait(first_poll(self._shared.clock.monotonic(), self._interval, dice))
 
     def _wait(self, due: float) -> None:
         if not self.closing:
-            self._due = due
-            self._timer = self._shared.clock.call_at(due, self._ring)
+            self._rounds.call_on(self, due)
 
-    def _ring(self) -> None:
-        self._rounds.call_on(self)
-
-    def begin(self) -> Coroutine[Any, Any, None] | None:
+    def begin(self, due: float, now: float) -> Coroutine[Any, Any, None] | None:
         """Poll, in the running task; return the rest of it if it has to wait for something.
 
-        It may be stepped here because a poll that waits goes on in the task in which it began.
+        It may be stepped here because one that waits goes on in the task in which it began.
         """
-        if self.closing:
-            return None
-        self._dormant = not self._works
+        self._dormant = self.closing or not self._works
         if self._dormant:
             return None
-        started = self._shared.clock.monotonic()
-        self._shared.meters.polls.add(started, started - self._due)
+        self._shared.meters.polls.add(now, now - due)
         poll = self._poll()
         self.polling = True
         try:
             first = self._context.run(poll.send, None)
         except StopIteration:
             self.polling = False
+            return None
         except BaseException:  # passed on: it is the engine's
             self.polling = False
             raise
-        else:
-            return self._go_on(Begun(poll, first, self._context), started)
-        self._over(started)
-        return None
+        return self._go_on(Begun(poll, first, self._context), due, now)
 
-    async def _go_on(self, begun: Begun, started: float) -> None:
+    async def _go_on(self, begun: Begun, due: float, started: float) -> None:
         self.task = asyncio.current_task()
         try:
             await begun
         finally:
             self.polling = False
             self.task = None
-        self._over(started)
+        self.ended(due, started, self._shared.clock.monotonic())
 
-    def _over(self, started: float) -> None:
-        ended = self._shared.clock.monotonic()
-        self._wait(next_poll(self._due, started, ended, self._interval, self._failures))
+    def ended(self, due: float, started: float, now: float) -> None:
+        """Wait for the next poll, or until it may poll."""
+        if not self._dormant:
+            self._wait(next_poll(due, started, now, self._interval, self._failures))
 
     def close(self) -> None:
         """Begin no poll any more; one that is under way may go on, until its task is cancelled."""
         self.closing = True
-        if self._timer is not None:
-            self._timer.cancel()
         if not self.polling and self.task is not None:
             self.task.cancel()
 

@@ -109,6 +109,7 @@ class Pollers:
     def close(self) -> None:
         """Begin no poll any more; those that are under way may go on."""
         self._closed = True
+        self._rounds.close()
         for poller in self._pollers.values():
             poller.close()
 

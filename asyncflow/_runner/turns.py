@@ -12,6 +12,12 @@ AT_ONCE: Final = 0.005
 """Seconds of the engine's work without giving the loop to others."""
 
 
+@coroutine
+def give_turn() -> Generator[None]:
+    """Let everybody go on who can, once."""
+    yield
+
+
 class Turns:
     """Gives the loop to others whenever `AT_ONCE` is over; by the runner's clock."""
 
@@ -40,10 +46,5 @@ class Turns:
 
     async def give(self) -> None:
         """Let everybody go on who can, once."""
-        await _turn()
+        await give_turn()
         self.begin()
-
-
-@coroutine
-def _turn() -> Generator[None]:
-    yield
