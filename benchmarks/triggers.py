@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import json
 import os
+import random
 import statistics
 import subprocess
 import sys
@@ -185,7 +186,7 @@ class Heap:
 async def floor(many: int, seconds: float) -> Figures:
     """Poll in a bare coroutine for each, woken from one heap; nothing is caught, kept or told.
 
-    The due times are spread over a tenth of the interval, as asyncflow's are, and never move.
+    The first times are random in a tenth of the interval, as asyncflow's are; no later one moves.
     """
     stamps, heap = Stamps(), Heap()
     poll = polled(stamps)
@@ -201,7 +202,7 @@ async def floor(many: int, seconds: float) -> Figures:
 
     opened = time.monotonic()
     tasks = [
-        asyncio.create_task(loop(number, opened + INTERVAL * (1 + 0.1 * number / many)))
+        asyncio.create_task(loop(number, opened + INTERVAL * (1 + 0.1 * random.random())))
         for number in range(many)
     ]
     figures = await observe(stamps, late, many, seconds)

@@ -3,9 +3,8 @@
 It is not a task: whoever began it must await it in the same task, at once.
 """
 
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
-from functools import partial
 from typing import Any
 
 
@@ -32,21 +31,22 @@ class Begun:
         self._context = context
 
     def __await__(self) -> Generator[Any, Any, object]:
-        yielded = self._first
-        send, throw = self._coroutine.send, self._coroutine.throw
-        if self._context is not None:
-            send, throw = partial(self._context.run, send), partial(self._context.run, throw)
+        yielded, coroutine = self._first, self._coroutine
+        run: Callable[..., object] = _call if self._context is None else self._context.run
         try:
             while True:
                 try:
                     sent: object = yield yielded
                 except GeneratorExit:
-                    close = self._coroutine.close
-                    _ = close() if self._context is None else self._context.run(close)
+                    run(coroutine.close)
                     raise
                 except BaseException as error:  # a cancellation: the coroutine's own to handle
-                    yielded = throw(error)
+                    yielded = run(coroutine.throw, error)
                 else:
-                    yielded = send(sent)
+                    yielded = run(coroutine.send, sent)
         except StopIteration as answer:
             return answer.value
+
+
+def _call(function: Callable[..., object], *args: object) -> object:
+    return function(*args)

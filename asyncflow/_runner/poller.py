@@ -128,7 +128,7 @@ class Poller:
             after.add_done_callback(lambda _: self._begin_after_another(dice))
 
     def _begin_after_another(self, dice: float) -> None:
-        self.forget_cursor()
+        self.forget_cursor()  # it may have been given another one meanwhile
         self._begin_to_wait(dice)
 
     def _begin_to_wait(self, dice: float) -> None:
@@ -210,7 +210,14 @@ class Poller:
             if self._in_doubt:
                 await self._read_cursor()
             asked = True
-            result = _checked(self.trigger, await self._ask())
+            asking = self._asking()
+            try:
+                begun = Begun(asking, asking.send(None))
+            except StopIteration as answer:  # it waits for nothing, as most do
+                found: object = answer.value
+            else:
+                found = await self._in_time(begun)
+            result = _checked(self.trigger, found)
             asked = False
             hit("trigger.poll.after")
             if self._says_something(result):
@@ -221,9 +228,12 @@ class Poller:
             # What the store said to the engine cannot be stored either.
             await self._fail(started, error, stored=asked or not isinstance(error, StoreError))
         else:
-            if self._failures:
-                logger.info("%s works again after %d failures", self.trigger.label, self._failures)
-            self._failures = 0
+            self._succeed()
+
+    def _succeed(self) -> None:
+        if self._failures:
+            logger.info("%s works again after %d failures", self.trigger.label, self._failures)
+        self._failures = 0
 
     def _is_ours(self, error: BaseException) -> bool:
         """Say whether the engine has ended the poll; any other cancellation is the user's own."""
@@ -233,19 +243,17 @@ class Poller:
         over = over and isinstance(error, UsageError | asyncio.CancelledError)
         return over or (isinstance(error, asyncio.CancelledError) and self.closing)
 
-    async def _ask(self) -> object:
+    def _asking(self) -> Coroutine[Any, Any, object]:
         function: Callable[..., Any] = self.trigger.__wrapped__
         if self.trigger.takes_cursor:
             cursor = None if self._cursor is None else from_json_text(self._cursor)
             function = partial(function, cursor=cursor)
         asking: Coroutine[Any, Any, object]
         asking = function() if self._awaitable else self._ask_in_thread(function)
-        # A poll that waits for nothing is the usual one: it needs no deadline, which costs as much.
-        try:
-            begun = Begun(asking, asking.send(None))
-        except StopIteration as answer:
-            found: object = answer.value
-            return found
+        return asking
+
+    async def _in_time(self, begun: Begun) -> object:
+        """Go on with a function that waits: it needs a deadline, which costs more than a poll."""
         deadline = self._shared.clock.deadline(self.trigger.poll_timeout)
         try:
             async with deadline:
