@@ -9,7 +9,6 @@ import pytest
 
 from asyncflow._runner.begun import Begun
 
-
 WHO = ContextVar("who", default="nobody")
 
 
@@ -125,8 +124,8 @@ async def test_it_goes_on_in_the_context_in_which_it_was_begun() -> None:
         await begin_in(context, work())
 
     task = asyncio.create_task(outer())
-    while not seen:
-        await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
