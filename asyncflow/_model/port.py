@@ -15,6 +15,7 @@ from asyncflow._home import Home
 from asyncflow._model.awaited import AwaitedFilter, EventWish
 from asyncflow._model.record import (
     AwaitedRecord,
+    EndedExecution,
     EventRecord,
     ExecutionRecord,
     LogRecord,
@@ -68,7 +69,7 @@ class Port(Protocol):
         """Return lines that one run of a task logged, in order, those after an id."""
         ...
 
-    async def await_end(self, name: str, timeout: timedelta | None) -> ExecutionRecord:
+    async def await_end(self, name: str, timeout: timedelta | None) -> EndedExecution:
         """Return an execution once it has ended."""
         ...
 

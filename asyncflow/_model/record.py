@@ -3,6 +3,7 @@
 Values are JSON text here; the handles in `execution` and `event` decode them when asked.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -41,6 +42,14 @@ class ExecutionRecord:
     owner: str | None
     heard: int = 0
     recoveries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EndedExecution:
+    """A workflow execution that has ended, and what it left in its context: JSON text by key."""
+
+    record: ExecutionRecord
+    context: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)

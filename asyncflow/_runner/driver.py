@@ -380,6 +380,7 @@ class Driver:
         self.lives.pop(live.id, None)
         self.names.pop(live.name, None)
         self._desk.receivers.remove(live)
+        live.over = True
         live.wake()
 
     async def _undo(self, work: Work, error: StoreError) -> None:
