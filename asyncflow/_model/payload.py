@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from sys import intern
 from typing import Any, Final, TypeAlias, TypeVar, cast
 from weakref import WeakSet
 
@@ -54,7 +55,7 @@ class PayloadType:
         if _SCALARS.get(data_type.__name__) is not data_type:
             text = f"data_type is bool, int, float, str or a pydantic model, not {data_type!r}"
             raise TypeError(text)
-        return cls(data_type.__name__)
+        return cls(intern(data_type.__name__))  # one for all that wait
 
     @property
     def name(self) -> str:
