@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import Any, Final, Protocol, TypeVar
 
+from asyncflow._frozen import value
 from asyncflow._home import Home
 from asyncflow._model.awaited import AwaitedFilter, EventWish
 from asyncflow._model.record import (
@@ -145,7 +146,7 @@ class Port(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class EventFilter:
     """Which events are meant: ``begin`` and ``since`` exclusive, ``end`` and ``until`` inclusive.
 
@@ -165,7 +166,7 @@ class EventFilter:
     newest_first: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ListenerWish:
     """What a listener is to hear, and for whom.
 
@@ -242,7 +243,7 @@ class Tally:
         return others[name]
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class TaskScope:
     """The task whose code runs here, and the client through which it asks.
 

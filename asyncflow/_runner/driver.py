@@ -22,12 +22,14 @@ from asyncflow._runner.desk import Desk
 from asyncflow._runner.duties import Duties
 from asyncflow._runner.judge import Judge
 from asyncflow._runner.live import (
+    Awaited,
     Entry,
-    Expired,
-    Heard,
+    Impulse,
     LiveExecution,
+    Publication,
+    Signalled,
     Told,
-    Undeliverable,
+    Wanted,
 )
 from asyncflow._runner.logs import TaskLog
 from asyncflow._runner.meter import Meters
@@ -38,7 +40,7 @@ from asyncflow._runner.telling import acknowledge, confirm
 from asyncflow._runner.turns import Turns
 from asyncflow._runner.waiters import Waiters
 from asyncflow._runner.work import Work
-from asyncflow._store.batch import Batch, ExecutionWrite, Fence, Notified, Receipt, Refused
+from asyncflow._store.batch import Batch, ExecutionWrite, Fence, Receipt, Refused
 from asyncflow._store.protocol import HOPELESS, Store
 from asyncflow._timer import Callback, Timer
 from asyncflow.errors import (
@@ -51,6 +53,9 @@ logger = logging.getLogger(__name__)
 
 MOST_AT_ONCE: Final = 512
 """Facts for one transaction: more gain nothing, and those first in line would wait for them."""
+
+ANSWERED: Final = (Told, Wanted, Publication, Impulse, Awaited, Signalled)
+"""Entries whose callers may wait for an answer."""
 
 RIDE: Final = timedelta(milliseconds=10)
 """How long a start that nobody listens for waits for a commit to ride with."""
@@ -148,7 +153,7 @@ class Driver:
     def put(self, entry: Entry) -> None:
         """Append: the entry is answered in the order of coming, in one of the next transactions."""
         self.check()
-        if not isinstance(entry, Heard | Undeliverable | Expired | Notified):
+        if isinstance(entry, ANSWERED):
             self.callers.owe(entry.done)
         self._inbox.append(entry)
         self._rest.stir()
