@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from sys import intern
 from typing import Any, Final, TypeAlias, TypeVar, cast
 from weakref import WeakSet
 
@@ -52,10 +51,11 @@ class PayloadType:
             text = _text_of(data_type)
             _models[text].add(data_type)
             return cls(text)
-        if _SCALARS.get(data_type.__name__) is not data_type:
+        name = next((name for name, kind in _SCALARS.items() if kind is data_type), None)
+        if name is None:
             text = f"data_type is bool, int, float, str or a pydantic model, not {data_type!r}"
             raise TypeError(text)
-        return cls(intern(data_type.__name__))  # one for all that wait
+        return cls(name)
 
     @property
     def name(self) -> str:

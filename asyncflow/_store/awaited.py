@@ -5,7 +5,7 @@ It holds values by id and by place; where they are kept is the store's business.
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from sys import intern
+from typing import Final
 
 from asyncflow._core.state import Closing
 from asyncflow._model.record import AwaitedRecord, EventRecord
@@ -13,6 +13,8 @@ from asyncflow._model.status import EventPhase
 from asyncflow._store.batch import Letter, NewAwaited, Signal
 from asyncflow._store.codec import utf8
 from asyncflow._store.fact_text import SIGNALLED, signalled_body
+
+FIRST: Final = "1"
 
 Run = tuple[int, str, int, str]
 """An execution, a task, its sequence number and the name of an event in that run."""
@@ -64,7 +66,7 @@ class AwaitedTable:
             return self._moved(waiting, new) if self.failures[waiting] < new.failures else None
         # An address that was given away before leads to the old one for ever.
         again = new.failures > 0 and (found is not None or new.place > 1)
-        record = _made(new, id_, f"{new.place}.{id_}" if again else str(new.place))
+        record = _made(new, id_, f"{new.place}.{id_}" if again else _label(new.place))
         self.add(record, new.failures)
         return record
 
@@ -150,5 +152,9 @@ def _made(new: NewAwaited, id_: int, label: str) -> AwaitedRecord:
         prompt_type=new.prompt_type,
         description=utf8(new.description) or "",
         deadline=new.deadline,
-        label=intern(label),  # one for all that wait
+        label=label,
     )
+
+
+def _label(place: int) -> str:
+    return FIRST if place == 1 else str(place)  # many wait: one text for nearly all of them
