@@ -99,6 +99,8 @@ class TaskEnded:
         context: what a successful attempt changed, by key; None deletes.
         dice: a number in [0, 1) that spreads retries.
         retryable: False if another attempt could only fail likewise.
+        began: when its body began: a short one is over before its `TaskStarted` is decided on,
+            which then is not told any more. None if the body never began.
     """
 
     at: datetime
@@ -109,6 +111,7 @@ class TaskEnded:
     context: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
     dice: float = 0.0
     retryable: bool = True
+    began: datetime | None = None
 
 
 @value(frozen=True, slots=True)

@@ -113,7 +113,7 @@ class Driver:
         self._turns = Turns(clock)
         self._taking = False
         self._deferred: list[Callable[[], None]] = []
-        self._riding: deque[Told] = deque()
+        self._riding: dict[int, Told] = {}
         self._ride: Timer | None = None
         self._rest = Rest()
         log.wake = self._rest.stir
@@ -170,9 +170,14 @@ class Driver:
 
     def ride(self, told: Told) -> None:
         """Append a start that nobody waits for: it goes with the next transaction."""
-        self._riding.append(told)
+        self._riding[id(told)] = told
         if self._ride is None:
             self._ride = self._clock.call_later(RIDE, self._set_off)
+
+    def overtake(self, start: Told | None) -> None:
+        """Forget a start that has not gone yet: the attempt's end, put next, tells of it too."""
+        if start is not None:
+            self._riding.pop(id(start), None)
 
     def adopt(self, live: LiveExecution) -> None:
         """Come to work on an execution that has a row."""
@@ -293,8 +298,9 @@ class Driver:
     async def _decide(self, work: Work) -> None:
         while True:
             # Starts first: the end of the same attempt may be in the inbox already.
-            while self._riding:
-                self._desk.answer(work, self._riding.popleft())
+            riding, self._riding = self._riding, {}
+            for told in riding.values():
+                self._desk.answer(work, told)
             if not self._inbox or len(work) >= MOST_AT_ONCE or self._turns.over:
                 return
             for _ in self._desk.open(work, self._inbox.popleft()) or ():

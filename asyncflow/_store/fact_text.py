@@ -31,7 +31,8 @@ def fact_body(fact: Fact) -> str:  # noqa: C901  one arm for each fact, the freq
         case TaskEnded():
             outcome = fact.outcome
             attempt = [fact.task, fact.sequence_number, fact.try_number]
-            return _json([*attempt, outcome.status, outcome.error])
+            began = None if fact.began is None else fact.began.isoformat()
+            return _json([*attempt, outcome.status, outcome.error, began])
         case TaskStarted() | RetryFellDue():
             return _json([fact.task, fact.sequence_number, fact.try_number])
         case ExecutionStarted() | ExecutionRecovered() | RecoverySurvived() | StopRequested():
@@ -51,7 +52,10 @@ def fact_body(fact: Fact) -> str:  # noqa: C901  one arm for each fact, the freq
 
 
 def _json(body: object) -> str:
-    return to_json(body).decode()
+    try:
+        return to_json(body).decode()
+    except ValueError:  # it writes no lone surrogates; escaped, they are harmless
+        return json.dumps(body)
 
 
 SIGNALLED: Final = "EventSignalled"

@@ -54,11 +54,10 @@ def insert(
     Or why one was refused. Call it after `update`: what ends makes room.
     """
     new = [w.target for w in batch.executions if isinstance(w.target, NewExecution)]
+    if not (new or batch.dropped):
+        return tuple(w.target for w in batch.executions if isinstance(w.target, int))
     ticks = TickLines(db, batch.dropped, new)
-    if new:
-        ids = _insert_new(db, batch, Admission(db, new, offsets, ticks))
-    else:
-        ids = tuple(w.target for w in batch.executions if isinstance(w.target, int))
+    ids = _insert_new(db, batch, Admission(db, new, offsets, ticks))
     ticks.write(db)
     return ids
 
