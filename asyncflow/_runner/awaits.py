@@ -83,21 +83,22 @@ class Awaits:
         )
         fact = EventAwaited(now, task, number, scope.try_number, wish.name)
         hit("event.open.before")
-        done: asyncio.Future[AwaitedRecord | None] = asyncio.get_running_loop().create_future()
         with self._waiters.opening(live):
             async with self._driver.callers:
+                done: asyncio.Future[AwaitedRecord | None]
+                done = asyncio.get_running_loop().create_future()
                 self._driver.put(Awaited(live, fact, row, done))
             return await done
 
     async def take(self, signal: Signal) -> Taken | None:
         """Store a signal, or return None: its execution is not worked on here."""
-        done: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
         if signal.event.execution not in self._driver.lives:
             return None
         async with self._driver.callers:
             live = self._driver.lives.get(signal.event.execution)
             if live is None:  # it has ended meanwhile
                 return None
+            done: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
             entry = Signalled(live, signal, done)
             hit("event.signal.before")
             self._driver.put(entry)

@@ -49,8 +49,8 @@ class OwnerCalls(Client):
     ) -> ExecutionRecord | Refused:
         """Store an execution that this runner owns, and begin it in the same transaction."""
         driver = self._working_engine.driver
-        done: asyncio.Future[Refused | None] = asyncio.get_running_loop().create_future()
         async with driver.callers:
+            done: asyncio.Future[Refused | None] = asyncio.get_running_loop().create_future()
             if self._engine is None or self._engine.closing:
                 text = f"{self.label} shuts down and starts nothing more: open another one"
                 raise UsageError(text)
@@ -114,16 +114,16 @@ class OwnerCalls(Client):
             await super()._request(record, fact)
             self._working_engine.ownership.look_soon()  # it may be about to be taken over here
             return
-        done = asyncio.get_running_loop().create_future()
         async with driver.callers:
+            done = asyncio.get_running_loop().create_future()
             driver.put(Told(live, fact, done=done))
         await done
 
     async def publish(self, event: EventRecord, *, by_task: bool = False) -> EventRecord:
         """Store an event for those who hear it, and return it with its offset."""
         engine = self._working_engine
-        done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         async with engine.driver.callers:
+            done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
             live = None if event.execution is None else engine.driver.lives.get(event.execution)
             by_letter = live is None and (
                 event.execution is not None or await engine.ownership.others(event)
