@@ -3,9 +3,9 @@
 What it starts belongs to nobody until a runner that has the workflow takes it.
 """
 
-import uuid
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from secrets import token_hex
 from typing import Final
 
 from asyncflow._client.workflows import WorkflowCalls
@@ -262,7 +262,7 @@ def new_execution(
 ) -> NewExecution:
     """Return an execution that is to get a row; without a name one is made."""
     if name is None:
-        name = f"{plan.workflow}-{uuid.uuid4().hex[:12]}"
+        name = f"{plan.workflow}-{token_hex(6)}"
     return NewExecution(
         name=execution_name(name),
         workflow=plan.workflow,

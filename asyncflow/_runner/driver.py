@@ -8,7 +8,7 @@ through the judge.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
@@ -326,17 +326,19 @@ class Driver:
 
     async def _batch(self, work: Work) -> Batch:
         executions: list[ExecutionWrite] = []
-        answers = work.answers.items()
-        await self._turns.go_through(
-            answers, lambda each: executions.append(each[1].write(each[0].id))
-        )
+        for live, answer in work.answers.items():
+            executions.append(answer.write(live.id))
+            if self._turns.over:
+                await self._turns.give()
         return work.batch(self._fence, executions)
 
     def _count(self, work: Work) -> None:
         now = self._clock.monotonic()
         self.meters.transactions.add(now, 1)
-        self.meters.facts.add(now, work.facts)
-        self.meters.tasks.add(now, work.ended)
+        if work.facts:
+            self.meters.facts.add(now, work.facts)
+        if work.ended:
+            self.meters.tasks.add(now, work.ended)
 
     async def _finish(self, work: Work, receipt: Receipt) -> None:
         """It is on disk: act on it, and tell those who wait for that.
@@ -346,20 +348,36 @@ class Driver:
         self._turns.begin()
         for publication, offset in zip(work.storing, receipt.offsets, strict=True):
             publication.offset = offset
-        self._tell_listeners(work.sent(receipt))
+        if work.storing or work.signals:
+            self._tell_listeners(work.sent(receipt))
         refused = self._number(work, receipt)
         hit("driver.dispatch.before")
-        through = self._turns.go_through
-        commands = (each for each in work.commands if each[0] not in refused)
-        await through(commands, lambda each: self._dispatch(*each))
-        await through([each for each in work.answers if each not in refused], self._look_at)
-        await through(work.entries, lambda entry: acknowledge(entry, refused))
+        for _ in self._act(work, refused):
+            if self._turns.over:
+                await self._turns.give()
         for impulse in work.impulses:
             impulse.tell(refused)
         self._waiters.settle(work, receipt)
-        await through((*work.publications, *(each.publication for each in work.heard)), confirm)
+        for publication in (*work.publications, *(each.publication for each in work.heard)):
+            confirm(publication)
+            if self._turns.over:
+                await self._turns.give()
         hit("driver.dispatch.after")
         self._tell_news()
+
+    def _act(self, work: Work, refused: Mapping[LiveExecution, Refused]) -> Iterator[None]:
+        """Carry out commands, then tell those who wait; others may have a turn at each step."""
+        for live, command in work.commands:
+            if live not in refused:
+                self._dispatch(live, command)
+                yield
+        for live in work.answers:
+            if live not in refused:
+                self._look_at(live)
+                yield
+        for entry in work.entries:
+            acknowledge(entry, refused)
+            yield
 
     def _tell_news(self) -> None:
         news, self.news = self.news, []

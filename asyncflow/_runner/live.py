@@ -119,22 +119,28 @@ class LiveExecution:
 
     def as_ended(self, record: ExecutionRecord) -> EndedExecution:
         """Return how it has ended, as it is on disk; ``record`` is how it was found before."""
+        return EndedExecution(self.record(record), self.state.context)
+
+    def record(self, known: "NewExecution | ExecutionRecord") -> ExecutionRecord:
+        """Return its record as the state has it; ``known`` says what never changes."""
         head = self.state.head
-        return EndedExecution(
-            replace(
-                record,
-                status=head.status,
-                begin=head.begin,
-                end=head.end,
-                error=head.error,
-                parked_reason=head.parked_reason,
-                stopping=head.stopping,
-                fingerprint=self.plan.fingerprint,
-                owner=None,
-                heard=head.heard,
-                recoveries=head.recoveries,
-            ),
-            self.state.context,
+        return ExecutionRecord(
+            id=self.id,
+            name=self.name,
+            workflow=known.workflow,
+            namespace=known.namespace,
+            execution_type=known.execution_type,
+            status=head.status,
+            created=known.created,
+            begin=head.begin,
+            end=head.end,
+            error=head.error,
+            parked_reason=head.parked_reason,
+            stopping=head.stopping,
+            fingerprint=self.plan.fingerprint,
+            owner=None,
+            heard=head.heard,
+            recoveries=head.recoveries,
         )
 
     def status_of(self, task: str) -> TaskStatus | None:

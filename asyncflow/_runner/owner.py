@@ -59,23 +59,7 @@ class OwnerCalls(Client):
         refused = await done
         if refused is not None:
             return refused
-        live, head = wanted.live, wanted.live.state.head
-        return ExecutionRecord(
-            id=live.id,
-            name=row.name,
-            workflow=row.workflow,
-            namespace=row.namespace,
-            execution_type=row.execution_type,
-            status=head.status,
-            created=row.created,
-            begin=head.begin,
-            end=head.end,
-            error=head.error,
-            parked_reason=head.parked_reason,
-            stopping=head.stopping,
-            fingerprint=row.fingerprint,
-            owner=None,
-        )
+        return wanted.live.record(row)
 
     async def _ended(self, record: ExecutionRecord) -> EndedExecution:
         """Wait for news of an execution that this runner owns, else look as a client does."""
