@@ -221,6 +221,28 @@ class StopSign:
         self.waits = tuple(each for each in self.waits if each is not end)
 
 
+class Tally:
+    """Counts by name. Most count one name only, and many wait: these have no dict."""
+
+    __slots__ = ("_first", "_number", "_others")
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._first: str | None = None
+        self._number = 0
+        self._others: dict[str, int] | None = None
+
+    def add(self, name: str, number: int = 1) -> int:
+        """Count so many more of a name; return how many that makes."""
+        if self._first is None or self._first == name:
+            self._first = name
+            self._number += number
+            return self._number
+        others = self._others = self._others or {}
+        others[name] = others.get(name, 0) + number
+        return others[name]
+
+
 @value(frozen=True, slots=True)
 class TaskScope:
     """The task whose code runs here, and the client through which it asks.
@@ -239,7 +261,7 @@ class TaskScope:
     try_number: int
     stop_sign: StopSign = field(default_factory=StopSign)
     lines: Iterator[int] = field(default_factory=count, repr=False, compare=False)
-    events: dict[str, int] = field(default_factory=dict[str, int], repr=False, compare=False)
+    events: Tally = field(default_factory=Tally, repr=False, compare=False)
 
     def stop_requested(self) -> bool:
         """Say whether the task was told to stop."""

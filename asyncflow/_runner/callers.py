@@ -17,7 +17,10 @@ AT_ONCE: Final = 128
 
 
 class Callers:
-    """Callers, in the order of their coming. Everything is called on the home loop."""
+    """Callers, in the order of their coming. Everything is called on the home loop.
+
+    Many may wait here at once: what they need later they make after it, and not before.
+    """
 
     __slots__ = ("_answers", "_entries", "_inside", "_kept", "_most", "_waiting")
 

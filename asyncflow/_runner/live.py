@@ -43,7 +43,7 @@ class Awaiting:
 
     task: str
     sequence_number: int
-    waiters: "list[asyncio.Future[tuple[int, Answer | None]]]"
+    waiters: "tuple[asyncio.Future[tuple[int, Answer | None]], ...]" = ()
     timer: Timer | None = None
 
     def tell(self, id_: int, answer: "Answer | None") -> None:
@@ -192,6 +192,8 @@ class Receivers:
 
     def add(self, live: LiveExecution) -> None:
         """Let an execution hear the keys of its plan."""
+        if not live.plan.by_key:
+            return
         lives = self._lives.setdefault(live.plan, {})
         if not lives:
             for key in live.plan.by_key:

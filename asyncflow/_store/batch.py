@@ -249,10 +249,13 @@ class NewAwaited:
     first.
 
     Attributes:
+        run_name, namespace: of the execution, as its owner has them in memory.
         failures: how many attempts of the run have failed by now.
     """
 
     execution: int
+    run_name: str
+    namespace: str
     task: str
     sequence_number: int
     name: str
