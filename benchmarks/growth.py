@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 
 from asyncflow import Registry, Runner, Workflow, WorkflowStatus, task
@@ -22,6 +22,7 @@ from benchmarks.yardstick import fsync_ms, judge
 
 FINISHED = 1_000_000
 BURST = 1_000
+BURSTS = 2
 ALONE = 100
 ROUNDS = 5
 LEAST_RATE = 80  # per cent of that of an empty file
@@ -90,56 +91,73 @@ async def finish(database: Path, number: int) -> None:
             await runner.execute.aio("one")
 
 
-async def speed(database: Path) -> tuple[float, float, float]:
-    """Return executions a second of a burst, the median milliseconds of one, and those to open."""
+async def opening(database: Path) -> float:
+    """Return the milliseconds that it takes to open a file with a runner."""
     begin = time.perf_counter()
-    async with Runner(database, registry=declare()) as runner:
-        opened = time.perf_counter() - begin
-        alone: list[float] = []
-        for _ in range(ALONE):
-            begin = time.perf_counter()
-            await runner.execute.aio("one")
-            alone.append(time.perf_counter() - begin)
-        begin = time.perf_counter()
-        ended = await asyncio.gather(*(runner.execute.aio("one") for _ in range(BURST)))
-        rate = BURST / (time.perf_counter() - begin)
-        await runner.statistics.aio()
+    async with Runner(database, registry=declare()):
+        return (time.perf_counter() - begin) * 1000
+
+
+async def burst(runner: Runner) -> float:
+    """Return the seconds that executions take which are started at once."""
+    begin = time.perf_counter()
+    ended = await asyncio.gather(*(runner.execute.aio("one") for _ in range(BURST)))
+    taken = time.perf_counter() - begin
     if any(each.status is not WorkflowStatus.SUCCESS for each in ended):
         sys.exit("an execution has not succeeded")
-    return rate, statistics.median(alone) * 1000, opened * 1000
+    return taken
+
+
+async def alone(runner: Runner) -> float:
+    """Return the milliseconds that one execution takes."""
+    begin = time.perf_counter()
+    await runner.execute.aio("one")
+    return (time.perf_counter() - begin) * 1000
+
+
+async def compare(databases: list[Path]) -> None:
+    """Print how long executions take in the first file and in the second, by turns."""
+    bursts, singles = list[list[float]](), list[list[float]]()
+    async with AsyncExitStack() as stack:
+        runners = [
+            await stack.enter_async_context(Runner(database, registry=declare()))
+            for database in databases
+        ]
+        for _ in range(ROUNDS):
+            for _ in range(ALONE):
+                singles.append([await alone(runner) for runner in runners])
+            for _ in range(BURSTS):
+                bursts.append([await burst(runner) for runner in runners])
+    few, many = (statistics.median(column) for column in zip(*bursts, strict=True))
+    print(f"{BURST / few:,.0f} executions/s in an empty file, {BURST / many:,.0f} in a full one")
+    most = 100 / LEAST_RATE
+    judge("growth: time of a burst, beside an empty file", many / few, "x", most)
+    few, many = (statistics.median(column) for column in zip(*singles, strict=True))
+    print(f"{few:.2f} ms for one execution alone in an empty file, {many:.2f} in a full one")
+    judge("growth: time of one alone, beside an empty file", many / few, "x", most)
 
 
 def history(folder: Path) -> None:
     """Compare a file with a million finished executions with an empty one."""
-    full = folder / "full.db"
-    asyncio.run(finish(full, 1))
+    empty, full = folder / "empty.db", folder / "full.db"
+    for database in (empty, full):
+        asyncio.run(finish(database, 1))
     begin = time.perf_counter()
     fill(full)
     size = full.stat().st_size / 2**20
     print(f"{FINISHED:,} written in {time.perf_counter() - begin:.0f} s, {size:.0f} MB", flush=True)
-    found: list[tuple[float, float, float]] = []
-    base: list[tuple[float, float, float]] = []
-    for number in range(ROUNDS):
-        empty = folder / f"empty-{number}.db"
-        asyncio.run(finish(empty, 1))  # what opens it has a schema there, too
-        base.append(asyncio.run(speed(empty)))
-        found.append(asyncio.run(speed(full)))
-    more = ROUNDS * (ALONE + BURST)
-    if counted(full) != (FINISHED + more, FINISHED + more, 3 * (FINISHED + more)):
-        sys.exit(f"{full} has {counted(full)}")
-    (rate, alone, opened), (rate0, alone0, opened0) = map(_medians, (found, base))
-    ratio = statistics.median(a[0] / b[0] for a, b in zip(found, base, strict=True))
-    print(f"{rate0:,.0f} executions/s in an empty file, {rate:,.0f} in a full one")
-    judge("growth: time of a burst, beside an empty file", 1 / ratio, "x", 100 / LEAST_RATE)
-    ratio = statistics.median(a[1] / b[1] for a, b in zip(found, base, strict=True))
-    print(f"{alone0:.2f} ms for one execution alone in an empty file, {alone:.2f} in a full one")
-    judge("growth: time of one alone, beside an empty file", ratio, "x", 100 / LEAST_RATE)
-    print(f"{opened0:.0f} ms to open an empty file")
-    judge("growth: to open a full one", opened, "ms", OPENED_MS)
-
-
-def _medians(rounds: list[tuple[float, float, float]]) -> list[float]:
-    return [statistics.median(column) for column in zip(*rounds, strict=True)]
+    few, many = (
+        statistics.median(asyncio.run(opening(database)) for _ in range(ROUNDS))
+        for database in (empty, full)
+    )
+    print(f"{few:.0f} ms to open an empty file")
+    judge("growth: to open a full one", many, "ms", OPENED_MS)
+    asyncio.run(compare([empty, full]))
+    more = ROUNDS * (ALONE + BURSTS * BURST)
+    for database, before in ((empty, 1), (full, FINISHED)):
+        number = before + more
+        if counted(database) != (number, number, 3 * number):
+            sys.exit(f"{database} has {counted(database)}")
 
 
 def chain(size: int) -> Registry:
@@ -179,16 +197,15 @@ async def per_task(folder: Path, shape: Callable[[int], Registry], size: int) ->
     """
     database = Path(tempfile.mkdtemp(dir=folder)) / "tasks.db"
     times = max(1, 1_000 // size)
-    begin, cpu = time.perf_counter(), time.process_time()
+    begin = time.perf_counter()
     registry = shape(size)
     async with Runner(database, registry=registry) as runner:
         for _ in range(times):
             await runner.execute.aio("shape")
-        taken, used = time.perf_counter() - begin, time.process_time() - cpu
+        taken = time.perf_counter() - begin
     if counted(database)[:2] != (times, times * size):
         sys.exit(f"{database} has {counted(database)}")
     shutil.rmtree(database.parent)
-    del used
     return taken / (times * size) * 1e6
 
 
