@@ -1,8 +1,8 @@
 """What grows with what is kept: the speed at a million finished executions, tasks, memory.
 
-The million is written by SQL, as copies of one execution that the engine made. Both files, the full one and the
-empty one, are worked on in turns. Each part is one of the arguments: history, tasks, memory; none
-of them is all.
+The million is written by SQL, as copies of one execution that the engine made. That file and an
+empty one are worked on by turns. The arguments are the parts to run: history, tasks, memory; without
+any, all of them.
 """
 
 import asyncio
@@ -75,10 +75,12 @@ def fill(database: Path) -> None:
 
 
 def counted(database: Path) -> tuple[int, int, int]:
-    """Return how many executions and tasks are recorded as SUCCESS, and how many facts there are."""
+    """Return how many executions and tasks are recorded as SUCCESS, and how many facts."""
     with closing(sqlite3.connect(database)) as connection:
         executions, tasks = (
-            connection.execute(f"SELECT count(*) FROM {each} WHERE status = 'SUCCESS'").fetchone()[0]
+            connection.execute(f"SELECT count(*) FROM {each} WHERE status = 'SUCCESS'").fetchone()[
+                0
+            ]
             for each in _COPIED[:2]
         )
         return executions, tasks, connection.execute("SELECT count(*) FROM fact").fetchone()[0]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from asyncflow._core.state import Closing, Head, Outcome, TaskState
 from asyncflow._model.record import (
@@ -14,6 +14,9 @@ from asyncflow._model.record import (
     LogRecord,
 )
 from asyncflow._model.status import ExecutionType
+
+LAST_FACTS: Final = 1_000
+"""How many of the last facts tell what was being worked on, for the order of `Store.claim`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +212,7 @@ class TaskWrite:
 
 @dataclass(frozen=True, slots=True)
 class FactWrite:
-    """A line for the log of facts: evidence, never read to recover."""
+    """A line for the log of facts: evidence, never read to recover, but for the order in it."""
 
     kind: str
     body: str
