@@ -1,8 +1,8 @@
 """What grows with what is kept: the speed at a million finished executions, tasks, memory.
 
 The million is written by SQL, as copies of one execution that the engine made. That file and an
-empty one are worked on by turns. The arguments are the parts to run: history, tasks, memory; without
-any, all of them.
+empty one are worked on by turns. The arguments are the parts to run: history, tasks, memory;
+without any, all of them.
 """
 
 import asyncio
