@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from asyncflow._core.execution import TaskChange
 from asyncflow._core.state import Closing, Head, TaskState
@@ -16,6 +16,9 @@ from asyncflow._model.record import (
     LogRecord,
 )
 from asyncflow._model.status import ExecutionType
+
+LAST_FACTS: Final = 1_000
+"""How many of the last facts tell what was being worked on, for the order of `Store.claim`."""
 
 
 @value(frozen=True, slots=True)
@@ -207,7 +210,7 @@ An outcome of None keeps what the row says of the last attempt.
 
 @value(frozen=True, slots=True)
 class FactWrite:
-    """A line for the log of facts: evidence, never read to recover."""
+    """A line for the log of facts: evidence, never read to recover, but for the order in it."""
 
     kind: str
     body: str
