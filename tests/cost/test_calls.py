@@ -15,6 +15,8 @@ import asyncflow
 from tests.cost.scene import LENGTH, MANY, Work, chain, declared, many, one, opened, ten, wide
 from tests.cost.tally import counting_calls
 
+pytestmark = pytest.mark.timeout(60)  # a count is the same on a busy machine
+
 Record = Callable[[str, object], None]
 
 PACKAGE = str(Path(asyncflow.__file__).parent)

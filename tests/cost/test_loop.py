@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import pytest
+
 from tests.cost.scene import (
     LENGTH,
     MANY,
@@ -12,13 +14,15 @@ from tests.cost.scene import (
     cost_of_wide,
 )
 
+pytestmark = pytest.mark.timeout(60)  # a count is the same on a busy machine
+
 Record = Callable[[str, object], None]
 
-# Each is what it is now; what makes the engine cheaper lowers it. A pass may be one more, or one
-# less, when a thread answers just while the loop looks for that.
-PASSES_OF_ONE = 17
-PASSES_OF_CHAIN = 4.3 * LENGTH
-PASSES_OF_WIDE = 25
+# Each is what it is now; what makes the engine cheaper lowers it. When a thread answers just
+# while the loop looks for that, it makes one more pass.
+PASSES_OF_ONE = 21  # mostly 15
+PASSES_OF_CHAIN = 4.5 * LENGTH  # mostly 4.1
+PASSES_OF_WIDE = 27  # mostly 19
 
 HANDLES_OF_ONE = 13
 HANDLES_OF_CHAIN = 4 * LENGTH + 10
@@ -47,7 +51,7 @@ def test_a_workflow_of_one_task_is_some_passes_of_the_loop(record_property: Reco
     assert cost.tally.futures <= FUTURES_OF_ONE
 
 
-def test_a_task_of_a_chain_is_four_passes_of_the_loop(record_property: Record) -> None:
+def test_a_task_of_a_chain_is_a_few_passes_of_the_loop(record_property: Record) -> None:
     cost = cost_of_chain()
 
     told(record_property, f"a chain of {LENGTH}", cost)

@@ -6,9 +6,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from asyncflow import Event, VirtualClock
 from tests.cost.scene import MANY, on_a_file, opened, waits
 from tests.cost.tally import Tally
+
+pytestmark = pytest.mark.timeout(60)  # a count is the same on a busy machine
 
 Record = Callable[[str, object], None]
 
