@@ -37,9 +37,9 @@ ROWS_OF_MANY = 8 * MANY
 
 PAGES_OF_ONE = 14
 PAGES_OF_CHAIN = 525  # 5 a task; it moves a little with the sizes of keys
-PAGES_OF_WIDE = 140
-PAGES_OF_MANY = 310
-GROWTH_OF_MANY = 105  # pages of the database: 0.4 KB for an execution of one task
+PAGES_OF_WIDE = 125
+PAGES_OF_MANY = 275
+GROWTH_OF_MANY = 108  # pages of the database: 0.4 KB for an execution of one task
 
 
 def told(record: Record, what: str, cost: Cost) -> None:

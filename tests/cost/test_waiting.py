@@ -36,7 +36,7 @@ def test_an_execution_that_waits_is_one_asyncio_task_and_a_few_objects(
                 asked.clear()
                 gc.collect()
 
-            await start()
+            await start()  # as many: what the last transaction holds on to is in both counts
             before = held()
             await start()
             objects, blocks, tasks = (
