@@ -10,10 +10,11 @@ BIN := $(VENV)/bin
 PY  := $(BIN)/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet install
 
-BENCHMARKS = $(filter-out yardstick signal_peers,$(basename $(notdir $(wildcard benchmarks/*.py))))
+BENCHMARKS = $(filter-out compare yardstick signal_peers,$(basename $(notdir $(wildcard benchmarks/*.py))))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-crash test-nightly check format bench mutants clean
+.PHONY: help demo test test-long test-crash test-nightly check format mutants clean
+.PHONY: bench bench-quick bench-parts
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s  %s\n", $$1, $$2}' Makefile
@@ -51,7 +52,13 @@ format: $(VENV)/.dev ## format, and mend what the linter can mend
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.demo ## run every benchmark, one after the other
+bench: $(VENV)/.demo ## compare with the floor and the peers, in 30 minutes; goes on where it stopped
+	$(PY) -m benchmarks.compare $(BENCH)
+
+bench-quick: $(VENV)/.demo ## compare with the floor only, in 2 minutes
+	$(PY) -m benchmarks.compare --quick --fresh $(BENCH)
+
+bench-parts: $(VENV)/.demo ## measure single parts, one after the other
 	@for name in $(BENCHMARKS); do echo "== $$name"; $(PY) -m benchmarks.$$name || exit 1; done
 
 mutants: $(VENV)/.test ## break the core on purpose; the tests must notice

@@ -11,10 +11,12 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import Any, Final, Protocol, TypeVar
 
+from asyncflow._frozen import value
 from asyncflow._home import Home
 from asyncflow._model.awaited import AwaitedFilter, EventWish
 from asyncflow._model.record import (
     AwaitedRecord,
+    EndedExecution,
     EventRecord,
     ExecutionRecord,
     LogRecord,
@@ -68,7 +70,7 @@ class Port(Protocol):
         """Return lines that one run of a task logged, in order, those after an id."""
         ...
 
-    async def await_end(self, name: str, timeout: timedelta | None) -> ExecutionRecord:
+    async def await_end(self, name: str, timeout: timedelta | None) -> EndedExecution:
         """Return an execution once it has ended."""
         ...
 
@@ -144,7 +146,7 @@ class Port(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class EventFilter:
     """Which events are meant: ``begin`` and ``since`` exclusive, ``end`` and ``until`` inclusive.
 
@@ -164,7 +166,7 @@ class EventFilter:
     newest_first: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ListenerWish:
     """What a listener is to hear, and for whom.
 
@@ -219,7 +221,7 @@ class StopSign:
         self.waits = tuple(each for each in self.waits if each is not end)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class TaskScope:
     """The task whose code runs here, and the client through which it asks.
 

@@ -15,7 +15,12 @@ from asyncflow._client.news import News
 from asyncflow._core.facts import StopRequested, TaskActionRequested
 from asyncflow._model.awaited import EventWish
 from asyncflow._model.port import TaskScope
-from asyncflow._model.record import AwaitedRecord, EventRecord, ExecutionRecord
+from asyncflow._model.record import (
+    AwaitedRecord,
+    EndedExecution,
+    EventRecord,
+    ExecutionRecord,
+)
 from asyncflow._model.status import EventPhase
 from asyncflow._model.value import byte_size
 from asyncflow._model.workflow import Workflow
@@ -53,37 +58,23 @@ class OwnerCalls(Client):
         refused = await done
         if refused is not None:
             return refused
-        live, head = wanted.live, wanted.live.state.head
-        return ExecutionRecord(
-            id=live.id,
-            name=row.name,
-            workflow=row.workflow,
-            namespace=row.namespace,
-            execution_type=row.execution_type,
-            status=head.status,
-            created=row.created,
-            begin=head.begin,
-            end=head.end,
-            error=head.error,
-            parked_reason=head.parked_reason,
-            stopping=head.stopping,
-            fingerprint=row.fingerprint,
-            owner=None,
-        )
+        return wanted.live.record(row)
 
-    async def _ended(self, name: str) -> ExecutionRecord:
-        """Look at each piece of news of an execution that this runner owns, else as a client."""
+    async def _ended(self, record: ExecutionRecord) -> EndedExecution:
+        """Wait for news of an execution that this runner owns, else look as a client does."""
         driver = self._working_engine.driver
-        while (live := driver.names.get(name)) is not None:
+        while (live := driver.names.get(record.name)) is not None:
+            driver.check()
             news = asyncio.get_running_loop().create_future()
             with live.news(news, ends=True):  # before the look: nothing comes unseen in between
-                record = await self._end_of(name)
-                if record is not None:
-                    return record
+                if live.state.head.parked_reason is not None:
+                    found = await self._end_of(record.name)  # raises if nothing may help it
+                    if found is not None:
+                        return await self._as_ended(found)
                 await news
-            if driver.names.get(name) is live:
-                driver.check()
-        return await super()._ended(name)
+            if live.over:
+                return live.as_ended(record)
+        return await super()._ended(record)
 
     async def _end_of(self, name: str) -> ExecutionRecord | None:
         """Look at an execution, unless this runner is over."""

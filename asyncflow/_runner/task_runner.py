@@ -191,6 +191,7 @@ class TaskRunner:
         finally:
             self._forget(attempt)
         if not (attempt.dropped or driver.over):
+            driver.overtake(attempt.start)
             driver.put(Told(attempt.live, ended))
 
     async def _begin(self, driver: Driver, attempt: Attempt) -> TaskEnded | None:
@@ -236,7 +237,7 @@ class TaskRunner:
     async def _tell_start(self, driver: Driver, attempt: Attempt) -> None:
         """Tell that the body begins; wait until that is on disk if it must not begin twice."""
         live, name = attempt.live, attempt.command.task
-        told = Told(live, attempt.began(self._clock.now()))
+        told = attempt.start = Told(live, attempt.began(self._clock.now()))
         if live.plan.tasks[name].idempotent:
             if (name, TaskStatus.RUNNING) in live.plan.by_status:
                 driver.put(told)

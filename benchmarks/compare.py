@@ -1,0 +1,292 @@
+"""Compare asyncflow, the floor and the peers in W1 to W9, in rounds, heat by heat.
+
+    python -m benchmarks.compare [--quick] [--rounds 3] [--budget SECONDS] [--fresh] [--table]
+                                 [--only asyncflow,floor] [--events W1,W2] [--loop uvloop|asyncio]
+
+Each heat is a process of its own. In a round each event has all its contestants one after the
+other, in turned order in every second round, so that what else the machine does hits them all. A
+run that is cut off goes on where it stopped; `--fresh` begins anew.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.contest.environments import Missing, cache, interpreter
+from benchmarks.contest.field import ASYNCFLOW, EVENTS, FLOOR, PEERS, Contestant, Event
+from benchmarks.contest.heat import Figures, Heat
+from benchmarks.contest.records import ROOT, Record, Records, digest
+from benchmarks.contest.table import markdown
+from benchmarks.contest.tally import BARS, METRICS, median
+from benchmarks.yardstick import fsync_ms
+
+LONGEST: Final = 240.0
+"""Seconds after which a heat has failed."""
+
+UNKNOWN: Final = 30.0
+"""Seconds that a heat is thought to take before the first of its kind."""
+
+UNFINISHED: Final = 75
+"""The exit status of a run that has more to do."""
+
+IMPORT: Final = (
+    "import time; begin = time.perf_counter(); import {0}; print(time.perf_counter() - begin)"
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run consists of."""
+
+    contestants: Sequence[Contestant]
+    events: Sequence[Event]
+    rounds: int
+    seconds: float
+    """That W7 looks."""
+
+    loop: str
+    once: frozenset[str]
+    """The workloads that are in the first round only."""
+
+    def heats(self) -> Iterator[tuple[int, Contestant, Event, int]]:
+        """Yield each round's heats, in the order in which they are run."""
+        for round_ in range(self.rounds):
+            for event in self.events:
+                if round_ and event.workload in self.once:
+                    continue
+                present = [
+                    (each, many)
+                    for each in self.contestants
+                    for other, many in each.heats()
+                    if other == event
+                ]
+                for each, many in present if round_ % 2 == 0 else reversed(present):
+                    yield round_, each, event, many
+
+
+class Contest:
+    """Runs the heats of a plan that have no record yet."""
+
+    def __init__(self, plan: Plan, records: Records, environments: Path) -> None:
+        """Begin with no environment looked at."""
+        self._plan, self._records, self._environments = plan, records, environments
+        self._pythons: dict[str, str | None] = {}
+        self._log = (records.folder / "errors.log").open("a", encoding="utf-8")
+
+    def run(self, budget: float) -> bool:
+        """Run heats until all are done, or the next would take longer than there is time."""
+        begin = time.monotonic()
+        for round_, contestant, event, many in self._plan.heats():
+            if self._records.has(contestant.name, event.name, round_):
+                continue
+            python = self._python(contestant)
+            if python is None:
+                continue
+            if time.monotonic() + self._expected(contestant, event) > begin + budget:
+                return False
+            record = self._heat(python, round_, contestant, event, many)
+            self._records.add(record)
+            shown = record.error or f"{record.seconds:.1f} s"
+            print(f"round {round_ + 1}: {event.name}, {contestant.name}: {shown}", flush=True)
+        return True
+
+    def _python(self, contestant: Contestant) -> str | None:
+        name = contestant.environment
+        if name not in self._pythons:
+            try:
+                self._pythons[name] = interpreter(self._environments, name)
+            except (Missing, OSError, subprocess.CalledProcessError) as error:
+                self._pythons[name] = None
+                missing = {**self._records.about.get("missing", {}), name: str(error)}
+                self._records.note({"missing": missing})
+                print(f"{name} is missing: {error}", flush=True)
+        return self._pythons[name]
+
+    def _expected(self, contestant: Contestant, event: Event) -> float:
+        before = [
+            each.seconds
+            for each in self._records.all
+            if (each.contestant, each.event) == (contestant.name, event.name)
+        ]
+        return max(before, default=UNKNOWN)
+
+    def _heat(
+        self, python: str, round_: int, contestant: Contestant, event: Event, many: int
+    ) -> Record:
+        begin, error, figures = time.monotonic(), "", {}
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            fsync = fsync_ms(Path(folder))
+            try:
+                if event.workload == "W9":
+                    self._process(python, contestant, folder, "W9 crash", many)
+                figures = self._process(python, contestant, folder, event.workload, many)
+                if event.workload == "W8":
+                    figures["import"] = [1000 * self._import(python, contestant) for _ in range(3)]
+            except (Failed, subprocess.TimeoutExpired) as failure:
+                error = str(failure)
+        seconds = time.monotonic() - begin
+        return Record(contestant.name, event.name, many, round_, seconds, fsync, figures, error)
+
+    def _process(
+        self, python: str, contestant: Contestant, folder: str, workload: str, many: int
+    ) -> Figures:
+        heat = Heat(
+            workload=workload,
+            folder=folder,
+            variant=contestant.variant,
+            many=many,
+            seconds=self._plan.seconds,
+            loop=self._plan.loop,
+            begun=time.monotonic(),
+        )
+        module = f"benchmarks.contestants.{contestant.module}"
+        done = self._output([python, "-m", module, heat.text()], folder)
+        if workload == "W9 crash" and done.returncode == -9:
+            return {}
+        if done.returncode:
+            raise Failed(f"exit status {done.returncode}")
+        figures: Figures = json.loads(done.stdout.splitlines()[-1])
+        return figures
+
+    def _import(self, python: str, contestant: Contestant) -> float:
+        with tempfile.TemporaryDirectory() as folder:
+            done = self._output([python, "-c", IMPORT.format(contestant.imports)], folder)
+        if done.returncode:
+            raise Failed("it cannot be imported")
+        return float(done.stdout)
+
+    def _output(self, command: list[str], home: str) -> subprocess.CompletedProcess[str]:
+        # A peer that keeps something in the home folder keeps it in that of this heat.
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "HOME": home}
+        self._log.write(f"== {' '.join(command[2:])}\n")
+        self._log.flush()
+        return subprocess.run(
+            command,
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+            timeout=LONGEST,
+            check=False,
+        )
+
+
+class Failed(Exception):  # noqa: N818  of a contestant, not of this program
+    """A heat has no figures; the text says why."""
+
+
+def summary(records: Records) -> dict[str, Any]:
+    """Return the medians and what was reached, for other programs."""
+    names = sorted({each.contestant for each in records.all})
+    medians: Mapping[str, Any] = {
+        metric.name: {
+            "unit": metric.unit,
+            **{
+                name: value
+                for name in names
+                if (value := median(records, name, metric)) is not None
+            },
+        }
+        for metric in METRICS
+    }
+    bars = [
+        {
+            "metric": bar.metric.name,
+            "against": bar.against,
+            "reached": reached,
+            "wanted": bar.wanted,
+            "met": bar.met(reached),
+        }
+        for bar in BARS
+        if (reached := bar.reached(records)) is not None
+    ]
+    return {"about": records.about, "medians": medians, "bars": bars}
+
+
+def write(records: Records, environments: Path) -> None:
+    """Write what a run says: a table, its figures as JSON, and a plot if there is what draws it."""
+    (records.folder / "table.md").write_text(markdown(records), encoding="utf-8")
+    results = records.folder / "results.json"
+    results.write_text(json.dumps(summary(records), indent=1), encoding="utf-8")
+    if not any(each.contestant == PEERS[0].name for each in records.all):
+        return
+    try:
+        python = interpreter(environments, "plot")
+    except (Missing, OSError, subprocess.CalledProcessError) as error:
+        print(f"no plot: {error}")
+        return
+    plot = records.folder / "plot.svg"
+    command = [python, "-m", "benchmarks.contest.plot", str(results), str(plot)]
+    subprocess.run(command, cwd=ROOT, check=True)
+
+
+def plan_of(given: argparse.Namespace) -> Plan:
+    """Return the plan that the command line asks for."""
+    everybody = (ASYNCFLOW, FLOOR, *(() if given.quick else PEERS))
+    only = set(given.only.split(",")) if given.only else {each.name for each in everybody}
+    chosen = [each for each in everybody if {each.name, each.module} & only]
+    events = set(given.events.split(",")) if given.events else None
+    skipped = {"W7 1,000"} if given.quick else set[str]()
+    return Plan(
+        chosen,
+        [
+            each
+            for each in EVENTS
+            if each.name not in skipped and (not events or {each.workload, each.name} & events)
+        ],
+        given.rounds or 3,
+        5.0 if given.quick else given.seconds,
+        given.loop,
+        frozenset({"W6", "W7"} if given.quick else ()),
+    )
+
+
+def arguments() -> argparse.Namespace:
+    """Return what the command line says."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.compare")
+    parser.add_argument("--quick", action="store_true", help="asyncflow and the floor only")
+    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--seconds", type=float, default=20, help="that W7 looks")
+    parser.add_argument("--budget", type=float, default=float("inf"), help="seconds to stop after")
+    parser.add_argument("--fresh", action="store_true", help="begin a new run")
+    parser.add_argument("--table", action="store_true", help="print the table of the last run")
+    parser.add_argument("--only", help="names of contestants, with commas between them")
+    parser.add_argument("--events", help="such as W1,W7")
+    parser.add_argument("--loop", choices=["uvloop", "asyncio"], default="uvloop")
+    parser.add_argument("--results", type=Path)
+    parser.add_argument("--environments", type=Path, default=cache())
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Run what is left of a run, and print its table."""
+    given = arguments()
+    default = ROOT / "build" / "benchmarks" / ("quick" if given.quick else "full")
+    records = Records(given.results or default)
+    if given.table:
+        print(markdown(records))
+        return 0
+    if given.fresh or not records.about:
+        records.begin(given.loop)
+    elif records.about["sources"] != digest() or records.about["loop"] != given.loop:
+        print("the sources or the loop have changed since this run began; --fresh begins anew")
+    plan = plan_of(given)
+    done = Contest(plan, records, given.environments).run(given.budget)
+    write(records, given.environments)
+    print(markdown(records))
+    if not done:
+        print("there is more to do: call again")
+    return 0 if done else UNFINISHED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

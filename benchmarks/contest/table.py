@@ -1,0 +1,120 @@
+"""The tables of a run, in Markdown: what must be reached, and everybody's figures."""
+
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+from benchmarks.contest import tally
+from benchmarks.contest.field import ASYNCFLOW, FLOOR, PEERS, Contestant
+from benchmarks.contest.records import Records
+from benchmarks.contest.tally import BARS, Bar, Metric
+
+NONE: Final = "\N{EN DASH}"
+COLUMNS: Final[Sequence[tuple[str, tuple[Metric, ...]]]] = (
+    ("W1 ms", (tally.W1,)),
+    ("W2 /s", (tally.W2,)),
+    ("W3 /s (peak MB)", (tally.W3, tally.W3_PEAK)),
+    ("W4 /s", (tally.W4,)),
+    ("W5 ms", (tally.W5,)),
+    ("W6 KB each; start, wake s", (tally.W6_SIZE, tally.W6_START, tally.W6_WAKE)),
+    ("W7 1,000: CPU %, p95 ms, fired %", tally.W7_THOUSAND),
+    ("W7 10,000: CPU %, p95 ms, fired %", tally.W7_MANY),
+    ("W8 import, first ms", (tally.W8_IMPORT, tally.W8_FIRST)),
+    ("W9 ms", (tally.W9,)),
+)
+
+
+def number(value: float, digits: int) -> str:
+    """Return a figure as text, with fewer digits where it is great."""
+    return f"{value:,.{0 if value >= 100 else digits}f}"
+
+
+def markdown(records: Records) -> str:
+    """Return all that a run says."""
+    return "\n".join([*_head(records), "", *_bars(records), "", *_figures(records), ""])
+
+
+def _head(records: Records) -> Iterator[str]:
+    about = records.about
+    fsync = [each.fsync_ms for each in records.all]
+    rounds = len({each.round for each in records.all})
+    yield (
+        f"{about['begun']}; {about['machine']}, {about['cpus']} cores; Python {about['python']}, "
+        f"SQLite {about['sqlite']}, asyncflow and the floor on {about['loop']}; medians of "
+        f"{rounds} rounds; one write and its fsync took {statistics.median(fsync):.2f} ms "
+        f"({min(fsync):.2f} to {max(fsync):.2f})."
+    )
+    versions = about.get("versions", {})
+    if versions:
+        yield "Peers: " + ", ".join(f"{name} {version}" for name, version in versions.items()) + "."
+    for name, reason in about.get("missing", {}).items():
+        yield f"{name} is missing: `{reason}`."
+
+
+def _bars(records: Records) -> Iterator[str]:
+    yield "| Work | asyncflow | beside | its | reached | wanted | |"
+    yield "|---|---|---|---|---|---|---|"
+    for bar in BARS:
+        reached, own = bar.reached(records), tally.median(records, "asyncflow", bar.metric)
+        if reached is None or own is None:
+            continue
+        other = tally.median(records, bar.against, bar.metric) if bar.against else None
+        digits, unit = bar.metric.digits, bar.metric.unit
+        shown = NONE if other is None else f"{number(other, digits)} {unit}"
+        verdict = "yes" if bar.met(reached) else "**no**"
+        cells = (
+            bar.metric.name,
+            f"{number(own, digits)} {unit}",
+            bar.against or NONE,
+            shown,
+            _amount(bar, reached),
+            f"at {_least(bar)} {_amount(bar, bar.wanted)}",
+            verdict,
+        )
+        yield f"| {' | '.join(cells)} |"
+
+
+def _least(bar: Bar) -> str:
+    return "least" if bar.against and not bar.cost else "most"
+
+
+def _amount(bar: Bar, value: float) -> str:
+    if not bar.against:
+        return f"{number(value, bar.metric.digits)} {bar.metric.unit}"
+    if bar.wanted < 1:
+        return f"{100 * value:.0f} %"
+    return (
+        f"{value:.0f} x" if value >= 20 else f"{value:.2g} x" if value < 0.1 else f"{value:.1f} x"
+    )
+
+
+def _figures(records: Records) -> Iterator[str]:
+    yield f"| | {' | '.join(title for title, _ in COLUMNS)} |"
+    yield "|---" * (1 + len(COLUMNS)) + "|"
+    for contestant in (ASYNCFLOW, FLOOR, *PEERS):
+        cells = [_cell(records, contestant, metrics) for _, metrics in COLUMNS]
+        if any(cell != NONE for cell in cells):
+            yield f"| {contestant.name} | {' | '.join(cells)} |"
+
+
+def _cell(records: Records, contestant: Contestant, metrics: tuple[Metric, ...]) -> str:
+    event = metrics[0].event
+    if not records.of(contestant.name, event):
+        failed = [x for x in records.all if (x.contestant, x.event) == (contestant.name, event)]
+        return f"failed: {failed[0].error}" if failed else NONE
+    medians = [tally.median(records, contestant.name, each) for each in metrics]
+    texts = [
+        number(value, metric.digits)
+        for value, metric in zip(medians, metrics, strict=True)
+        if value is not None
+    ]
+    fewer = contestant.events.get(event)
+    return _joined(metrics)(texts) + (f" ({fewer:,} of them)" if fewer else "")
+
+
+def _joined(metrics: tuple[Metric, ...]) -> Callable[[list[str]], str]:
+    if metrics[0] is tally.W3:
+        return lambda texts: f"{texts[0]} ({texts[1]})"
+    if metrics[0] is tally.W6_SIZE:
+        return lambda texts: f"{texts[0]}; {', '.join(texts[1:])}"
+    return ", ".join
