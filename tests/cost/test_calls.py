@@ -36,10 +36,10 @@ PACKAGE = str(Path(asyncflow.__file__).parent)
 # (on the loop, on other threads), for each task or execution. Each is what it is now on 3.11, and a
 # few more; what makes the engine cheaper lowers it.
 CALLS: Mapping[Work, tuple[int, int]] = {
-    one: (505, 345),
-    chain: (253, 134),
-    wide: (160, 23),
-    several: (380, 90),
+    one: (325, 270),
+    chain: (187, 106),
+    wide: (104, 16),
+    several: (204, 50),
 }
 SHARES: Mapping[Work, int] = {one: 1, chain: LENGTH, wide: MANY, several: SEVERAL}
 

@@ -20,19 +20,19 @@ Record = Callable[[str, object], None]
 
 # Each is what it is now; what makes the engine cheaper lowers it. When a thread answers just
 # while the loop looks for that, it makes one more pass.
-PASSES_OF_ONE = 21  # mostly 15
-PASSES_OF_CHAIN = 4.5 * LENGTH  # mostly 4.1
-PASSES_OF_WIDE = 27  # mostly 19
+PASSES_OF_ONE = 10  # mostly 8
+PASSES_OF_CHAIN = 4.5 * LENGTH  # mostly 4.04
+PASSES_OF_WIDE = 13  # mostly 10
 
-HANDLES_OF_ONE = 13
-HANDLES_OF_CHAIN = 4 * LENGTH + 10
-HANDLES_OF_WIDE = 2 * MANY + 15  # one that begins the body, one that looks at its end
-HANDLES_OF_MANY = 11 * MANY + 10
+HANDLES_OF_ONE = 8
+HANDLES_OF_CHAIN = 4 * LENGTH + 5
+HANDLES_OF_WIDE = 2 * MANY + 10  # one that begins the body, one that looks at its end
+HANDLES_OF_MANY = 6 * MANY + 10
 
-FUTURES_OF_ONE = 10
-FUTURES_OF_CHAIN = 2 * LENGTH + 10
-FUTURES_OF_WIDE = 15
-FUTURES_OF_MANY = 6 * MANY + 10
+FUTURES_OF_ONE = 6
+FUTURES_OF_CHAIN = 2 * LENGTH + 5
+FUTURES_OF_WIDE = 10
+FUTURES_OF_MANY = 2 * MANY + 10
 
 
 def told(record: Record, what: str, cost: Cost) -> None:

@@ -26,20 +26,20 @@ STATEMENTS_OF_LINK = 4  # in a chain: fence, execution there, task rows, facts
 STATEMENTS_OF_CHAIN = (
     LENGTH * STATEMENTS_OF_LINK + 8
 )  # its begin and its end have some of their own
-STATEMENTS_OF_WIDE = 66  # mostly 53: as many as there are sizes of lists, for each commit
-STATEMENTS_OF_MANY = 95  # mostly 71
-TEXTS = 35  # of statements, all told
+STATEMENTS_OF_WIDE = 45  # mostly 35: as many as there are sizes of lists, for each commit
+STATEMENTS_OF_MANY = 80  # mostly 60
+TEXTS = 32  # of statements, all told
 
-ROWS_OF_ONE = 7
-ROWS_OF_CHAIN = 4 * LENGTH + 3  # a task: ended, the next queued and begun, two facts
-ROWS_OF_WIDE = 5 * MANY + 3
-ROWS_OF_MANY = 8 * MANY
+ROWS_OF_ONE = 6
+ROWS_OF_CHAIN = 3 * LENGTH + 3  # a task: ended, the next queued, one fact
+ROWS_OF_WIDE = 3 * MANY + 3
+ROWS_OF_MANY = 6 * MANY
 
 PAGES_OF_ONE = 14
 PAGES_OF_CHAIN = 525  # 5 a task; it moves a little with the sizes of keys
-PAGES_OF_WIDE = 125
-PAGES_OF_MANY = 275
-GROWTH_OF_MANY = 108  # pages of the database: 0.4 KB for an execution of one task
+PAGES_OF_WIDE = 92
+PAGES_OF_MANY = 222
+GROWTH_OF_MANY = 100  # pages of the database: 0.4 KB for an execution of one task
 
 
 def told(record: Record, what: str, cost: Cost) -> None:
