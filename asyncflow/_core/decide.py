@@ -227,9 +227,10 @@ def _reason(plan: Plan, alive: Iterable[TaskState]) -> str | None:
     """Return why these tasks cannot go on under what is declared, None if they can."""
     if not plan.tasks:
         return f"workflow {plan.workflow!r} is not declared: {_WAY_OUT}"
-    gone = ", ".join(repr(task.name) for task in alive if task.name not in plan.tasks)
-    if not gone:
+    unknown = [repr(task.name) for task in alive if task.name not in plan.tasks]
+    if not unknown:
         return None
+    gone = ", ".join(unknown)
     what = f"workflow {plan.workflow!r} is not declared with task {gone}, which has not ended"
     return f"{what}: {_WAY_OUT}"
 
