@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.contest.environments import Missing, cache, interpreter
-from benchmarks.contest.field import ASYNCFLOW, EVENTS, FLOOR, PEERS, Contestant, Event
+from benchmarks.contest.environments import Missing, cache, interpreter, version
+from benchmarks.contest.field import ASYNCFLOW, EVENTS, FLOOR, OWN, PEERS, Contestant, Event
 from benchmarks.contest.heat import Figures, Heat
 from benchmarks.contest.records import ROOT, Record, Records, digest
 from benchmarks.contest.table import markdown
@@ -102,11 +102,13 @@ class Contest:
         name = contestant.environment
         if name not in self._pythons:
             try:
-                self._pythons[name] = interpreter(self._environments, name)
+                self._pythons[name] = python = interpreter(self._environments, name)
+                if name != OWN:
+                    found = version(python, name, contestant.imports)
+                    self._records.note_of("versions", name, found)
             except (Missing, OSError, subprocess.CalledProcessError) as error:
                 self._pythons[name] = None
-                missing = {**self._records.about.get("missing", {}), name: str(error)}
-                self._records.note({"missing": missing})
+                self._records.note_of("missing", name, str(error))
                 print(f"{name} is missing: {error}", flush=True)
         return self._pythons[name]
 

@@ -16,21 +16,21 @@ class Metric:
     name: str
     event: str
     unit: str
-    of: Callable[[Figures], float]
+    of: Callable[[Figures], float | None]
     more_is_better: bool = False
     digits: int = 2
 
 
 def _median(key: str) -> Callable[[Figures], float]:
-    return lambda figures: statistics.median(figures[key])
+    return lambda figures: float(statistics.median(figures[key]))
 
 
-def _plain(key: str, factor: float = 1) -> Callable[[Figures], float]:
-    return lambda figures: float(figures[key]) * factor
+def _plain(key: str, factor: float = 1) -> Callable[[Figures], float | None]:
+    return lambda figures: None if figures[key] is None else float(figures[key]) * factor
 
 
 def _fired(figures: Figures) -> float:
-    return 100 * figures["fired"] / figures["expected"]
+    return 100 * float(figures["fired"]) / float(figures["expected"])
 
 
 W1: Final = Metric("W1 one-task workflow", "W1", "ms", _median("ms"))
@@ -125,7 +125,8 @@ BARS: Final[Sequence[Bar]] = (
 def by_round(records: Records, contestant: str, metric: Metric) -> dict[int, float]:
     """Return a figure of a contestant for each round."""
     found = records.of(contestant, metric.event)
-    return {each.round: metric.of(each.figures) for each in found}
+    values = {each.round: metric.of(each.figures) for each in found}
+    return {round_: value for round_, value in values.items() if value is not None}
 
 
 def median(records: Records, contestant: str, metric: Metric) -> float | None:
