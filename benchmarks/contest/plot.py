@@ -35,11 +35,15 @@ def panel(axes: Any, title: str, figures: dict[str, Any]) -> None:  # noqa: ANN4
         [figures[name] for name in names],
         color=[OWN.get(name, "tab:orange") for name in names],
     )
-    axes.bar_label(bars, fmt="{:,.3g}", padding=2, fontsize=7)
+    labels = [
+        f"{each:,.{0 if each >= 100 else 2}f}" for each in [float(figures[name]) for name in names]
+    ]
+    axes.bar_label(bars, labels, padding=2, fontsize=7)
     axes.set_xscale("log")
     axes.margins(x=0.2)
     axes.set_title(f"{title}, {unit} ({'more' if many else 'less'} is better)", fontsize=9)
     axes.tick_params(labelsize=7)
+    axes.tick_params(which="minor", labelbottom=False)
 
 
 def main() -> None:

@@ -30,7 +30,7 @@ from benchmarks.contest.course import (
     until,
 )
 from benchmarks.contest.heat import Figures, Heat, check, run
-from benchmarks.contest.polls import INTERVAL, Polls
+from benchmarks.contestants.bare_polls import w7
 
 T = TypeVar("T")
 Row: TypeAlias = tuple[str, tuple[Any, ...]]
@@ -360,28 +360,6 @@ async def w6(heat: Heat) -> Figures:
         heat.database,
         {"SELECT count(*) FROM awaited_event WHERE phase = 'SUCCEEDED'": heat.many},
     )
-    return figures
-
-
-async def w7(heat: Heat) -> Figures:
-    """Poll in bare coroutines, spread over the interval; nothing is stored."""
-    polls = Polls()
-
-    async def poll(number: int, due: float) -> None:
-        while True:
-            await asyncio.sleep(due - time.monotonic())
-            polls.note(number, due)
-            await nothing()
-            due = max(due + INTERVAL, time.monotonic())
-
-    begin = time.monotonic()
-    tasks = [
-        asyncio.create_task(poll(number, begin + INTERVAL * (1 + number / heat.many)))
-        for number in range(heat.many)
-    ]
-    figures = await polls.observe(heat.many, heat.seconds)
-    for each in tasks:
-        each.cancel()
     return figures
 
 
