@@ -126,6 +126,6 @@ PEERS: Final = (
         {**_events("W1", "W2", "W7 1,000", "W8"), "W4": 200},
         "sqlite",
     ),
-    Contestant("Prefect", "prefect", "prefect", "prefect", {"W1": 20, "W2": 1}),
-    Contestant("cloaca", "cloaca", "cloaca", "cloaca", {"W1": 20, "W2": 1}),
+    Contestant("Prefect", "prefect", "prefect", "prefect", {"W1": 20, **_events("W2")}),
+    Contestant("cloaca", "cloaca", "cloaca", "cloaca", {"W1": 20, **_events("W2")}),
 )

@@ -35,9 +35,8 @@ def panel(axes: Any, title: str, figures: dict[str, Any]) -> None:  # noqa: ANN4
         [figures[name] for name in names],
         color=[OWN.get(name, "tab:orange") for name in names],
     )
-    labels = [
-        f"{each:,.{0 if each >= 100 else 2}f}" for each in [float(figures[name]) for name in names]
-    ]
+    values = [float(figures[name]) for name in names]
+    labels = [f"{each:,.{0 if each >= 100 else 2}f}" for each in values]
     axes.bar_label(bars, labels, padding=2, fontsize=7)
     axes.set_xscale("log")
     axes.margins(x=0.2)

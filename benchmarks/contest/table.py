@@ -20,7 +20,7 @@ COLUMNS: Final[Sequence[tuple[str, tuple[Metric, ...]]]] = (
     ("W7 1,000: CPU %, p95 ms, fired %", tally.W7_THOUSAND),
     ("W7 10,000: CPU %, p95 ms, fired %", tally.W7_MANY),
     ("W8 import, first ms", (tally.W8_IMPORT, tally.W8_FIRST)),
-    ("W9 ms", (tally.W9,)),
+    ("W9 since start, since process ms", (tally.W9, tally.W9_PROCESS)),
 )
 
 

@@ -45,6 +45,9 @@ W6_WAKE: Final = Metric("W6 10,000 woken", "W6", "s", _plain("wake"), digits=1)
 W8_IMPORT: Final = Metric("W8 import", "W8", "ms", _median("import"), digits=0)
 W8_FIRST: Final = Metric("W8 first workflow finished", "W8", "ms", _plain("first"), digits=0)
 W9: Final = Metric("W9 next task, since the start", "W9", "ms", _plain("since_start"), digits=0)
+W9_PROCESS: Final = Metric(
+    "W9 next task, since the process began", "W9", "ms", _plain("since_process"), digits=0
+)
 
 
 def w7(many: str) -> tuple[Metric, Metric, Metric]:
@@ -61,7 +64,7 @@ W7_THOUSAND: Final = w7("1,000")
 W7_MANY: Final = w7("10,000")
 METRICS: Final = (
     *(W1, W2, W3, W3_PEAK, W4, W5, W6_SIZE, W6_START, W6_WAKE),
-    *(*W7_THOUSAND, *W7_MANY, W8_IMPORT, W8_FIRST, W9),
+    *(*W7_THOUSAND, *W7_MANY, W8_IMPORT, W8_FIRST, W9, W9_PROCESS),
 )
 
 
