@@ -240,7 +240,8 @@ class SystemClock(Clock):
         try:
             # At most those that wait now: one that sets itself anew must not keep the loop.
             self._timers.call_due(time.monotonic(), self._timers.waiting)
-            self._wall_timers.call_due(self.now().timestamp(), self._wall_timers.waiting)
+            if self._wall_timers.waiting:
+                self._wall_timers.call_due(self.now().timestamp(), self._wall_timers.waiting)
         finally:  # what a callback raised goes to the loop, and the rest is called at its next turn
             first = self._timers.first()
             if first is not None:

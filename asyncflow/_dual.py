@@ -94,7 +94,9 @@ class Dual(_Bound[P, R_co]):
         """Await it in any event loop; cancelling the caller cancels it, and waits for its end."""
         home = self._home()
         if home.is_here():  # as `arun` does, without its frame: of those who wait there are many
-            return await self._body(*args, **kwargs)
+            waiting = self._body(*args, **kwargs)
+            del self, args, kwargs  # nor do they keep what they need no more
+            return await waiting
         return await home.arun(partial(self._body, *args, **kwargs), self._name)
 
 

@@ -7,13 +7,14 @@ never leave anybody waiting for a call that can no longer run.
 import asyncio
 import logging
 import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext, suppress
 from contextvars import Context, copy_context
 from datetime import timedelta
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import anyio
 
@@ -31,6 +32,7 @@ R = TypeVar("R")
 # The main thread runs signal handlers, but a lock does not let it: on Windows never, elsewhere if
 # the signal came just before the wait. So it wakes up for them.
 SIGNAL_CHECK = timedelta(milliseconds=100)
+_SCOPES: Final = "anyio._backends._asyncio"  # the module of anyio that has the scopes
 PATIENCE = timedelta(seconds=10)  # for what was cancelled, before an interrupted thread goes on
 
 _log = logging.getLogger("asyncflow")
@@ -112,6 +114,14 @@ async def settle(done: Done, cancel: Callable[[], object], root: "Root") -> None
         raise
 
 
+def _shielded() -> AbstractContextManager[object]:
+    """Hold off anyio's scopes, which would cancel again in every turn.
+
+    Without their module nobody is in one, and to make one would load it: 50 ms.
+    """
+    return anyio.CancelScope(shield=True) if _SCOPES in sys.modules else nullcontext()
+
+
 async def outlast(done: Done, root: "Root") -> None:
     """Wait for it, however often the caller is cancelled; then the caller hears of that.
 
@@ -119,7 +129,7 @@ async def outlast(done: Done, root: "Root") -> None:
     """
     waiter = done.future()
     cancelled: asyncio.CancelledError | None = None
-    with anyio.CancelScope(shield=True):  # an anyio scope would cancel again in every turn
+    with _shielded():
         while not (waiter.done() or root.stands_still):
             try:
                 await asyncio.wait({waiter})

@@ -1,15 +1,17 @@
-"""Polled triggers on uvloop: CPU and lateness beside a bare loop and APScheduler 4, memory, load.
+"""Polled triggers: CPU and lateness beside a floor and APScheduler 4, on both loops; memory, load.
 
-    python -m benchmarks.triggers [--rounds 3] [--seconds 15]
+    python -m benchmarks.triggers [--rounds 3] [--seconds 20]
 
-Each measurement is a process of its own. How late a poll is: how much more than the interval has
-passed since the one before it. APScheduler's pre-release is installed into a folder of its own.
+Each measurement is a process of its own. A poll is late from the time when it is due; APScheduler
+does not tell that, so that there it is by how much more than the interval has passed since the poll
+before. Its pre-release is installed into a folder of its own.
 """
 
 import argparse
 import asyncio
 import json
 import os
+import random
 import statistics
 import subprocess
 import sys
@@ -18,18 +20,22 @@ import time
 import tracemalloc
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine
+from heapq import heappop, heappush
 from importlib import import_module
-from itertools import pairwise
+from itertools import pairwise, product
+from math import ceil
 from pathlib import Path
 from typing import Any, Final
 
 import uvloop
 
 from asyncflow import Context, Registry, Runner, TriggerResult, Workflow, task, trigger
+from asyncflow._runner.meter import Meter
 
 INTERVAL: Final = 1.0
 SKIP: Final = TriggerResult.skip()
 PEER: Final = "apscheduler==4.0.0a6"
+LOOPS: Final = {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
 Figures = dict[str, float]
 
 
@@ -44,30 +50,64 @@ class Stamps:
         """Note a call."""
         self.times[number].append(time.monotonic())
 
-    def figures(self, since: float, seconds: float, cpu: float, many: int) -> Figures:
-        """Return what is said of the calls since a moment."""
-        late: list[float] = []
-        counts: list[int] = []
+    def fewest(self, since: float, many: int) -> int:
+        """Return how often the one that was called least was called since a moment."""
+        return min(sum(each >= since for each in self.times[number]) for number in range(many))
+
+    def gaps(self, since: float, many: int) -> list[float]:
+        """Return by how much more than the interval each call was after the one before."""
+        found: list[float] = []
         for number in range(many):
             seen = [each for each in self.times[number] if each >= since]
-            counts.append(len(seen))
-            late += [max(0.0, b - a - INTERVAL) for a, b in pairwise(seen)]
-        late.sort()
-        return {
-            "cpu": 100 * cpu / seconds,
-            "p50": 1000 * late[len(late) // 2] if late else float("inf"),
-            "p95": 1000 * late[int(len(late) * 0.95)] if late else float("inf"),
-            "fewest": min(counts) / (seconds / INTERVAL),
-        }
+            found += [max(0.0, b - a - INTERVAL) for a, b in pairwise(seen)]
+        return found
 
 
-async def observe(stamps: Stamps, many: int, seconds: float) -> Figures:
-    """Let everything start, then look for so many seconds."""
+class LatePolls(Meter):
+    """A runner's meter of polls that forgets nothing."""
+
+    __slots__ = ("values",)
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        super().__init__(time.monotonic())
+        self.values: list[float] = []
+
+    def add(self, now: float, value: float) -> None:
+        """Keep by how much a poll is late."""
+        self.values.append(value)
+        super().add(now, value)
+
+    @classmethod
+    def of(cls, runner: Runner) -> "LatePolls":
+        """Put one into a runner that is open."""
+        late = cls()
+        object.__setattr__(runner._working_engine.driver.meters, "polls", late)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  what it tells is a mean and the most
+        return late
+
+
+async def observe(stamps: Stamps, late: list[float] | None, many: int, seconds: float) -> Figures:
+    """Let everything start, then look for so many seconds.
+
+    Args:
+        stamps: when each was called.
+        late: where the seconds come to by which each call is late; None: only the gaps are known.
+        many: how many are called.
+        seconds: how long to look.
+    """
     await asyncio.sleep(3 * INTERVAL)
+    known = 0 if late is None else len(late)
     begin, used = time.monotonic(), time.process_time()
     await asyncio.sleep(seconds)
     passed, cpu = time.monotonic() - begin, time.process_time() - used
-    return stamps.figures(begin, passed, cpu, many)
+    found = sorted(stamps.gaps(begin, many) if late is None else late[known:])
+    return {
+        "cpu": 100 * cpu / passed,
+        "p50": 1000 * found[len(found) // 2] if found else float("inf"),
+        "p95": 1000 * found[int(len(found) * 0.95)] if found else float("inf"),
+        "most": 1000 * found[-1] if found else float("inf"),
+        "fewest": stamps.fewest(begin, many) / (passed / INTERVAL),
+    }
 
 
 def declare(many: int, poll: Callable[[int], Any]) -> Registry:
@@ -110,20 +150,62 @@ def polled_in_threads(stamps: Stamps) -> Callable[[int], Callable[[], TriggerRes
     return make
 
 
-async def bare(many: int, seconds: float) -> Figures:
-    """Poll in bare coroutines: nothing can be cheaper."""
-    stamps = Stamps()
+class Heap:
+    """Due times in one heap, and one handle of the loop for the first of them."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._entries: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._loop = asyncio.get_running_loop()
+        self._armed = False
+
+    def until(self, due: float, number: int) -> asyncio.Future[None]:
+        """Return what is done at a time."""
+        future = self._loop.create_future()
+        heappush(self._entries, (due, number, future))
+        if not self._armed:
+            self._arm(self._entries[0][0])
+        return future
+
+    def _arm(self, due: float) -> None:
+        self._armed = True
+        # Rounded up to milliseconds, as whoever wants few wake-ups does.
+        self._loop.call_later(ceil(max(due - time.monotonic(), 0.0) * 1000) / 1000, self._fire)
+
+    def _fire(self) -> None:
+        now, entries = time.monotonic(), self._entries
+        while entries and entries[0][0] <= now:
+            future = heappop(entries)[2]
+            if not future.done():
+                future.set_result(None)
+        self._armed = False
+        if entries:
+            self._arm(entries[0][0])
+
+
+async def floor(many: int, seconds: float) -> Figures:
+    """Poll in a bare coroutine for each, woken from one heap; nothing is caught, kept or told.
+
+    The first times are random in a tenth of the interval, as asyncflow's are; no later one moves.
+    """
+    stamps, heap = Stamps(), Heap()
     poll = polled(stamps)
+    late: list[float] = []
 
-    async def loop(number: int) -> None:
+    async def loop(number: int, due: float) -> None:
         ask = poll(number)
-        await asyncio.sleep(INTERVAL * number / many)
         while True:
+            await heap.until(due, number)
+            late.append(time.monotonic() - due)
             await ask()
-            await asyncio.sleep(INTERVAL)
+            due += INTERVAL
 
-    tasks = [asyncio.create_task(loop(number)) for number in range(many)]
-    figures = await observe(stamps, many, seconds)
+    opened = time.monotonic()
+    tasks = [
+        asyncio.create_task(loop(number, opened + INTERVAL * (1 + 0.1 * random.random())))
+        for number in range(many)
+    ]
+    figures = await observe(stamps, late, many, seconds)
     for each in tasks:
         each.cancel()
     return figures
@@ -135,9 +217,9 @@ async def asyncflow(many: int, seconds: float) -> Figures:
     registry = declare(many, polled(stamps))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "triggers.db"
-        async with Runner(path, registry=registry):
-            before = written(path)
-            figures = await observe(stamps, many, seconds)
+        async with Runner(path, registry=registry) as runner:
+            before, late = written(path), LatePolls.of(runner).values
+            figures = await observe(stamps, late, many, seconds)
             figures["bytes written"] = written(path) - before
     return figures
 
@@ -146,8 +228,8 @@ async def threads(many: int, seconds: float) -> Figures:
     """Poll functions in threads."""
     stamps = Stamps()
     registry = declare(many, polled_in_threads(stamps))
-    async with Runner(":memory:", registry=registry):
-        return await observe(stamps, many, seconds)
+    async with Runner(":memory:", registry=registry) as runner:
+        return await observe(stamps, LatePolls.of(runner).values, many, seconds)
 
 
 async def disturbed(many: int, seconds: float) -> Figures:
@@ -171,8 +253,8 @@ async def disturbed(many: int, seconds: float) -> Figures:
         async def starts_long() -> bool:
             return True
 
-    async with Runner(":memory:", registry=registry, grace=0):
-        return await observe(stamps, many, seconds)
+    async with Runner(":memory:", registry=registry, grace=0) as runner:
+        return await observe(stamps, LatePolls.of(runner).values, many, seconds)
 
 
 async def apscheduler(many: int, seconds: float) -> Figures:
@@ -188,7 +270,7 @@ async def apscheduler(many: int, seconds: float) -> Figures:
             )
         NOTED.append(stamps)
         await scheduler.start_in_background()
-        return await observe(stamps, many, seconds)
+        return await observe(stamps, None, many, seconds)
 
 
 NOTED: Final[list[Stamps]] = []
@@ -234,15 +316,18 @@ def written(path: Path) -> int:
 
 MEASURED: Final[dict[str, Callable[[int, float], Coroutine[Any, Any, Figures]]]] = {
     each.__name__: each
-    for each in (bare, asyncflow, threads, disturbed, apscheduler, size, loading)
+    for each in (floor, asyncflow, threads, disturbed, apscheduler, size, loading)
 }
 
 
-def measure(what: str, many: int, seconds: float, peer: Path | None = None) -> Figures:
+def measure(
+    what: str, many: int, seconds: float, *, loop: str = "uvloop", peer: Path | None = None
+) -> Figures:
     """Measure in a process of its own."""
     paths = [str(Path(__file__).resolve().parent.parent), *([str(peer)] if peer else [])]
+    command = [sys.executable, "-m", "benchmarks.triggers", "--child", loop, what]
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.triggers", "--child", what, str(many), str(seconds)],
+        [*command, str(many), str(seconds)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         stdout=subprocess.PIPE,
         text=True,
@@ -276,36 +361,37 @@ def show(name: str, rounds: list[Figures]) -> Figures:
 
 def compare(rounds: int, seconds: float, peer: Path | None) -> None:
     """Measure all of it, interleaved, and print it."""
-    plan = [("bare", 1000), ("asyncflow", 1000), ("bare", 10_000), ("asyncflow", 10_000)]
-    plan += [("threads", 300), ("disturbed", 1000)]
-    found: defaultdict[tuple[str, int], list[Figures]] = defaultdict(list)
+    both = list(product(("uvloop", "asyncio"), ("floor", "asyncflow"), (1000, 10_000)))
+    plan = [*both, ("uvloop", "threads", 300), ("uvloop", "disturbed", 1000)]
+    plan += [("uvloop", "apscheduler", 1000)] if peer is not None else []
+    found: defaultdict[tuple[str, str, int], list[Figures]] = defaultdict(list)
     for _ in range(rounds):
-        for what, many in plan:
-            found[what, many].append(measure(what, many, seconds))
-        if peer is not None:
-            found["apscheduler", 1000].append(measure("apscheduler", 1000, seconds, peer))
+        for loop, what, many in plan:
+            found[loop, what, many].append(measure(what, many, seconds, loop=loop, peer=peer))
     medians = {
-        place: show(f"{place[1]:,} at 1 s, {place[0]}", each) for place, each in found.items()
+        (loop, what, many): show(f"{many:,} at 1 s, {loop}, {what}", found[loop, what, many])
+        for loop, what, many in plan
     }
-    for many in (1000, 10_000):
-        ratio = medians["asyncflow", many]["cpu"] / medians["bare", many]["cpu"]
-        print(f"{many:,}: {ratio:.2f} x the CPU of the bare loop (1,000: at most 1.5)")
-    quiet, loud = medians["asyncflow", 1000], medians["disturbed", 1000]
+    for loop, many in product(("uvloop", "asyncio"), (1000, 10_000)):
+        pairs = zip(found[loop, "asyncflow", many], found[loop, "floor", many], strict=True)
+        ratio = statistics.median(ours["cpu"] / bare["cpu"] for ours, bare in pairs)
+        wrote = medians[loop, "asyncflow", many]["bytes written"]
+        text = f"{ratio:.2f} x the CPU of the floor (at most 1.5), {wrote:.0f} bytes written"
+        print(f"{many:,}, {loop}: {text}")
+    quiet, loud = medians["uvloop", "asyncflow", 1000], medians["uvloop", "disturbed", 1000]
     print(f"p95 beside a hanging trigger and a long workflow: {loud['p95'] / quiet['p95']:.2f} x")
-    for many in (1000, 10_000):
-        print(f"{many:,}: {medians['asyncflow', many]['bytes written']:.0f} bytes written (0)")
 
 
 def main() -> None:
     """Measure, or be one measurement."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--child", nargs=3)
+    parser.add_argument("--child", nargs=4)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=15)
+    parser.add_argument("--seconds", type=float, default=20)
     given = parser.parse_args()
     if given.child:
-        what, many, seconds = given.child
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        loop, what, many, seconds = given.child
+        with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
             print(json.dumps(runner.run(MEASURED[what](int(many), float(seconds)))))
         return
     print(f"memory of a sleeping trigger: {measure('size', 10_000, 0)['bytes']:,.0f} bytes (4,096)")

@@ -49,3 +49,9 @@ def report(name: str, rates: list[float], unit: str, wanted: float | None, fsync
     print(
         f"{name}: {median:,.0f} {unit} (median of {rounds}: {spread}{goal}; fsync {fsync:.2f} ms)"
     )
+
+
+def judge(name: str, found: float, unit: str, most: float) -> None:
+    """Print a figure beside the most that it may be, and whether it is."""
+    verdict = "" if found <= most else "  <- TOO MUCH"
+    print(f"{name}: {found:,.2f} {unit} (at most {most:,g}){verdict}", flush=True)

@@ -1,7 +1,12 @@
-"""What every test shares: the loop's backend, and properties without a stopwatch."""
+"""What every test shares: frozen values, the loop's backend, and properties without a stopwatch."""
+
+import os
 
 import pytest
 from hypothesis import settings
+
+# Before asyncflow is imported, here and in the processes that tests start: see asyncflow/_frozen.py
+os.environ["ASYNCFLOW_FROZEN"] = "1"
 
 # pytest-timeout ends what hangs; a deadline for each example only fails on busy machines
 settings.register_profile("asyncflow", deadline=None, print_blob=True)

@@ -23,6 +23,9 @@ UNASKED = {
     *(f"asyncflow.{face}" for face in ("cli", "compat", "testing", "triggers", "web")),
 }
 
+SLOW = {"anyio._backends._asyncio", "httpx", "pydantic.root_model"}
+"""Each takes 30 to 60 ms to load."""
+
 
 def declared_names() -> list[str]:
     """Return `__all__` as it is written, so that a name built elsewhere does not count."""
@@ -91,6 +94,32 @@ def test_a_fresh_interpreter_imports_it_without_tests_tools_or_extras() -> None:
 
     assert (done.returncode, done.stderr) == (0, "")
     assert UNASKED.isdisjoint(json.loads(done.stdout))
+
+
+def test_a_workflow_of_async_tasks_loads_nothing_slow_that_it_does_not_use() -> None:
+    code = (
+        "import asyncio, json, sys\n"
+        "from asyncflow import Runner, Workflow, task\n"
+        "with Workflow('first'):\n"
+        "    @task()\n"
+        "    async def only() -> None: pass\n"
+        "async def main() -> None:\n"
+        "    async with Runner(':memory:') as runner:\n"
+        "        await runner.execute.aio('first')\n"
+        "asyncio.run(main())\n"
+        "print(json.dumps(sorted(sys.modules)))\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert SLOW.isdisjoint(json.loads(done.stdout))
 
 
 def test_the_core_needs_at_most_twelve_distributions() -> None:

@@ -214,7 +214,11 @@ class AwaitedCalls(EventCalls):
         if _canonical(found.value or "") != _canonical(payload):
             raise EventAlreadySignalledError(record.name, record.run_name)
 
-    async def _closed(self, records: Sequence[AwaitedRecord]) -> AwaitedRecord:
+    def _closed(self, records: Sequence[AwaitedRecord]) -> Coroutine[Any, Any, AwaitedRecord]:
+        """Wait for the first that is signalled, else the last that closes."""
+        return self._seen_closed(records)
+
+    async def _seen_closed(self, records: Sequence[AwaitedRecord]) -> AwaitedRecord:
         """Look again and again, less and less often."""
         pause, waiting = FIRST_LOOK, {record.id: record for record in records}
         while True:

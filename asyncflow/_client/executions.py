@@ -3,9 +3,9 @@
 What it starts belongs to nobody until a runner that has the workflow takes it.
 """
 
-import uuid
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from secrets import token_hex
 from typing import Final
 
 from asyncflow._client.workflows import WorkflowCalls
@@ -19,11 +19,13 @@ from asyncflow._model.duration import parse_duration
 from asyncflow._model.execution import (
     ListingPlace,
     WorkflowExecution,
+    as_ended,
     executions_page,
     snapshot,
+    with_context,
 )
 from asyncflow._model.naming import execution_name, storable_name
-from asyncflow._model.record import ExecutionRecord
+from asyncflow._model.record import EndedExecution, ExecutionRecord
 from asyncflow._model.status import ExecutionType, TaskAction, WorkflowStatus
 from asyncflow._model.value import byte_size
 from asyncflow._model.workflow import Workflow
@@ -83,8 +85,8 @@ class ExecutionCalls(WorkflowCalls):
             TooLargeError: the context is over the limit.
         """
         wanted = self._wanted(workflow, namespace)
-        record = await self._create(wanted, self._texts(context), name)
-        return await snapshot(self, record)
+        texts = self._texts(context)
+        return with_context(self, await self._create(wanted, texts, name), texts)
 
     @dual_method
     async def execute(
@@ -103,7 +105,7 @@ class ExecutionCalls(WorkflowCalls):
         patience = None if timeout is None else parse_duration(timeout, "timeout", zero=True)
         wanted = self._wanted(workflow, namespace)
         record = await self._create(wanted, self._texts(context), name)
-        return await snapshot(self, await self.await_end(record.name, patience))
+        return as_ended(self, await self._end_in_time(record, patience))
 
     @dual_method
     async def execution(self, name: str) -> WorkflowExecution | None:
@@ -132,7 +134,7 @@ class ExecutionCalls(WorkflowCalls):
     ) -> WorkflowExecution:
         """Return the execution of that name once it has ended; see `WorkflowExecution.wait`."""
         patience = None if timeout is None else parse_duration(timeout, "timeout", zero=True)
-        return await snapshot(self, await self.await_end(name, patience))
+        return as_ended(self, await self.await_end(name, patience))
 
     @dual_method
     async def stop(self, name: str, wait: bool = False) -> None:
@@ -143,16 +145,12 @@ class ExecutionCalls(WorkflowCalls):
 
     # --- the port ---
 
-    async def await_end(self, name: str, timeout: timedelta | None) -> ExecutionRecord:
+    async def await_end(self, name: str, timeout: timedelta | None) -> EndedExecution:
         """Return an execution once it has ended."""
         record = await self._existing(name)  # what has ended already is in time for any timeout
         if record.status.final:
-            return record
-        try:
-            async with self._clock.deadline(timeout):
-                return await self._ended(name)
-        except TimeoutError as error:
-            raise WaitTimeoutError(_in_vain(record, timeout)) from error
+            return await self._as_ended(record)
+        return await self._end_in_time(record, timeout)
 
     async def request_stop(self, name: str) -> None:
         """Return once the wish to stop an execution is on disk."""
@@ -215,15 +213,30 @@ class ExecutionCalls(WorkflowCalls):
         self._limits.check("the context", sum(map(byte_size, (*texts, *texts.values()))))
         return texts
 
-    async def _ended(self, name: str) -> ExecutionRecord:
+    async def _end_in_time(
+        self, record: ExecutionRecord, timeout: timedelta | None
+    ) -> EndedExecution:
+        """Return an execution once it has ended; ``record`` is how it was found."""
+        if timeout is None:
+            return await self._ended(record)
+        try:
+            async with self._clock.deadline(timeout):
+                return await self._ended(record)
+        except TimeoutError as error:
+            raise WaitTimeoutError(_in_vain(record, timeout)) from error
+
+    async def _ended(self, record: ExecutionRecord) -> EndedExecution:
         """Look again and again, less and less often."""
         pause = FIRST_LOOK
         while True:
-            record = await self._end_of(name)
-            if record is not None:
-                return record
+            found = await self._end_of(record.name)
+            if found is not None:
+                return await self._as_ended(found)
             await self._clock.pause(pause)
             pause = min(pause * 2, LAST_LOOK)
+
+    async def _as_ended(self, record: ExecutionRecord) -> EndedExecution:
+        return EndedExecution(record, await self.find_context(record.id))
 
     async def _end_of(self, name: str) -> ExecutionRecord | None:
         """Return an execution if it has ended, None if that may still come."""
@@ -249,7 +262,7 @@ def new_execution(
 ) -> NewExecution:
     """Return an execution that is to get a row; without a name one is made."""
     if name is None:
-        name = f"{plan.workflow}-{uuid.uuid4().hex[:12]}"
+        name = _made_name(plan.workflow, created)
     return NewExecution(
         name=execution_name(name),
         workflow=plan.workflow,
@@ -262,6 +275,16 @@ def new_execution(
         alone=alone,
         once=once,
     )
+
+
+def _made_name(workflow: str, created: datetime) -> str:
+    """Return a name that nobody else makes, greater than those that were made before.
+
+    In that order an index of a million names grows at one end; where random ones come in between,
+    each touches a page of its own, which goes through the WAL.
+    """
+    since = int(created.timestamp() * 1000) % 2**44
+    return f"{workflow}-{since:011x}{token_hex(5)}"
 
 
 def refusal(why: Refused, row: NewExecution) -> AsyncflowError:

@@ -4,11 +4,11 @@ Usually one tick is due just now, and runs under every policy. After downtime, s
 the clock there may be many.
 """
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, assert_never
 
 from asyncflow._core.timetable import last_until, newest, next_after
+from asyncflow._frozen import value
 from asyncflow._model.schedule import CatchUp, Schedule
 
 GRACE: Final = timedelta(seconds=10)
@@ -20,7 +20,7 @@ _LISTED: Final = 1000
 """How many dropped ticks are listed one by one."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Due:
     """What is to be done about the ticks of a stretch of time; each of them is in one field.
 

@@ -4,14 +4,14 @@ A command is committed before it is carried out, and may be carried out again af
 fields tell the one carrying it out whether it did so already.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
+from asyncflow._frozen import value
 from asyncflow._model.status import WorkflowStatus
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class StartTask:
     """Run the body of a task.
 
@@ -27,7 +27,7 @@ class StartTask:
     lost: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class StopTask:
     """End the body of a task, and say so with a `TaskEnded`, also if it never began."""
 
@@ -36,7 +36,7 @@ class StopTask:
     try_number: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class SetTimer:
     """Say `RetryFellDue` at ``due``, not before."""
 
@@ -46,7 +46,7 @@ class SetTimer:
     due: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class CancelTimer:
     """The retry of this task is not wanted any more."""
 
@@ -54,7 +54,7 @@ class CancelTimer:
     sequence_number: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class SetPeriod:
     """Say `PeriodPassed` at ``due``, not before; one that was set for this task is not wanted."""
 
@@ -63,12 +63,12 @@ class SetPeriod:
     due: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class CancelPeriods:
     """No period of any task of this execution is waited for any more."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class EndExecution:
     """The execution is over: tell those who wait for it."""
 

@@ -64,7 +64,11 @@ def decide(  # noqa: C901, PLR0912  one arm for each fact, and no more in it
     if state.head.status.final:
         return NOTHING
     draft = Draft(plan, state, fact.at)
-    match fact:
+    match fact:  # the frequent ones first
+        case TaskStarted():
+            _note_start(draft, fact)
+        case TaskEnded():
+            _end_attempt(draft, fact)
         case ExecutionStarted():
             _start(draft)
         case ExecutionRecovered():
@@ -73,12 +77,8 @@ def decide(  # noqa: C901, PLR0912  one arm for each fact, and no more in it
             _survive(draft)
         case EventSent():
             _receive(draft, fact, verdicts)
-        case TaskStarted():
-            _note_start(draft, fact)
         case EventAwaited():
             _note_await(draft, fact)
-        case TaskEnded():
-            _end_attempt(draft, fact)
         case RetryFellDue():
             _retry(draft, fact)
         case CellWritten():
@@ -227,9 +227,10 @@ def _reason(plan: Plan, alive: Iterable[TaskState]) -> str | None:
     """Return why these tasks cannot go on under what is declared, None if they can."""
     if not plan.tasks:
         return f"workflow {plan.workflow!r} is not declared: {_WAY_OUT}"
-    gone = ", ".join(repr(task.name) for task in alive if task.name not in plan.tasks)
-    if not gone:
+    unknown = [repr(task.name) for task in alive if task.name not in plan.tasks]
+    if not unknown:
         return None
+    gone = ", ".join(unknown)
     what = f"workflow {plan.workflow!r} is not declared with task {gone}, which has not ended"
     return f"{what}: {_WAY_OUT}"
 
@@ -259,8 +260,7 @@ def _recover_task(draft: Draft, task: TaskState) -> None:
 def _note_start(draft: Draft, fact: TaskStarted) -> None:
     task = draft.task(fact.task)
     if _is_at(task, fact) and task.status is TaskStatus.QUEUED:
-        begin = task.begin or fact.at
-        draft.put(replace(task, status=TaskStatus.RUNNING, begin=begin))
+        draft.put(task.running(fact.at))
 
 
 def _note_await(draft: Draft, fact: EventAwaited) -> None:
@@ -273,6 +273,8 @@ def _end_attempt(draft: Draft, fact: TaskEnded) -> None:
     task = draft.task(fact.task)
     if not _is_at(task, fact):
         return
+    if task.status is TaskStatus.QUEUED and fact.began is not None:
+        task = task.running(fact.began)  # its start was not told; no rule listens for that
     works = task.status.alive and task.status is not TaskStatus.RETRYING
     if task.status is TaskStatus.STOPPING:
         # Whatever the body made of it: it was told to stop, and a later run may

@@ -124,9 +124,9 @@ class Draft:
 
     def queue(self, task: TaskState) -> None:
         """Give a run its next attempt."""
-        number = task.try_number + 1
-        self.put(replace(task, try_number=number, status=TaskStatus.QUEUED, due=None))
-        self.dispatch(self.task(task.name))
+        queued = task.next_attempt()
+        self.put(queued)
+        self.dispatch(queued)
 
     def dispatch(self, task: TaskState) -> None:
         """Ask for the body of the attempt that a run is at."""
@@ -165,7 +165,7 @@ class Draft:
     def finish(self, task: TaskState, outcome: Outcome) -> None:
         """End a run, and make the start that waited for its end."""
         again = task.again
-        self.put(replace(task, status=outcome.status, end=self.at, again=None), outcome)
+        self.put(task.ended(outcome.status, self.at), outcome)
         if outcome.status is TaskStatus.FAILED and self.head.error is None:
             text = f"task {task.name!r}: {outcome.error}"
             self.head = replace(self.head, error=text)

@@ -11,10 +11,11 @@ from typing import Final
 from asyncflow._core.commands import Command
 from asyncflow._core.plan import Plan
 from asyncflow._core.state import Closing, Head, Outcome, TaskState
+from asyncflow._frozen import value
 from asyncflow._model.status import TaskStatus
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Counts:
     """How many tasks stand so, by their latest run.
 
@@ -34,12 +35,16 @@ class Counts:
 
     def moved(self, plan: Plan, old: TaskState, new: TaskState) -> "Counts":
         """Return the counts after one task went from ``old`` to ``new``."""
+        was, now = old.status, new.status
+        waiting = self.waiting
+        if not old.sequence_number:
+            waiting += _waits(plan, new) - _waits(plan, old)
         return Counts(
-            alive=self.alive + new.status.alive - old.status.alive,
-            pending=self.pending + (new.again is not None) - (old.again is not None),
-            failed=self.failed + (new.status is _FAILED) - (old.status is _FAILED),
-            stopped=self.stopped + (new.status is _STOPPED) - (old.status is _STOPPED),
-            waiting=self.waiting + _waits(plan, new) - _waits(plan, old),
+            self.alive + now.alive - was.alive,
+            self.pending + (new.again is not None) - (old.again is not None),
+            self.failed + (now is _FAILED) - (was is _FAILED),
+            self.stopped + (now is _STOPPED) - (was is _STOPPED),
+            waiting,
         )
 
 
@@ -54,7 +59,7 @@ def _waits(plan: Plan, task: TaskState) -> bool:
     return found is not None and found.listens
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class TaskChange:
     """The row of one task execution as it is now; an outcome only where an attempt ended."""
 
@@ -62,7 +67,7 @@ class TaskChange:
     outcome: Outcome | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Decision:
     """What follows from a fact: only what changes, so that it is small however large the execution.
 

@@ -6,22 +6,23 @@ matters.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import TypeAlias
 
 from asyncflow._core.state import Outcome
+from asyncflow._frozen import value
 from asyncflow._model.status import TaskAction
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ExecutionStarted:
     """A runner took up an execution that had not begun."""
 
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ExecutionRecovered:
     """A runner took over an execution whose last owner is gone; none of its tasks works now.
 
@@ -36,14 +37,14 @@ class ExecutionRecovered:
     attempts: frozenset[tuple[str, int, int]] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class RecoverySurvived:
     """The process lives on although the execution began again: it is not what ends processes."""
 
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class EventSent:
     """An event that this execution may react to was sent.
 
@@ -60,7 +61,7 @@ class EventSent:
     offset: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class CellWritten:
     """A task changed a user's state; a text of None cleared it."""
 
@@ -69,7 +70,7 @@ class CellWritten:
     text: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class TaskStarted:
     """The body of an attempt began."""
 
@@ -79,7 +80,7 @@ class TaskStarted:
     try_number: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class EventAwaited:
     """An attempt came to await an event, or found it as an earlier one left it."""
 
@@ -90,7 +91,7 @@ class EventAwaited:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class TaskEnded:
     """An attempt is over.
 
@@ -98,6 +99,8 @@ class TaskEnded:
         context: what a successful attempt changed, by key; None deletes.
         dice: a number in [0, 1) that spreads retries.
         retryable: False if another attempt could only fail likewise.
+        began: when its body began: a short one is over before its `TaskStarted` is decided on,
+            which then is not told any more. None if the body never began.
     """
 
     at: datetime
@@ -108,9 +111,10 @@ class TaskEnded:
     context: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
     dice: float = 0.0
     retryable: bool = True
+    began: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class RetryFellDue:
     """The pause after the attempt ``try_number`` is over."""
 
@@ -120,7 +124,7 @@ class RetryFellDue:
     try_number: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PeriodPassed:
     """A period of a periodic task is over; `periods` says how they are numbered."""
 
@@ -129,7 +133,7 @@ class PeriodPassed:
     number: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class TaskActionRequested:
     """Somebody asked for an action on one task by a call."""
 
@@ -138,7 +142,7 @@ class TaskActionRequested:
     action: TaskAction
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class StopRequested:
     """Somebody asked for the whole execution to stop."""
 

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from asyncflow._frozen import value
 from asyncflow._model.condition import Condition, SingleEventCondition, TaskStatusCondition
 from asyncflow._model.policy import Retry
 from asyncflow._model.schedule import Schedule
@@ -17,7 +18,7 @@ from asyncflow._model.status import TaskAction, TaskStatus
 from asyncflow._model.workflow import Workflow
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class TaskPlan:
     """One task.
 
@@ -36,7 +37,7 @@ class TaskPlan:
     period: Schedule | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class StatusRule:
     """Act on ``task`` when all of ``upstreams`` have the status that is given for them."""
 
@@ -46,7 +47,7 @@ class StatusRule:
     upstreams: tuple[tuple[str, TaskStatus], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class EventRule:
     """Act on ``task`` when an event of a key was sent, and ``condition``, if any, is met by it."""
 

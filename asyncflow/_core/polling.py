@@ -1,9 +1,13 @@
 """When a trigger is polled next. Pure: seconds of a monotonic clock in and out, no clock read."""
 
+from math import ceil
 from typing import Final
 
-SPREAD: Final = 0.1
-"""How much of its interval a first poll is delayed, at most, so that many do not come together."""
+MOMENTS: Final = 200
+"""Of so many moments of its interval a first poll takes one; of the same, all need one wake-up."""
+
+SPREAD: Final = 19
+"""Over how many of these first polls are spread, so that not all come together: under a tenth."""
 
 LATE: Final = 0.02
 """How much of its interval a poll may be late and the next one still come at its old time."""
@@ -13,14 +17,15 @@ LONGEST_BACKOFF: Final = 300.0
 
 
 def first_poll(opened: float, interval: float, dice: float) -> float:
-    """Return when a trigger is polled first.
+    """Return when a trigger is polled first: an interval later, or up to a tenth of it more.
 
     Args:
         opened: when its runner loaded it.
         interval: seconds.
         dice: a number in [0, 1) that spreads those that were loaded together.
     """
-    return opened + interval * (1 + SPREAD * dice)
+    step = interval / MOMENTS
+    return (ceil(opened / step) + MOMENTS + int(SPREAD * dice)) * step
 
 
 def next_poll(due: float, started: float, ended: float, interval: float, failures: int) -> float:
@@ -40,8 +45,10 @@ def next_poll(due: float, started: float, ended: float, interval: float, failure
     if failures:
         return ended + backoff(interval, failures)
     base = due if started - due <= interval * LATE else started
-    missed = max(0, int((ended - base) / interval))
-    return base + (missed + 1) * interval
+    following = base + interval
+    if following > ended:
+        return following
+    return base + (int((ended - base) / interval) + 1) * interval
 
 
 def backoff(interval: float, failures: int) -> float:

@@ -81,8 +81,9 @@ class Context(MutableMapping[str, Any]):
         self._status_of: Callable[[str], TaskStatus | None] | None = None
         self._cells: Cells | None = None
         self._frozen = False
-        for key, value in _items(data):
-            self[key] = value
+        if data is not None:
+            for key, value in _items(data):
+                self[key] = value
 
     @classmethod
     def of(

@@ -335,7 +335,7 @@ class Event(BornWaiting, Generic[T_co]):
             return cast("T_co", self.value)
         patience = None if timeout is None else parse_duration(timeout, "timeout", zero=True)
         if record.phase is EventPhase.RUNNING:
-            record = await self._asked("Event.wait").await_closed([record], patience)
+            record = await self._asked("Event.wait").await_closed((record,), patience)
         return cast("T_co", payload_of(record, getattr(self, "_author", None)))
 
     @dual_classmethod_of_objects

@@ -20,7 +20,7 @@ from asyncflow._model.duration import parse_duration
 from asyncflow._model.log import LogLine
 from asyncflow._model.naming import storable_name
 from asyncflow._model.port import Port, current_port
-from asyncflow._model.record import ExecutionRecord, TaskExecutionRecord
+from asyncflow._model.record import EndedExecution, ExecutionRecord, TaskExecutionRecord
 from asyncflow._model.status import ExecutionType, TaskAction, TaskStatus, WorkflowStatus
 from asyncflow._model.value import JsonValue, from_json_text
 from asyncflow.errors import ExecutionNotFoundError, UsageError
@@ -299,8 +299,7 @@ class WorkflowExecution:
             ExecutionParkedError: it cannot end under what is declared.
         """
         patience = None if timeout is None else parse_duration(timeout, "timeout", zero=True)
-        record = await self._port.await_end(self.name, patience)
-        return await snapshot(self._port, record)
+        return as_ended(self._port, await self._port.await_end(self.name, patience))
 
     @dual_method
     async def stop(self, wait: bool = False) -> None:
@@ -353,7 +352,18 @@ class ListingPlace:
 
 async def snapshot(port: Port, record: ExecutionRecord) -> WorkflowExecution:
     """Return a handle that has its context."""
-    texts = await port.find_context(record.id)
+    return with_context(port, record, await port.find_context(record.id))
+
+
+def as_ended(port: Port, ended: EndedExecution) -> WorkflowExecution:
+    """Return a handle of an execution that has ended."""
+    return with_context(port, ended.record, ended.context)
+
+
+def with_context(
+    port: Port, record: ExecutionRecord, texts: Mapping[str, str]
+) -> WorkflowExecution:
+    """Return a handle that has a context, given as JSON text by key."""
     context = {key: from_json_text(text) for key, text in texts.items()}
     return WorkflowExecution(port, record, context)
 

@@ -51,10 +51,11 @@ class PayloadType:
             text = _text_of(data_type)
             _models[text].add(data_type)
             return cls(text)
-        if _SCALARS.get(data_type.__name__) is not data_type:
+        name = next((name for name, kind in _SCALARS.items() if kind is data_type), None)
+        if name is None:
             text = f"data_type is bool, int, float, str or a pydantic model, not {data_type!r}"
             raise TypeError(text)
-        return cls(data_type.__name__)
+        return cls(name)
 
     @property
     def name(self) -> str:

@@ -11,10 +11,12 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import Any, Final, Protocol, TypeVar
 
+from asyncflow._frozen import value
 from asyncflow._home import Home
 from asyncflow._model.awaited import AwaitedFilter, EventWish
 from asyncflow._model.record import (
     AwaitedRecord,
+    EndedExecution,
     EventRecord,
     ExecutionRecord,
     LogRecord,
@@ -68,7 +70,7 @@ class Port(Protocol):
         """Return lines that one run of a task logged, in order, those after an id."""
         ...
 
-    async def await_end(self, name: str, timeout: timedelta | None) -> ExecutionRecord:
+    async def await_end(self, name: str, timeout: timedelta | None) -> EndedExecution:
         """Return an execution once it has ended."""
         ...
 
@@ -144,7 +146,7 @@ class Port(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class EventFilter:
     """Which events are meant: ``begin`` and ``since`` exclusive, ``end`` and ``until`` inclusive.
 
@@ -164,7 +166,7 @@ class EventFilter:
     newest_first: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ListenerWish:
     """What a listener is to hear, and for whom.
 
@@ -219,7 +221,29 @@ class StopSign:
         self.waits = tuple(each for each in self.waits if each is not end)
 
 
-@dataclass(frozen=True, slots=True)
+class Tally:
+    """Counts by name. Most count one name only, and many wait: these have no dict."""
+
+    __slots__ = ("_first", "_number", "_others")
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._first: str | None = None
+        self._number = 0
+        self._others: dict[str, int] | None = None
+
+    def add(self, name: str, number: int = 1) -> int:
+        """Count so many more of a name; return how many that makes."""
+        if self._first is None or self._first == name:
+            self._first = name
+            self._number += number
+            return self._number
+        others = self._others = self._others or {}
+        others[name] = others.get(name, 0) + number
+        return others[name]
+
+
+@value(frozen=True, slots=True)
 class TaskScope:
     """The task whose code runs here, and the client through which it asks.
 
@@ -237,7 +261,7 @@ class TaskScope:
     try_number: int
     stop_sign: StopSign = field(default_factory=StopSign)
     lines: Iterator[int] = field(default_factory=count, repr=False, compare=False)
-    events: dict[str, int] = field(default_factory=dict[str, int], repr=False, compare=False)
+    events: Tally = field(default_factory=Tally, repr=False, compare=False)
 
     def stop_requested(self) -> bool:
         """Say whether the task was told to stop."""

@@ -3,14 +3,15 @@
 Values are JSON text here; the handles in `execution` and `event` decode them when asked.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
+from asyncflow._frozen import value
 from asyncflow._model.schedule import CatchUp, Overlap
 from asyncflow._model.status import EventPhase, ExecutionType, TaskStatus, WorkflowStatus
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ExecutionRecord:
     """A workflow execution as stored.
 
@@ -43,7 +44,15 @@ class ExecutionRecord:
     recoveries: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
+class EndedExecution:
+    """A workflow execution that has ended, and what it left in its context: JSON text by key."""
+
+    record: ExecutionRecord
+    context: Mapping[str, str]
+
+
+@value(frozen=True, slots=True)
 class TaskExecutionRecord:
     """One run of a task in a workflow execution, as stored.
 
@@ -73,7 +82,7 @@ class TaskExecutionRecord:
     id: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class LogRecord:
     """A line that a task wrote to its log.
 
@@ -92,7 +101,7 @@ class LogRecord:
     id: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class RuleRecord:
     """A workflow rule as stored: its condition is code, and added anew in each process.
 
@@ -106,7 +115,7 @@ class RuleRecord:
     paused: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class TriggerRecord:
     """A polled trigger as stored: its function is code, and loaded anew by each runner.
 
@@ -129,7 +138,7 @@ class TriggerRecord:
     id: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class FiringRecord:
     """A line of a trigger's history: an execution that it started, or a poll that failed.
 
@@ -151,7 +160,7 @@ class FiringRecord:
     error: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ScheduleRecord:
     """A schedule as stored.
 
@@ -185,7 +194,7 @@ class ScheduleRecord:
     id: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class TickRecord:
     """A line of a schedule's history: what became of a tick.
 
@@ -211,7 +220,7 @@ class TickRecord:
     dropped: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class EventRecord:
     """An event as stored; ``value`` and ``context`` are JSON text.
 
@@ -235,7 +244,7 @@ class EventRecord:
     run_name: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class AwaitedRecord:
     """An event that was born waiting, as stored: a task made it, and somebody may signal it.
 

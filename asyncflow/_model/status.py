@@ -24,21 +24,15 @@ class TaskStatus(StrEnum):
     STOPPED = "STOPPED"
     RETRYING = "RETRYING"
 
-    @property
-    def alive(self) -> bool:
-        """Whether something of it is still to come without a new start."""
-        return self in _ALIVE
+    alive: bool
+    """Whether something of it is still to come without a new start."""
+    ended: bool
+    """Whether it ran and is over."""
 
-    @property
-    def ended(self) -> bool:
-        """Whether it ran and is over."""
-        return self in _ENDED
-
-
-_ALIVE = frozenset(
-    {TaskStatus.QUEUED, TaskStatus.RUNNING, TaskStatus.STOPPING, TaskStatus.RETRYING}
-)
-_ENDED = frozenset({TaskStatus.SUCCESS, TaskStatus.FAILED, TaskStatus.STOPPED})
+    def __init__(self, text: str) -> None:
+        """Note once what is asked often."""
+        self.alive = text in {"QUEUED", "RUNNING", "STOPPING", "RETRYING"}
+        self.ended = text in {"SUCCESS", "FAILED", "STOPPED"}
 
 
 class WorkflowStatus(StrEnum):
@@ -50,13 +44,12 @@ class WorkflowStatus(StrEnum):
     FAILED = "FAILED"
     STOPPED = "STOPPED"
 
-    @property
-    def final(self) -> bool:
-        """Whether it has ended; final is final."""
-        return self in _FINAL
+    final: bool
+    """Whether it has ended; final is final."""
 
-
-_FINAL = frozenset({WorkflowStatus.SUCCESS, WorkflowStatus.FAILED, WorkflowStatus.STOPPED})
+    def __init__(self, text: str) -> None:
+        """Note once what is asked often."""
+        self.final = text in {"SUCCESS", "FAILED", "STOPPED"}
 
 
 class TaskAction(StrEnum):

@@ -5,7 +5,7 @@ down.
 """
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import update_wrapper
 from itertools import chain
 from types import UnionType
@@ -13,7 +13,7 @@ from typing import Annotated, Any, Generic, ParamSpec, TypeVar, Union, Unpack, g
 
 from asyncflow._model.context import Context
 from asyncflow._model.operator import Operator, TaskOptions
-from asyncflow._operators.hooks import call
+from asyncflow._operators.hooks import call, only_awaits
 from asyncflow._operators.isolation import Isolation, Target, run_apart
 from asyncflow.errors import DefinitionError
 
@@ -76,13 +76,14 @@ class PythonOperator(Operator, Generic[P, R_co]):
         """Call the function itself, outside any workflow execution."""
         return self.python_callable(*args, **kwargs)
 
-    async def start(self, context: Context) -> object:
-        """Call the function and return what it returns."""
+    @only_awaits
+    def start(self, context: Context) -> Awaitable[object]:
+        """Call the function; awaited, it gives what that returns."""
         if self._target is not None:
-            return await run_apart(self._target, self._place, context)
+            return run_apart(self._target, self._place, context)
         arguments, keywords = filled(self._arguments, self._keywords, self._place, context)
         function: Callable[..., Any] = self.python_callable
-        return await call(function, *arguments, **keywords)
+        return call(function, *arguments, **keywords)
 
 
 def task(

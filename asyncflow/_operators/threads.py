@@ -4,12 +4,11 @@ The default executor is shared with name look-ups and files of the embedding ser
 could starve.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Final, TypeVar
-
-import anyio
 
 from asyncflow._clock import Deadline
 from asyncflow._model.port import CURRENT_TASK, StopSign
@@ -26,32 +25,40 @@ DEADLINE: Final[ContextVar[Deadline | None]] = ContextVar("asyncflow_deadline", 
 
 
 class Slots:
-    """How many threads work at once; one that waits for an event holds none meanwhile."""
+    """How many threads work at once; one that waits for an event holds none meanwhile.
 
-    __slots__ = ("_limiter", "waiting")
+    Attributes:
+        free: how many slots are not taken.
+        queued: how many wait for one.
+        waiting: how many threads wait for events, without one.
+    """
+
+    __slots__ = ("_semaphore", "free", "queued", "waiting")
 
     def __init__(self, threads: int) -> None:
         """Let so many work at once."""
-        self._limiter = anyio.CapacityLimiter(threads)
-        self.waiting = 0
+        self._semaphore = asyncio.Semaphore(threads)
+        self.free = threads
+        self.queued = self.waiting = 0
 
-    @property
-    def queued(self) -> int:
-        """How many wait for one."""
-        return self._limiter.statistics().tasks_waiting
-
-    async def take(self, place: object) -> None:
+    async def take(self) -> None:
         """Take one; the time that an attempt has stands still until there is one."""
-        try:
-            self._limiter.acquire_on_behalf_of_nowait(place)
-        except anyio.WouldBlock:
+        if self._semaphore.locked():
             deadline = DEADLINE.get()
-            with deadline.suspended() if deadline is not None else nullcontext():
-                await self._limiter.acquire_on_behalf_of(place)
+            self.queued += 1
+            try:
+                with deadline.suspended() if deadline is not None else nullcontext():
+                    await self._semaphore.acquire()
+            finally:
+                self.queued -= 1
+        else:
+            await self._semaphore.acquire()  # at once
+        self.free -= 1
 
-    def leave(self, place: object) -> None:
+    def leave(self) -> None:
         """Give it back."""
-        self._limiter.release_on_behalf_of(place)
+        self.free += 1
+        self._semaphore.release()
 
 
 class _Held:
@@ -66,13 +73,13 @@ class _Held:
         self._waits = 0
 
     async def take(self) -> None:
-        await self._slots.take(self)
+        await self._slots.take()
         self._holds = True
 
     def leave(self) -> None:
         if self._holds:
             self._holds = False
-            self._slots.leave(self)
+            self._slots.leave()
 
     def end(self) -> None:
         """Hold none any more: nobody waits for what the thread does."""

@@ -4,9 +4,9 @@ Others of its store are asked about as any client does.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from asyncflow._clock import Clock
 from asyncflow._core.facts import EventAwaited
@@ -21,6 +21,11 @@ from asyncflow._runner.live import Answer, Awaited, Awaiting, LiveExecution, Sig
 from asyncflow._runner.waiters import Waiters
 from asyncflow._store.batch import NewAwaited, Signal
 from asyncflow.errors import EventAlreadyExistsError, TaskStopped, UsageError
+
+Told: TypeAlias = "asyncio.Future[tuple[int, Answer | None]]"
+"""Takes an event's id and what became of it; None: the store knows."""
+
+Closed: TypeAlias = Callable[[Sequence[AwaitedRecord]], Awaitable[AwaitedRecord]]
 
 
 class Taken(NamedTuple):
@@ -45,13 +50,13 @@ class Awaits:
         if live is None:
             text = f"workflow execution {scope.execution_name!r} is not worked on here any more"
             raise UsageError(text)
-        place = scope.events[wish.name] = scope.events.get(wish.name, 0) + 1
+        place = scope.events.add(wish.name)
         record: AwaitedRecord | None = None
         try:
             record = await self._opened(live, scope, wish, place)
         finally:
             if record is None:
-                scope.events[wish.name] -= 1
+                scope.events.add(wish.name, -1)
         if record is None:
             raise EventAlreadyExistsError(wish.name, scope.task_name)
         return record
@@ -62,6 +67,8 @@ class Awaits:
         now, task, number = self._clock.now(), scope.task_name, scope.sequence_number
         row = NewAwaited(
             execution=live.id,
+            run_name=live.name,
+            namespace=live.plan.namespace,
             task=task,
             sequence_number=number,
             name=wish.name,
@@ -76,53 +83,55 @@ class Awaits:
         )
         fact = EventAwaited(now, task, number, scope.try_number, wish.name)
         hit("event.open.before")
-        done: asyncio.Future[AwaitedRecord | None] = asyncio.get_running_loop().create_future()
         with self._waiters.opening(live):
             async with self._driver.callers:
+                done: asyncio.Future[AwaitedRecord | None]
+                done = asyncio.get_running_loop().create_future()
                 self._driver.put(Awaited(live, fact, row, done))
             return await done
 
     async def take(self, signal: Signal) -> Taken | None:
         """Store a signal, or return None: its execution is not worked on here."""
-        done: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
         if signal.event.execution not in self._driver.lives:
             return None
         async with self._driver.callers:
             live = self._driver.lives.get(signal.event.execution)
             if live is None:  # it has ended meanwhile
                 return None
+            done: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
             entry = Signalled(live, signal, done)
             hit("event.signal.before")
             self._driver.put(entry)
         return Taken(await done, entry.signal.by_letter)
 
-    async def closed(self, records: Sequence[AwaitedRecord]) -> AwaitedRecord | None:
+    async def closed(self, records: Sequence[AwaitedRecord], elsewhere: "Closed") -> AwaitedRecord:
         """Return the first of some events that is signalled, else the last that closes.
 
-        None if the store must be asked.
+        What is not told here is asked ``elsewhere``. Many wait in this very coroutine: there are
+        no others between it and what is told.
         """
         self._driver.check()
         hit("event.wait.before")
-        while True:
-            awaited = self._awaiting(records)
-            if awaited is None:
-                return None
-            id_, answer = await _news(awaited)
+        while (awaited := self._awaiting(records)) is not None:
+            with _News(awaited) as news:
+                id_, answer = await news
             if answer is None:
-                return None
+                break
             found, records = _apart(records, id_, answer)
             if found.phase is EventPhase.SUCCEEDED or not records:
                 return found
+        return await elsewhere(records)
 
     async def told(self, records: Sequence[AwaitedRecord]) -> bool:
         """Return once something is told of one of some events; at once, and False, if not here."""
         awaited = self._awaiting(records)
         if awaited is None:
             return False
-        await _news(awaited)
+        with _News(awaited) as news:
+            await news
         return True
 
-    def _awaiting(self, records: Sequence[AwaitedRecord]) -> list[Awaiting] | None:
+    def _awaiting(self, records: Sequence[AwaitedRecord]) -> tuple[Awaiting, ...] | None:
         """Return the memory of events, if all of them wait here."""
         found: list[Awaiting] = []
         for record in records:
@@ -131,7 +140,7 @@ class Awaits:
             if awaiting is None:
                 return None
             found.append(awaiting)
-        return found
+        return tuple(found)
 
 
 def _apart(
@@ -142,32 +151,38 @@ def _apart(
     return found, [record for record in records if record.id != id_]
 
 
-async def _news(awaited: Sequence[Awaiting]) -> tuple[int, Answer | None]:
-    """Return what is told next of some events; a thread that is told to stop waits no more.
+class _News:
+    """What is told next of some events: in the body of ``with``, a future.
 
-    Nothing is made here that only a thread needs: those on the loop are many.
+    A thread that is told to stop waits no more.
     """
-    news: asyncio.Future[tuple[int, Answer | None]] = asyncio.get_running_loop().create_future()
-    scope = CURRENT_TASK.get()
-    sign = None if scope is None else scope.stop_sign
-    stop = None
-    if scope is not None and in_thread_of_task():
-        scope.check()  # a stop came on the way from the thread to the loop
-        stop = partial(_stop, news)
-    for each in awaited:
-        each.waiters.append(news)
-    if sign is not None:
-        sign.begin_wait(stop)
-    try:
-        return await news
-    finally:
-        for each in awaited:
-            if news in each.waiters:
-                each.waiters.remove(news)
-        if sign is not None:
-            sign.end_wait(stop)
+
+    __slots__ = ("_awaited", "_future", "_sign", "_stop")
+
+    def __init__(self, awaited: tuple[Awaiting, ...]) -> None:
+        self._awaited = awaited
+        self._future: Told = asyncio.get_running_loop().create_future()
+        scope = CURRENT_TASK.get()
+        self._sign = None if scope is None else scope.stop_sign
+        self._stop: Callable[[], None] | None = None
+        if scope is not None and in_thread_of_task():
+            scope.check()  # a stop came on the way from the thread to the loop
+            self._stop = partial(_stop, self._future)
+
+    def __enter__(self) -> "Told":
+        for each in self._awaited:
+            each.waiters += (self._future,)
+        if self._sign is not None:
+            self._sign.begin_wait(self._stop)
+        return self._future
+
+    def __exit__(self, *_: object) -> None:
+        for each in self._awaited:
+            each.waiters = tuple(other for other in each.waiters if other is not self._future)
+        if self._sign is not None:
+            self._sign.end_wait(self._stop)
 
 
-def _stop(news: "asyncio.Future[tuple[int, Answer | None]]") -> None:
+def _stop(news: "Told") -> None:
     if not news.done():
         news.set_exception(TaskStopped())

@@ -25,6 +25,8 @@ PATIENCE: Final = timedelta(seconds=30)
 async def call_back(clock: Clock, attempt: Attempt, ended: TaskEnded) -> None:
     """Tell the task's callbacks of its end; of a failure only if no attempt follows."""
     operator = attempt.operator
+    if operator.on_success is None and operator.on_failure is None:
+        return
     name, execution = attempt.command.task, attempt.live.name
     seen = (attempt.live, attempt.scope, attempt.base)
     try:

@@ -17,9 +17,12 @@ AT_ONCE: Final = 128
 
 
 class Callers:
-    """Callers, in the order of their coming. Everything is called on the home loop."""
+    """Callers, in the order of their coming. Everything is called on the home loop.
 
-    __slots__ = ("_answers", "_entries", "_inside", "_most", "_waiting")
+    Many may wait here at once: what they need later they make after it, and not before.
+    """
+
+    __slots__ = ("_answers", "_entries", "_inside", "_kept", "_most", "_waiting")
 
     def __init__(self, entries: Sized, most: int = MOST) -> None:
         """Let callers in while there are fewer entries than ``most``."""
@@ -27,7 +30,8 @@ class Callers:
         self._most = most
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._inside = 0  # were let in, and have not put their entry yet
-        self._answers: set[asyncio.Future[Any]] = set()
+        self._answers: list[asyncio.Future[Any]] = []
+        self._kept = AT_ONCE  # so many are kept before it is seen which of them are done
 
     @property
     def held_back(self) -> int:
@@ -37,8 +41,14 @@ class Callers:
     def owe(self, answer: "asyncio.Future[Any] | None") -> None:
         """Answer a caller, if only by an error when all is over."""
         if answer is not None:
-            self._answers.add(answer)
-            answer.add_done_callback(self._answers.discard)
+            self._answers.append(answer)
+            if len(self._answers) > self._kept:
+                self._forget()
+
+    def _forget(self) -> None:
+        """Forget who has been answered: all at once, now and then; a callback of each is dear."""
+        self._answers = [each for each in self._answers if not each.done()]
+        self._kept = max(2 * len(self._answers), AT_ONCE)
 
     async def __aenter__(self) -> None:
         """Wait for the caller's turn, and for room; in the body it puts its entry."""
@@ -76,6 +86,6 @@ class Callers:
     def end(self, error: Exception) -> None:
         """Tell all who wait that nothing is answered any more."""
         waiting, self._waiting = self._waiting, deque()
-        for each in (*waiting, *tuple(self._answers)):
+        for each in (*waiting, *self._answers):
             if not each.done():
                 each.set_exception(error)

@@ -8,7 +8,7 @@ through the judge.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
@@ -22,12 +22,14 @@ from asyncflow._runner.desk import Desk
 from asyncflow._runner.duties import Duties
 from asyncflow._runner.judge import Judge
 from asyncflow._runner.live import (
+    Awaited,
     Entry,
-    Expired,
-    Heard,
+    Impulse,
     LiveExecution,
+    Publication,
+    Signalled,
     Told,
-    Undeliverable,
+    Wanted,
 )
 from asyncflow._runner.logs import TaskLog
 from asyncflow._runner.meter import Meters
@@ -38,7 +40,7 @@ from asyncflow._runner.telling import acknowledge, confirm
 from asyncflow._runner.turns import Turns
 from asyncflow._runner.waiters import Waiters
 from asyncflow._runner.work import Work
-from asyncflow._store.batch import Batch, ExecutionWrite, Fence, Notified, Receipt, Refused
+from asyncflow._store.batch import Batch, ExecutionWrite, Fence, Receipt, Refused
 from asyncflow._store.protocol import HOPELESS, Store
 from asyncflow._timer import Callback, Timer
 from asyncflow.errors import (
@@ -51,6 +53,9 @@ logger = logging.getLogger(__name__)
 
 MOST_AT_ONCE: Final = 512
 """Facts for one transaction: more gain nothing, and those first in line would wait for them."""
+
+ANSWERED: Final = (Told, Wanted, Publication, Impulse, Awaited, Signalled)
+"""Entries whose callers may wait for an answer."""
 
 RIDE: Final = timedelta(milliseconds=10)
 """How long a start that nobody listens for waits for a commit to ride with."""
@@ -108,7 +113,7 @@ class Driver:
         self._turns = Turns(clock)
         self._taking = False
         self._deferred: list[Callable[[], None]] = []
-        self._riding: deque[Told] = deque()
+        self._riding: dict[int, Told] = {}
         self._ride: Timer | None = None
         self._rest = Rest()
         log.wake = self._rest.stir
@@ -148,7 +153,7 @@ class Driver:
     def put(self, entry: Entry) -> None:
         """Append: the entry is answered in the order of coming, in one of the next transactions."""
         self.check()
-        if not isinstance(entry, Heard | Undeliverable | Expired | Notified):
+        if isinstance(entry, ANSWERED):
             self.callers.owe(entry.done)
         self._inbox.append(entry)
         self._rest.stir()
@@ -165,9 +170,14 @@ class Driver:
 
     def ride(self, told: Told) -> None:
         """Append a start that nobody waits for: it goes with the next transaction."""
-        self._riding.append(told)
+        self._riding[id(told)] = told
         if self._ride is None:
             self._ride = self._clock.call_later(RIDE, self._set_off)
+
+    def overtake(self, start: Told | None) -> None:
+        """Forget a start that has not gone yet: the attempt's end, put next, tells of it too."""
+        if start is not None:
+            self._riding.pop(id(start), None)
 
     def adopt(self, live: LiveExecution) -> None:
         """Come to work on an execution that has a row."""
@@ -288,8 +298,9 @@ class Driver:
     async def _decide(self, work: Work) -> None:
         while True:
             # Starts first: the end of the same attempt may be in the inbox already.
-            while self._riding:
-                self._desk.answer(work, self._riding.popleft())
+            riding, self._riding = self._riding, {}
+            for told in riding.values():
+                self._desk.answer(work, told)
             if not self._inbox or len(work) >= MOST_AT_ONCE or self._turns.over:
                 return
             for _ in self._desk.open(work, self._inbox.popleft()) or ():
@@ -315,17 +326,19 @@ class Driver:
 
     async def _batch(self, work: Work) -> Batch:
         executions: list[ExecutionWrite] = []
-        answers = work.answers.items()
-        await self._turns.go_through(
-            answers, lambda each: executions.append(each[1].write(each[0].id))
-        )
+        for live, answer in work.answers.items():
+            executions.append(answer.write(live.id))
+            if self._turns.over:
+                await self._turns.give()
         return work.batch(self._fence, executions)
 
     def _count(self, work: Work) -> None:
         now = self._clock.monotonic()
         self.meters.transactions.add(now, 1)
-        self.meters.facts.add(now, work.facts)
-        self.meters.tasks.add(now, work.ended)
+        if work.facts:
+            self.meters.facts.add(now, work.facts)
+        if work.ended:
+            self.meters.tasks.add(now, work.ended)
 
     async def _finish(self, work: Work, receipt: Receipt) -> None:
         """It is on disk: act on it, and tell those who wait for that.
@@ -335,20 +348,36 @@ class Driver:
         self._turns.begin()
         for publication, offset in zip(work.storing, receipt.offsets, strict=True):
             publication.offset = offset
-        self._tell_listeners(work.sent(receipt))
+        if work.storing or work.signals:
+            self._tell_listeners(work.sent(receipt))
         refused = self._number(work, receipt)
         hit("driver.dispatch.before")
-        through = self._turns.go_through
-        commands = (each for each in work.commands if each[0] not in refused)
-        await through(commands, lambda each: self._dispatch(*each))
-        await through([each for each in work.answers if each not in refused], self._look_at)
-        await through(work.entries, lambda entry: acknowledge(entry, refused))
+        for _ in self._act(work, refused):
+            if self._turns.over:
+                await self._turns.give()
         for impulse in work.impulses:
             impulse.tell(refused)
         self._waiters.settle(work, receipt)
-        await through((*work.publications, *(each.publication for each in work.heard)), confirm)
+        for publication in (*work.publications, *(each.publication for each in work.heard)):
+            confirm(publication)
+            if self._turns.over:
+                await self._turns.give()
         hit("driver.dispatch.after")
         self._tell_news()
+
+    def _act(self, work: Work, refused: Mapping[LiveExecution, Refused]) -> Iterator[None]:
+        """Carry out commands, then tell those who wait; others may have a turn at each step."""
+        for live, command in work.commands:
+            if live not in refused:
+                self._dispatch(live, command)
+                yield
+        for live in work.answers:
+            if live not in refused:
+                self._look_at(live)
+                yield
+        for entry in work.entries:
+            acknowledge(entry, refused)
+            yield
 
     def _tell_news(self) -> None:
         news, self.news = self.news, []
@@ -380,6 +409,7 @@ class Driver:
         self.lives.pop(live.id, None)
         self.names.pop(live.name, None)
         self._desk.receivers.remove(live)
+        live.over = True
         live.wake()
 
     async def _undo(self, work: Work, error: StoreError) -> None:

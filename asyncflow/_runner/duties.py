@@ -51,7 +51,7 @@ class Duties:
     @property
     def missing(self) -> bool:
         """Whether others have what this runner wants, as far as it knows."""
-        return any(duty not in self._held for duty in self._wanted)
+        return len(self._held) < len(self._wanted)  # it has nothing else
 
     def has(self, duty: Duty) -> bool:
         """Say whether this runner does it."""
@@ -89,8 +89,9 @@ class Duties:
 
     def see(self, holders: Mapping[Duty, str], own: str) -> None:
         """Take note of who has what; what this runner wants and nobody has it is to ask for."""
-        if any(duty not in self._held and duty not in holders for duty in self._wanted):
-            self.unasked = True
+        if self.missing:
+            missing = self._wanted.keys() - self._held
+            self.unasked |= any(duty not in holders for duty in missing)
         self.judged = frozenset(
             duty.namespace
             for duty, holder in holders.items()

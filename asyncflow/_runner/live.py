@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 from asyncflow._core.execution import ExecutionState
 from asyncflow._core.facts import EventAwaited, ExecutionStarted, Fact
 from asyncflow._core.plan import Plan
-from asyncflow._model.record import AwaitedRecord, EventRecord
+from asyncflow._model.record import AwaitedRecord, EndedExecution, EventRecord, ExecutionRecord
 from asyncflow._model.rule import WorkflowRule
 from asyncflow._model.status import EventPhase, TaskStatus
 from asyncflow._model.workflow import Workflow
@@ -43,7 +43,7 @@ class Awaiting:
 
     task: str
     sequence_number: int
-    waiters: "list[asyncio.Future[tuple[int, Answer | None]]]"
+    waiters: "tuple[asyncio.Future[tuple[int, Answer | None]], ...]" = ()
     timer: Timer | None = None
 
     def tell(self, id_: int, answer: "Answer | None") -> None:
@@ -100,6 +100,7 @@ class LiveExecution:
         watched: how many wait for changes of its tasks, of whatever kind.
         parked: why, if it was said.
         redefined: its row has the fingerprint of another definition than it goes on under.
+        over: it has ended, and that is on disk.
     """
 
     name: str
@@ -113,7 +114,34 @@ class LiveExecution:
     awaiting: dict[int, Awaiting] = field(default_factory=dict[int, Awaiting])
     watched: int = 0
     redefined: bool = False
+    over: bool = False
     parked: str | None = None
+
+    def as_ended(self, record: ExecutionRecord) -> EndedExecution:
+        """Return how it has ended, as it is on disk; ``record`` is how it was found before."""
+        return EndedExecution(self.record(record), self.state.context)
+
+    def record(self, known: "NewExecution | ExecutionRecord") -> ExecutionRecord:
+        """Return its record as the state has it; ``known`` says what never changes."""
+        head = self.state.head
+        return ExecutionRecord(
+            id=self.id,
+            name=self.name,
+            workflow=known.workflow,
+            namespace=known.namespace,
+            execution_type=known.execution_type,
+            status=head.status,
+            created=known.created,
+            begin=head.begin,
+            end=head.end,
+            error=head.error,
+            parked_reason=head.parked_reason,
+            stopping=head.stopping,
+            fingerprint=self.plan.fingerprint,
+            owner=None,
+            heard=head.heard,
+            recoveries=head.recoveries,
+        )
 
     def status_of(self, task: str) -> TaskStatus | None:
         """Return the latest status of a task, None if it never ran.
@@ -164,6 +192,8 @@ class Receivers:
 
     def add(self, live: LiveExecution) -> None:
         """Let an execution hear the keys of its plan."""
+        if not live.plan.by_key:
+            return
         lives = self._lives.setdefault(live.plan, {})
         if not lives:
             for key in live.plan.by_key:

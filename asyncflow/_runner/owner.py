@@ -4,10 +4,11 @@ About all others it asks as any client does.
 """
 
 import asyncio
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Coroutine, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from asyncflow._client.client import Client
 from asyncflow._client.event_calls import event_letter
@@ -15,11 +16,16 @@ from asyncflow._client.news import News
 from asyncflow._core.facts import StopRequested, TaskActionRequested
 from asyncflow._model.awaited import EventWish
 from asyncflow._model.port import TaskScope
-from asyncflow._model.record import AwaitedRecord, EventRecord, ExecutionRecord
+from asyncflow._model.record import (
+    AwaitedRecord,
+    EndedExecution,
+    EventRecord,
+    ExecutionRecord,
+)
 from asyncflow._model.status import EventPhase
 from asyncflow._model.value import byte_size
 from asyncflow._model.workflow import Workflow
-from asyncflow._operators.threads import without_slot
+from asyncflow._operators.threads import in_thread_of_task, without_slot
 from asyncflow._runner.engine import Engine
 from asyncflow._runner.live import Publication, Told, Wanted
 from asyncflow._store.batch import NewExecution, Refused, Signal
@@ -43,8 +49,8 @@ class OwnerCalls(Client):
     ) -> ExecutionRecord | Refused:
         """Store an execution that this runner owns, and begin it in the same transaction."""
         driver = self._working_engine.driver
-        done: asyncio.Future[Refused | None] = asyncio.get_running_loop().create_future()
         async with driver.callers:
+            done: asyncio.Future[Refused | None] = asyncio.get_running_loop().create_future()
             if self._engine is None or self._engine.closing:
                 text = f"{self.label} shuts down and starts nothing more: open another one"
                 raise UsageError(text)
@@ -53,37 +59,23 @@ class OwnerCalls(Client):
         refused = await done
         if refused is not None:
             return refused
-        live, head = wanted.live, wanted.live.state.head
-        return ExecutionRecord(
-            id=live.id,
-            name=row.name,
-            workflow=row.workflow,
-            namespace=row.namespace,
-            execution_type=row.execution_type,
-            status=head.status,
-            created=row.created,
-            begin=head.begin,
-            end=head.end,
-            error=head.error,
-            parked_reason=head.parked_reason,
-            stopping=head.stopping,
-            fingerprint=row.fingerprint,
-            owner=None,
-        )
+        return wanted.live.record(row)
 
-    async def _ended(self, name: str) -> ExecutionRecord:
-        """Look at each piece of news of an execution that this runner owns, else as a client."""
+    async def _ended(self, record: ExecutionRecord) -> EndedExecution:
+        """Wait for news of an execution that this runner owns, else look as a client does."""
         driver = self._working_engine.driver
-        while (live := driver.names.get(name)) is not None:
+        while (live := driver.names.get(record.name)) is not None:
+            driver.check()
             news = asyncio.get_running_loop().create_future()
             with live.news(news, ends=True):  # before the look: nothing comes unseen in between
-                record = await self._end_of(name)
-                if record is not None:
-                    return record
+                if live.state.head.parked_reason is not None:
+                    found = await self._end_of(record.name)  # raises if nothing may help it
+                    if found is not None:
+                        return await self._as_ended(found)
                 await news
-            if driver.names.get(name) is live:
-                driver.check()
-        return await super()._ended(name)
+            if live.over:
+                return live.as_ended(record)
+        return await super()._ended(record)
 
     async def _end_of(self, name: str) -> ExecutionRecord | None:
         """Look at an execution, unless this runner is over."""
@@ -106,16 +98,16 @@ class OwnerCalls(Client):
             await super()._request(record, fact)
             self._working_engine.ownership.look_soon()  # it may be about to be taken over here
             return
-        done = asyncio.get_running_loop().create_future()
         async with driver.callers:
+            done = asyncio.get_running_loop().create_future()
             driver.put(Told(live, fact, done=done))
         await done
 
     async def publish(self, event: EventRecord, *, by_task: bool = False) -> EventRecord:
         """Store an event for those who hear it, and return it with its offset."""
         engine = self._working_engine
-        done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         async with engine.driver.callers:
+            done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
             live = None if event.execution is None else engine.driver.lives.get(event.execution)
             by_letter = live is None and (
                 event.execution is not None or await engine.ownership.others(event)
@@ -164,11 +156,10 @@ class OwnerCalls(Client):
             await engine.ownership.answered(offset)
         return offset is not None
 
-    async def _closed(self, records: Sequence[AwaitedRecord]) -> AwaitedRecord:
-        """Wait for events of its own by futures, for others as a client."""
-        async with without_slot():
-            found = await self._working_engine.awaits.closed(records)
-            return await super()._closed(records) if found is None else found
+    def _closed(self, records: Sequence[AwaitedRecord]) -> Coroutine[Any, Any, AwaitedRecord]:
+        """Wait for events of its own by futures, for others as a client; without a slot."""
+        waiting = self._working_engine.awaits.closed(records, self._seen_closed)
+        return _without_slot(waiting) if in_thread_of_task() else waiting
 
     @contextmanager
     def _news(self, execution: int | None = None) -> Generator[News]:
@@ -196,3 +187,9 @@ class OwnerCalls(Client):
         """Wait for what is told next of events of its own."""
         if not await self._working_engine.awaits.told(waiting):
             await super()._pause(waiting, pause)
+
+
+async def _without_slot(waiting: Coroutine[Any, Any, AwaitedRecord]) -> AwaitedRecord:
+    """Await it without the slot of the thread that waits for it."""
+    async with without_slot():
+        return await waiting

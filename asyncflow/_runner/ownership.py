@@ -41,6 +41,9 @@ LOOK: Final = timedelta(seconds=1)
 AT_ONCE: Final = 500
 """Executions that are taken over and have not gone on yet; twice as many if letters want it."""
 
+AT_FIRST: Final = 32
+"""Executions that the first look takes: what was being worked on goes on before more is read."""
+
 FEW: Final = 100
 """When so few of them are left, the next are taken."""
 
@@ -296,6 +299,8 @@ class Ownership:
         wanted = None if self._parks else await self._wanted(gone=gone)
         waiting, taken = self._recovery.waiting, 0
         limit = max(AT_ONCE - waiting, AT_LEAST) if waiting < 2 * AT_ONCE else 0
+        if self._seen is None:
+            limit = AT_FIRST
         if gone or self._duties.unasked or (limit and (wanted is None or wanted)):
             taken = await self._claim(dead, wanted, limit)
         self._behind = taken >= limit

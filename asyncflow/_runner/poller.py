@@ -1,4 +1,4 @@
-"""One trigger, polled again and again, in a coroutine of its own. It decides nothing of executions.
+"""One trigger, polled again and again, each time by a round. It decides nothing of executions.
 
 What a poll asks for goes to the driver as one impulse; the next poll waits until that is on disk.
 """
@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -29,6 +29,7 @@ from asyncflow._runner.driver import Driver
 from asyncflow._runner.duties import Duties
 from asyncflow._runner.live import Impulse, Wanted
 from asyncflow._runner.meter import Meters
+from asyncflow._runner.rounds import Rounds
 from asyncflow._runner.turns import Turns
 from asyncflow._store.batch import CursorWrite, FailedPoll, Fence, Refused
 from asyncflow._store.protocol import Store
@@ -64,12 +65,15 @@ class Poller:
 
     __slots__ = (
         "_awaitable",
+        "_context",
         "_cursor",
+        "_dormant",
         "_failures",
         "_in_doubt",
+        "_interval",
+        "_rounds",
         "_shared",
         "_thread",
-        "_waiter",
         "closing",
         "enabled",
         "last_poll",
@@ -80,59 +84,94 @@ class Poller:
     )
 
     def __init__(
-        self, shared: Polling, trigger: AnyTrigger, cursor: str | None, *, enabled: bool
+        self,
+        shared: Polling,
+        trigger: AnyTrigger,
+        cursor: str | None,
+        rounds: Rounds,
+        *,
+        enabled: bool,
     ) -> None:
-        """Begin with the stored cursor, as JSON text; `run` must be started by the caller."""
+        """Begin with the stored cursor, as JSON text; all polls are made in a copy of this context.
+
+        ``start`` must be called.
+        """
         self.trigger = trigger
         self.enabled = enabled
         self.on_duty = False
         self.closing = False
         self.polling = False
         self.last_poll: datetime | None = None
-        self.task: asyncio.Task[None] | None = None
+        self.task: asyncio.Task[None] | None = None  # that of a poll that waits
         self._shared = shared
+        self._rounds = rounds
         self._cursor = cursor
         self._in_doubt = False
         self._failures = 0
+        self._interval = trigger.poll_interval.total_seconds()
+        self._dormant = False  # a time came, and it was not to poll
         self._awaitable = is_async(trigger.__wrapped__)
         self._thread: asyncio.Future[None] | None = None
-        self._waiter: asyncio.Future[None] | None = None
+        self._context = copy_context()
+        self._context.run(POLLING.set, (shared.driver, trigger.label))
 
-    async def run(self, dice: float, after: asyncio.Task[None] | None) -> None:
-        """Poll until cancelled, or until a poll ends after `close`.
+    def start(self, dice: float, after: asyncio.Task[None] | None) -> None:
+        """Poll until `close`.
 
         Args:
             dice: a number in [0, 1) that spreads first polls.
-            after: what polls an older trigger of the name; its last poll ends first.
+            after: a poll that an older trigger of the name has under way; it ends first.
         """
-        POLLING.set((self._shared.driver, self.trigger.label))
-        if after is not None:
-            await asyncio.wait({after})
-            self.forget_cursor()
-        clock, interval = self._shared.clock, self.trigger.poll_interval.total_seconds()
-        due = first_poll(clock.monotonic(), interval, dice)
-        while not self.closing:
-            # Here and not in a coroutine of its own, and cancelled only if it must be: there may be
-            # thousands of polls in a second.
-            waiter = asyncio.get_running_loop().create_future()
-            timer = clock.call_at(due, partial(_resolve, waiter))
-            try:
-                await waiter
-            except BaseException:  # passed on
-                timer.cancel()
-                raise
-            if not self._works:
-                await self._until_it_works()
-                due = first_poll(clock.monotonic(), interval, 0)
-                continue
-            started = clock.monotonic()
-            self._shared.meters.polls.add(started, started - due)
-            self.polling = True
-            try:
-                await self._poll()
-            finally:
-                self.polling = False
-            due = next_poll(due, started, clock.monotonic(), interval, self._failures)
+        if after is None:
+            self._begin_to_wait(dice)
+        else:
+            after.add_done_callback(lambda _: self._begin_after_another(dice))
+
+    def _begin_after_another(self, dice: float) -> None:
+        self.forget_cursor()  # it may have been given another one meanwhile
+        self._begin_to_wait(dice)
+
+    def _begin_to_wait(self, dice: float) -> None:
+        self._wait(first_poll(self._shared.clock.monotonic(), self._interval, dice))
+
+    def _wait(self, due: float) -> None:
+        if not self.closing:
+            self._rounds.call_on(self, due)
+
+    def begin(self, due: float, now: float) -> Coroutine[Any, Any, None] | None:
+        """Poll, in the running task; return the rest of it if it has to wait for something.
+
+        It may be stepped here because one that waits goes on in the task in which it began.
+        """
+        self._dormant = self.closing or not self._works
+        if self._dormant:
+            return None
+        self._shared.meters.polls.add(now, now - due)
+        poll = self._poll()
+        self.polling = True
+        try:
+            first = self._context.run(poll.send, None)
+        except StopIteration:
+            self.polling = False
+            return None
+        except BaseException:  # passed on: it is the engine's
+            self.polling = False
+            raise
+        return self._go_on(Begun(poll, first, self._context), due, now)
+
+    async def _go_on(self, begun: Begun, due: float, started: float) -> None:
+        self.task = asyncio.current_task()
+        try:
+            await begun
+        finally:
+            self.polling = False
+            self.task = None
+        self.ended(due, started, self._shared.clock.monotonic())
+
+    def ended(self, due: float, started: float, now: float) -> None:
+        """Wait for the next poll, or until it may poll."""
+        if not self._dormant:
+            self._wait(next_poll(due, started, now, self._interval, self._failures))
 
     def close(self) -> None:
         """Begin no poll any more; one that is under way may go on, until its task is cancelled."""
@@ -155,18 +194,13 @@ class Poller:
         return self.enabled and self.on_duty
 
     def _wake(self) -> None:
-        if self._works and self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        if self._works and self._dormant:
+            self._dormant = False
+            self._wait(first_poll(self._shared.clock.monotonic(), self._interval, 0))
 
     def forget_cursor(self) -> None:
         """Read the cursor from the store before the next poll."""
         self._in_doubt = True
-
-    async def _until_it_works(self) -> None:
-        while not self._works:
-            self._waiter = asyncio.get_running_loop().create_future()
-            await self._waiter
-        self._waiter = None
 
     async def _poll(self) -> None:
         """Poll once, and store what that asks for."""
@@ -176,7 +210,14 @@ class Poller:
             if self._in_doubt:
                 await self._read_cursor()
             asked = True
-            result = _checked(self.trigger, await self._ask())
+            asking = self._asking()
+            try:
+                begun = Begun(asking, asking.send(None))
+            except StopIteration as answer:  # it waits for nothing, as most do
+                found: object = answer.value
+            else:
+                found = await self._in_time(begun)
+            result = _checked(self.trigger, found)
             asked = False
             hit("trigger.poll.after")
             if self._says_something(result):
@@ -187,9 +228,12 @@ class Poller:
             # What the store said to the engine cannot be stored either.
             await self._fail(started, error, stored=asked or not isinstance(error, StoreError))
         else:
-            if self._failures:
-                logger.info("%s works again after %d failures", self.trigger.label, self._failures)
-            self._failures = 0
+            self._succeed()
+
+    def _succeed(self) -> None:
+        if self._failures:
+            logger.info("%s works again after %d failures", self.trigger.label, self._failures)
+        self._failures = 0
 
     def _is_ours(self, error: BaseException) -> bool:
         """Say whether the engine has ended the poll; any other cancellation is the user's own."""
@@ -199,19 +243,17 @@ class Poller:
         over = over and isinstance(error, UsageError | asyncio.CancelledError)
         return over or (isinstance(error, asyncio.CancelledError) and self.closing)
 
-    async def _ask(self) -> object:
+    def _asking(self) -> Coroutine[Any, Any, object]:
         function: Callable[..., Any] = self.trigger.__wrapped__
         if self.trigger.takes_cursor:
             cursor = None if self._cursor is None else from_json_text(self._cursor)
             function = partial(function, cursor=cursor)
         asking: Coroutine[Any, Any, object]
         asking = function() if self._awaitable else self._ask_in_thread(function)
-        # A poll that waits for nothing is the usual one: it needs no deadline, which costs as much.
-        try:
-            begun = Begun(asking, asking.send(None))
-        except StopIteration as answer:
-            found: object = answer.value
-            return found
+        return asking
+
+    async def _in_time(self, begun: Begun) -> object:
+        """Go on with a function that waits: it needs a deadline, which costs more than a poll."""
         deadline = self._shared.clock.deadline(self.trigger.poll_timeout)
         try:
             async with deadline:

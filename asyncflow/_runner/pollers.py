@@ -1,4 +1,4 @@
-"""The triggers of a runner: loaded from its registry, each polled by a coroutine of its own.
+"""The triggers of a runner: loaded from its registry, each with a poller, all in rounds.
 
 It loads, closes and asks the store who is enabled; what a poll does is in `poller`.
 """
@@ -14,6 +14,7 @@ from typing import Any, Final
 from asyncflow._model.record import TriggerRecord
 from asyncflow._model.trigger import AnyTrigger
 from asyncflow._runner.poller import Poller, Polling
+from asyncflow._runner.rounds import Rounds
 from asyncflow._store.batch import Duty, DutyKind
 from asyncflow._store.change import AddTriggers
 from asyncflow._store.queries import DisabledTriggers, Triggers
@@ -44,6 +45,7 @@ class Pollers:
         self.ask: Callable[[], Awaitable[None]]  # for the duties that it wants
         self._shared = shared
         self._spawn = spawn
+        self._rounds = Rounds(spawn, shared.clock)
         self._pollers: dict[Place, Poller] = {}
         self._leaving: set[asyncio.Task[None]] = set()
         self._loading = asyncio.Lock()
@@ -107,6 +109,7 @@ class Pollers:
     def close(self) -> None:
         """Begin no poll any more; those that are under way may go on."""
         self._closed = True
+        self._rounds.close()
         for poller in self._pollers.values():
             poller.close()
 
@@ -121,8 +124,8 @@ class Pollers:
             task.cancel()
 
     def _tasks(self) -> set[asyncio.Task[None]]:
-        tasks = {each.task for each in self._pollers.values() if each.task is not None}
-        return {task for task in tasks | self._leaving if not task.done()}
+        tasks = {each.task for each in self._pollers.values()} | {self._rounds.task}
+        return {task for task in tasks | self._leaving if task is not None and not task.done()}
 
     def declared(self) -> None:
         """Load what may have been declared just now."""
@@ -172,18 +175,24 @@ class Pollers:
             return
         place = (trigger.namespace, trigger.name)
         old = self._pollers.pop(place, None)
-        if old is not None and old.task is not None:
-            old.close()
-            self._leaving.add(old.task)
-            old.task.add_done_callback(self._leaving.discard)
-        poller = Poller(self._shared, trigger, record.cursor, enabled=record.enabled)
+        after = None if old is None else self._leave(old)
+        poller = Poller(self._shared, trigger, record.cursor, self._rounds, enabled=record.enabled)
         self._pollers[place] = poller
         self._shared.duties.want(_duty(place))
         poller.on_duty = self._shared.duties.has(_duty(place))
         known = self._disabled - {place}
         self._disabled = known if record.enabled else known | {place}
-        after = None if old is None else old.task
-        poller.task = self._spawn(poller.run(random.random(), after))
+        if old is not None:
+            poller.forget_cursor()
+        poller.start(random.random(), after)
+
+    def _leave(self, old: Poller) -> asyncio.Task[None] | None:
+        """Begin no poll of an older one any more; return the one that is under way, if one is."""
+        old.close()
+        if old.task is not None:
+            self._leaving.add(old.task)
+            old.task.add_done_callback(self._leaving.discard)
+        return old.task
 
     def _record(self, trigger: AnyTrigger) -> TriggerRecord:
         now = self._shared.clock.now()

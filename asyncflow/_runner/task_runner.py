@@ -183,7 +183,16 @@ class TaskRunner:
         try:
             ended = await self._begin(driver, attempt)
             if ended is None:
-                ended = await self._conclude(attempt, await self._body(attempt))
+                limit = attempt.operator.timeout
+                deadline = None if limit is None else self._clock.deadline(limit)
+                try:
+                    work = _operate(attempt) if deadline is None else _within(deadline, attempt)
+                    ended = self._succeed(attempt, await work)
+                except BaseException as error:  # user code: even SystemExit ends the task alone
+                    ended = self._broken_off(attempt, error, deadline)
+                    if ended is None:
+                        raise
+                ended = await self._conclude(attempt, ended)
         except asyncio.CancelledError as error:
             if attempt.dropped:
                 raise
@@ -191,6 +200,7 @@ class TaskRunner:
         finally:
             self._forget(attempt)
         if not (attempt.dropped or driver.over):
+            driver.overtake(attempt.start)
             driver.put(Told(attempt.live, ended))
 
     async def _begin(self, driver: Driver, attempt: Attempt) -> TaskEnded | None:
@@ -236,7 +246,7 @@ class TaskRunner:
     async def _tell_start(self, driver: Driver, attempt: Attempt) -> None:
         """Tell that the body begins; wait until that is on disk if it must not begin twice."""
         live, name = attempt.live, attempt.command.task
-        told = Told(live, attempt.began(self._clock.now()))
+        told = attempt.start = Told(live, attempt.began(self._clock.now()))
         if live.plan.tasks[name].idempotent:
             if (name, TaskStatus.RUNNING) in live.plan.by_status:
                 driver.put(told)
@@ -263,26 +273,26 @@ class TaskRunner:
         hit("task.result.before")
         return ended
 
-    async def _body(self, attempt: Attempt) -> TaskEnded:
-        """Return how the body ended; whatever it raises is an end of its own."""
-        limit = attempt.operator.timeout
-        deadline = None if limit is None else self._clock.deadline(limit)
-        try:
-            value = await (_operate(attempt) if deadline is None else _within(deadline, attempt))
-        except asyncio.CancelledError as error:
-            if attempt.ending:
-                raise
-            return self._fail(attempt, error)  # the user's own, as any other error
-        except TaskStopped:
-            return attempt.stopped(self._clock.now())
-        except BaseException as error:  # user code: even SystemExit ends the task, not the loop
-            if isinstance(error, TimeoutError) and deadline is not None and deadline.expired:
-                return self._time_out(attempt, limit)
-            return self._fail(attempt, error)
+    def _succeed(self, attempt: Attempt, value: object) -> TaskEnded:
         ended = attempt.succeeded(self._clock.now(), value, self._limits)
         if ended.outcome.status is TaskStatus.FAILED:  # what it left cannot be stored
             _log_failure(attempt, ended)
         return ended
+
+    def _broken_off(
+        self, attempt: Attempt, error: BaseException, deadline: Deadline | None
+    ) -> TaskEnded | None:
+        """Return how a body ended that raised, whatever it raised; None: the engine cancelled it.
+
+        Any other cancellation is the user's own, as any other error.
+        """
+        if isinstance(error, asyncio.CancelledError) and attempt.ending:
+            return None
+        if isinstance(error, TaskStopped):
+            return attempt.stopped(self._clock.now())
+        if isinstance(error, TimeoutError) and deadline is not None and deadline.expired:
+            return self._time_out(attempt, attempt.operator.timeout)
+        return self._fail(attempt, error)
 
     def _fail(self, attempt: Attempt, error: BaseException) -> TaskEnded:
         again = allows_retry(attempt, error)

@@ -1,25 +1,34 @@
 """Turns of the loop: whoever has worked for long lets others work. It waits for nothing else."""
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Generator
 from types import coroutine
-from typing import Final, TypeVar
+from typing import Final
 
 from asyncflow._clock import Clock
-
-T = TypeVar("T")
 
 AT_ONCE: Final = 0.005
 """Seconds of the engine's work without giving the loop to others."""
 
 
+SOME: Final = 8
+"""Questions for each look at the clock: what is done in between takes some microseconds."""
+
+
+@coroutine
+def give_turn() -> Generator[None]:
+    """Let everybody go on who can, once."""
+    yield
+
+
 class Turns:
     """Gives the loop to others whenever `AT_ONCE` is over; by the runner's clock."""
 
-    __slots__ = ("_clock", "_until")
+    __slots__ = ("_asked", "_clock", "_until")
 
     def __init__(self, clock: Clock) -> None:
         """Begin to count now."""
         self._clock = clock
+        self._asked = 0
         self._until = clock.monotonic() + AT_ONCE
 
     def begin(self) -> None:
@@ -28,22 +37,13 @@ class Turns:
 
     @property
     def over(self) -> bool:
-        """Whether others should have a turn."""
+        """Whether others should have a turn; it looks at the clock at each eighth question."""
+        self._asked += 1
+        if self._asked % SOME:
+            return False
         return self._clock.monotonic() > self._until
-
-    async def go_through(self, items: Iterable[T], act: Callable[[T], object]) -> None:
-        """Act on one after the other, and give others their turns."""
-        for item in items:
-            act(item)
-            if self.over:
-                await self.give()
 
     async def give(self) -> None:
         """Let everybody go on who can, once."""
-        await _turn()
+        await give_turn()
         self.begin()
-
-
-@coroutine
-def _turn() -> Generator[None]:
-    yield

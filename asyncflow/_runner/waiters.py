@@ -129,7 +129,7 @@ class Waiters:
             return answer.of(record)
         awaiting = wish.live.awaiting.get(record.id)
         if awaiting is None:
-            awaiting = Awaiting(record.task_name, record.sequence_number, [])
+            awaiting = Awaiting(record.task_name, record.sequence_number)
             wish.live.awaiting[record.id] = awaiting
             if record.deadline is not None and not self._closed:
                 self._time(wish.live, record.id, awaiting, record.deadline)

@@ -120,8 +120,9 @@ class Watchdog:
             now, cpu = time.monotonic(), time.process_time()
             slept, worked = now - before, cpu - used
             before, used = now, cpu
-            had = slept - self._waited()  # the time in which the loop's thread could run
-            late = slept >= self._limit and had >= self._limit
+            # The time in which the loop's thread could run; to ask for it costs more than a look.
+            had = slept - self._waited() if slept >= self._limit else slept
+            late = had >= self._limit
             self._worked = worked >= had / 2
             try:
                 if late and worked < slept * STOOD_STILL:  # stopped, or suspended
@@ -159,7 +160,7 @@ class Watchdog:
             self._begin_anew(now)  # between two runs of it, other code has the thread
         elif self._block is not None:
             self.longest = max(self.longest, now - self._block.since)
-        elif now - pinged - self._waited() >= self._limit - self._period:
+        elif self._silent_for(now - pinged, self._limit - self._period):
             place = self._find()
             if place is not None:  # else it waits for the machine, which is busy
                 self._begin(pinged, now, place)
@@ -222,6 +223,10 @@ class Watchdog:
             self._said.clear()
         self._said[place] = (now, 0) if told else (last, times + 1)
         return told, times
+
+    def _silent_for(self, passed: float, limit: float) -> bool:
+        """Say whether the loop could have answered for so long; looked up only where it may be."""
+        return passed >= limit and passed - self._waited() >= limit
 
     def _waited(self) -> float:
         """Return for how long the loop's thread had no processor since the last ping.

@@ -65,9 +65,12 @@ class Answer:
         for change in decision.tasks:
             key = (change.state.name, change.state.sequence_number)
             earlier = self.tasks.pop(key, None)
-            outcome = change.outcome or (earlier.outcome if earlier else None)
-            self.tasks[key] = TaskWrite(change.state, outcome)
-        self.closings += decision.closings
+            if earlier is not None and earlier.outcome is not None and change.outcome is None:
+                self.tasks[key] = TaskWrite(change.state, earlier.outcome)
+            else:
+                self.tasks[key] = change
+        if decision.closings:
+            self.closings += decision.closings
         self.facts.append(FactWrite(type(fact).__name__, fact_body(fact), fact.at))
 
     def write(self, row: int) -> ExecutionWrite:
@@ -140,8 +143,10 @@ class Work:
             self.facts += 1
             self.ended += isinstance(fact, TaskEnded)
             self.answers.setdefault(live, Answer()).add(fact, decision)
-        self.commands.extend((live, command) for command in decision.commands)
-        self.closings.extend((live, closing) for closing in decision.closings)
+        for command in decision.commands:
+            self.commands.append((live, command))
+        for closing in decision.closings:
+            self.closings.append((live, closing))
 
     def batch(self, fence: Fence, executions: Sequence[ExecutionWrite]) -> Batch:
         """Return it as a store wants it, with what `Answer.write` gave for each answer."""

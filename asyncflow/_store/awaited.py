@@ -5,6 +5,7 @@ It holds values by id and by place; where they are kept is the store's business.
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Final
 
 from asyncflow._core.state import Closing
 from asyncflow._model.record import AwaitedRecord, EventRecord
@@ -12,6 +13,8 @@ from asyncflow._model.status import EventPhase
 from asyncflow._store.batch import Letter, NewAwaited, Signal
 from asyncflow._store.codec import utf8
 from asyncflow._store.fact_text import SIGNALLED, signalled_body
+
+FIRST: Final = "1"
 
 Run = tuple[int, str, int, str]
 """An execution, a task, its sequence number and the name of an event in that run."""
@@ -47,9 +50,7 @@ class AwaitedTable:
         elif self.waiting.get(run) == record.id:
             del self.waiting[run]
 
-    def register(
-        self, new: NewAwaited, id_: int, run_name: str, namespace: str
-    ) -> AwaitedRecord | None:
+    def register(self, new: NewAwaited, id_: int) -> AwaitedRecord | None:
         """Find the event that a task awaits, or make it with this id; None: it is refused."""
         run = (new.execution, new.task, new.sequence_number, new.name)
         self._expire(run, new.created)
@@ -65,8 +66,7 @@ class AwaitedTable:
             return self._moved(waiting, new) if self.failures[waiting] < new.failures else None
         # An address that was given away before leads to the old one for ever.
         again = new.failures > 0 and (found is not None or new.place > 1)
-        label = f"{new.place}.{id_}" if again else str(new.place)
-        record = replace(_made(new, id_, run_name, namespace), label=label)
+        record = _made(new, id_, f"{new.place}.{id_}" if again else _label(new.place))
         self.add(record, new.failures)
         return record
 
@@ -126,7 +126,8 @@ def closed(record: AwaitedRecord, closing: Closing) -> AwaitedRecord:
 
 def event_of(signal: Signal) -> EventRecord:
     """Return the event that is stored with a signal."""
-    return replace(signal.event, awaited=signal.awaited)
+    event, awaited = signal.event, signal.awaited
+    return event if event.awaited == awaited else replace(event, awaited=awaited)
 
 
 def letter_about(signal: Signal) -> Letter:
@@ -135,12 +136,12 @@ def letter_about(signal: Signal) -> Letter:
     return Letter(event.namespace, SIGNALLED, body, event.create_time, event.execution, event)
 
 
-def _made(new: NewAwaited, id_: int, run_name: str, namespace: str) -> AwaitedRecord:
+def _made(new: NewAwaited, id_: int, label: str) -> AwaitedRecord:
     return AwaitedRecord(
         id=id_,
         execution=new.execution,
-        run_name=run_name,
-        namespace=namespace,
+        run_name=new.run_name,
+        namespace=new.namespace,
         task_name=new.task,
         sequence_number=new.sequence_number,
         name=new.name,
@@ -151,4 +152,9 @@ def _made(new: NewAwaited, id_: int, run_name: str, namespace: str) -> AwaitedRe
         prompt_type=new.prompt_type,
         description=utf8(new.description) or "",
         deadline=new.deadline,
+        label=label,
     )
+
+
+def _label(place: int) -> str:
+    return FIRST if place == 1 else str(place)  # many wait: one text for nearly all of them

@@ -1,12 +1,14 @@
 """What one transaction writes and what it answers: values only, the same for every store."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
-from asyncflow._core.state import Closing, Head, Outcome, TaskState
+from asyncflow._core.execution import TaskChange
+from asyncflow._core.state import Closing, Head, TaskState
+from asyncflow._frozen import value
 from asyncflow._model.record import (
     AwaitedRecord,
     EventRecord,
@@ -15,8 +17,11 @@ from asyncflow._model.record import (
 )
 from asyncflow._model.status import ExecutionType
 
+LAST_FACTS: Final = 1_000
+"""How many of the last facts tell what was being worked on, for the order of `Store.claim`."""
 
-@dataclass(frozen=True, slots=True)
+
+@value(frozen=True, slots=True)
 class RunnerRow:
     """A process that works on executions.
 
@@ -43,7 +48,7 @@ class RunnerRow:
     beat: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Dead:
     """A runner that is taken for dead, unless it has counted another beat since."""
 
@@ -60,7 +65,7 @@ class DutyKind(StrEnum):
     RETENTION = "RETENTION"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Duty:
     """One thing that one runner does alone.
 
@@ -73,7 +78,7 @@ class Duty:
     name: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Claimed:
     """What a runner came to own.
 
@@ -86,7 +91,7 @@ class Claimed:
     duties: frozenset[Duty] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Swept:
     """How much of what is old was forgotten in one transaction; ``more`` if some is left."""
 
@@ -96,7 +101,7 @@ class Swept:
     more: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Fence:
     """Who writes: refused with `FencedError` once the runner's row has another epoch or is gone."""
 
@@ -116,7 +121,7 @@ class Refused(StrEnum):
     OUTDATED = "OUTDATED"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Cause:
     """An event: its offset, or, with ``fresh``, its place in `Batch.events`."""
 
@@ -124,7 +129,7 @@ class Cause:
     fresh: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class CursorWrite:
     """What a trigger wants to find at its next poll, as JSON text; None clears.
 
@@ -139,7 +144,7 @@ class CursorWrite:
     instead_of: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Firing:
     """A poll of a trigger that starts an execution: a line of its history, stored with that.
 
@@ -156,7 +161,7 @@ class Firing:
     cursor: CursorWrite | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Tick:
     """A tick of a schedule that starts an execution: a line of its history, stored with that.
 
@@ -170,7 +175,7 @@ class Tick:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class NewExecution:
     """A workflow execution that has no row yet.
 
@@ -196,27 +201,23 @@ class NewExecution:
     once: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TaskWrite:
-    """The row of one task execution, keyed by execution, task and sequence number.
+TaskWrite: TypeAlias = TaskChange
+"""The row of one task execution, keyed by execution, task and sequence number.
 
-    An outcome of None keeps what the row says of the last attempt.
-    """
-
-    state: TaskState
-    outcome: Outcome | None = None
+An outcome of None keeps what the row says of the last attempt.
+"""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class FactWrite:
-    """A line for the log of facts: evidence, never read to recover."""
+    """A line for the log of facts: evidence, never read to recover, but for the order in it."""
 
     kind: str
     body: str
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ExecutionWrite:
     """Everything that one transaction changes in one execution.
 
@@ -241,7 +242,7 @@ class ExecutionWrite:
     closings: tuple[Closing, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class NewAwaited:
     """An event that a task comes to await, or finds as an earlier attempt of its run has left it.
 
@@ -251,10 +252,13 @@ class NewAwaited:
     first.
 
     Attributes:
+        run_name, namespace: of the execution, as its owner has them in memory.
         failures: how many attempts of the run have failed by now.
     """
 
     execution: int
+    run_name: str
+    namespace: str
     task: str
     sequence_number: int
     name: str
@@ -268,7 +272,7 @@ class NewAwaited:
     deadline: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Signal:
     """A payload for an awaited event. Refused unless that waits at the event's ``create_time``.
 
@@ -290,7 +294,7 @@ class Signal:
     by_letter: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Expiry:
     """Time passed: an awaited event that waits still, and whose deadline is over, is TIMED_OUT."""
 
@@ -298,7 +302,7 @@ class Expiry:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Notified:
     """The webhook of an awaited event has answered, or failed with an error."""
 
@@ -311,7 +315,7 @@ WorkflowCell: TypeAlias = tuple[str, str, str]
 """The namespace, the workflow and the name of a user's state that belongs to a workflow."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class FailedPoll:
     """A poll that failed: a line of its trigger's history."""
 
@@ -322,7 +326,7 @@ class FailedPoll:
     error: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class DroppedTicks:
     """Ticks that start nothing, each a line of the schedule's history.
 
@@ -343,7 +347,7 @@ class DroppedTicks:
     earlier: tuple[datetime, datetime] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Batch:
     """One transaction.
 
@@ -376,7 +380,7 @@ class Batch:
     for_rules: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Receipt:
     """What a transaction gave.
 
@@ -395,7 +399,7 @@ class Receipt:
     expired: tuple[bool, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Letter:
     """A fact for executions that somebody else owns.
 
@@ -414,7 +418,7 @@ class Letter:
     event: EventRecord | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class InboxItem:
     """A letter as its reader finds it; ``id`` goes into `Batch.taken`."""
 
@@ -422,7 +426,7 @@ class InboxItem:
     letter: Letter
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class StoredExecution:
     """All that is needed to go on with an execution: its latest task runs, context and states."""
 
@@ -433,7 +437,7 @@ class StoredExecution:
     cells: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class FactRecord:
     """A line of the log of facts."""
 

@@ -1,13 +1,13 @@
 """What somebody changes by a call, one transaction each: values only, the same for every store."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
+from asyncflow._frozen import value
 from asyncflow._model.record import ScheduleRecord, TriggerRecord
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class SetEnabled:
     """Let a workflow be started, or refuse new executions of it; those that run go on."""
 
@@ -16,7 +16,7 @@ class SetEnabled:
     enabled: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class DeleteWorkflow:
     """Remove the ended executions of a workflow, with their events, states, logs and rules.
 
@@ -28,7 +28,7 @@ class DeleteWorkflow:
     workflow: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class AddRule:
     """Keep a workflow rule; one that is there already stays as it is, also if it is paused."""
 
@@ -37,7 +37,7 @@ class AddRule:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class SetRulePaused:
     """Pause a workflow rule or let it act again; no effect on one that is not there."""
 
@@ -47,7 +47,7 @@ class SetRulePaused:
     paused: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class DropRule:
     """Forget a workflow rule."""
 
@@ -56,7 +56,7 @@ class DropRule:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class AddTriggers:
     """Keep triggers; of one that is there already ``enabled``, ``cursor`` and ``created`` stay.
 
@@ -66,7 +66,7 @@ class AddTriggers:
     triggers: tuple[TriggerRecord, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class SetTriggerEnabled:
     """Let a trigger poll, or not; no effect on one that is not there."""
 
@@ -76,7 +76,7 @@ class SetTriggerEnabled:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PutSchedule:
     """Keep a schedule, if the one of its name still has the version ``instead_of``.
 
@@ -91,7 +91,7 @@ class PutSchedule:
     instead_of: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class DropSchedule:
     """Forget a schedule and its history."""
 

@@ -4,6 +4,8 @@ import json
 from datetime import datetime
 from typing import Final, assert_never
 
+from pydantic_core import to_json
+
 from asyncflow._core.facts import (
     CellWritten,
     EventAwaited,
@@ -23,29 +25,37 @@ from asyncflow._model.status import TaskAction
 from asyncflow.errors import StoreError
 
 
-def fact_body(fact: Fact) -> str:  # noqa: C901  one arm for each fact
+def fact_body(fact: Fact) -> str:  # noqa: C901  one arm for each fact, the frequent ones first
     """Return a fact without its time as JSON; large payloads are in other rows."""
     match fact:
-        case ExecutionStarted() | ExecutionRecovered() | RecoverySurvived() | StopRequested():
-            return "{}"
-        case EventSent():
-            return json.dumps({"key": fact.key, "faults": fact.faults})
-        case CellWritten():
-            return json.dumps({"state": fact.name, "cleared": fact.text is None})
-        case PeriodPassed():
-            return json.dumps([fact.task, fact.number])
-        case TaskActionRequested():
-            return json.dumps({"task": fact.task, "action": fact.action})
-        case EventAwaited():
-            return json.dumps([fact.task, fact.sequence_number, fact.try_number, fact.name])
-        case TaskStarted() | RetryFellDue():
-            return json.dumps([fact.task, fact.sequence_number, fact.try_number])
         case TaskEnded():
             outcome = fact.outcome
             attempt = [fact.task, fact.sequence_number, fact.try_number]
-            return json.dumps([*attempt, outcome.status, outcome.error])
+            began = None if fact.began is None else fact.began.isoformat()
+            return _json([*attempt, outcome.status, outcome.error, began])
+        case TaskStarted() | RetryFellDue():
+            return _json([fact.task, fact.sequence_number, fact.try_number])
+        case ExecutionStarted() | ExecutionRecovered() | RecoverySurvived() | StopRequested():
+            return "{}"
+        case EventAwaited():
+            return _json([fact.task, fact.sequence_number, fact.try_number, fact.name])
+        case EventSent():
+            return _json({"key": fact.key, "faults": fact.faults})
+        case CellWritten():
+            return _json({"state": fact.name, "cleared": fact.text is None})
+        case PeriodPassed():
+            return _json([fact.task, fact.number])
+        case TaskActionRequested():
+            return _json({"task": fact.task, "action": fact.action})
         case _:
             assert_never(fact)
+
+
+def _json(body: object) -> str:
+    try:
+        return to_json(body).decode()
+    except ValueError:  # it writes no lone surrogates; escaped, they are harmless
+        return json.dumps(body)
 
 
 SIGNALLED: Final = "EventSignalled"

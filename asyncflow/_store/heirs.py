@@ -4,10 +4,10 @@ Its body names for whom it is, so that nobody hears it twice. It never says what
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from asyncflow._frozen import value
 from asyncflow._store.reach import Expected, Reach, reach_of
 
 Names = Mapping[Expected, frozenset[str]]
@@ -16,7 +16,7 @@ Names = Mapping[Expected, frozenset[str]]
 NO_NAMES: Final[Names] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Unheard:
     """A letter that is addressed to nobody.
 
@@ -30,7 +30,7 @@ class Unheard:
     for_rules: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Gains:
     """What a claim gains, and what it leaves.
 
@@ -49,7 +49,7 @@ class Gains:
     last: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Share:
     """The body of what the claimer gets, and of what stays for the next; None: nothing."""
 

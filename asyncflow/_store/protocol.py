@@ -94,11 +94,12 @@ class Store(Protocol):
     ) -> Claimed:
         """Come to own unfinished executions that nobody owns, letters, and duties.
 
-        Executions for which letters wait come first, then the oldest. Letters to a namespace that
-        are addressed to nobody, those of the dead included, go to the claimer with what it gains:
-        executions of the namespace, or the duty of rules that expect the event. While there is
-        more of that, it gets copies, and they stay for the next; else it gets them, for nobody
-        else will come for them.
+        Executions for which letters wait come first, then those that the `LAST_FACTS` are about,
+        the last one first: somebody was at work on these. Then the oldest. Letters to a namespace
+        that are addressed to nobody, those of the dead included, go to the claimer with what it
+        gains: executions of the namespace, or the duty of rules that expect the event. While
+        there is more of that, it gets copies, and they stay for the next; else it gets them, for
+        nobody else will come for them.
 
         Args:
             fence: who claims.

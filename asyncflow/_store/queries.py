@@ -1,10 +1,10 @@
 """What can be asked of a store: one frozen class per question, typed by its answer."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
 
+from asyncflow._frozen import value
 from asyncflow._model.record import (
     AwaitedRecord,
     EventRecord,
@@ -36,14 +36,14 @@ class Query(Generic[T_co]):
     __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ExecutionByName(Query[ExecutionRecord | None]):
     """The execution of that name, or None."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Executions(Query[tuple[ExecutionRecord, ...]]):
     """Executions, newest first; ``before`` is the id that the last page ended with."""
 
@@ -54,21 +54,21 @@ class Executions(Query[tuple[ExecutionRecord, ...]]):
     limit: int = 100
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class TaskExecutions(Query[tuple[TaskExecutionRecord, ...]]):
     """All task executions of one execution, in the order in which they were first stored."""
 
     execution: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ContextOf(Query[Mapping[str, str]]):
     """The merged context of one execution, each value as JSON text; empty for an unknown id."""
 
     execution: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Events(Query[tuple[EventRecord, ...]]):
     """Events in order of offset.
 
@@ -89,14 +89,14 @@ class Events(Query[tuple[EventRecord, ...]]):
     newest_first: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class AwaitedByIds(Query[tuple[AwaitedRecord, ...]]):
     """These awaited events, in the order of their ids; those that are not there are left out."""
 
     ids: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class AwaitedEvents(Query[tuple[AwaitedRecord, ...]]):
     """Awaited events in the order of their ids, or the other way round.
 
@@ -115,7 +115,7 @@ class AwaitedEvents(Query[tuple[AwaitedRecord, ...]]):
     newest_first: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class AwaitedByName(Query[AwaitedRecord | None]):
     """An awaited event of an execution: the newest of its name that waits then, else the newest.
 
@@ -129,7 +129,7 @@ class AwaitedByName(Query[AwaitedRecord | None]):
     sequence_number: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class LastOffset(Query[int]):
     """The offset of the last event, 0 if there is none; ``until`` counts older ones only.
 
@@ -139,7 +139,7 @@ class LastOffset(Query[int]):
     until: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class WorkflowCells(Query[Mapping[str, str]]):
     """Users' states of a workflow, JSON text by name."""
 
@@ -147,12 +147,12 @@ class WorkflowCells(Query[Mapping[str, str]]):
     workflow: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class DisabledWorkflows(Query[frozenset[tuple[str, str]]]):
     """The (namespace, name) of each workflow that refuses to be started."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class WorkflowRules(Query[tuple[RuleRecord, ...]]):
     """Workflow rules, ordered by namespace, workflow and the order of their adding."""
 
@@ -160,7 +160,7 @@ class WorkflowRules(Query[tuple[RuleRecord, ...]]):
     workflow: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Triggers(Query[tuple[TriggerRecord, ...]]):
     """Triggers, ordered by namespace and name; ``enabled`` of True leaves the others out."""
 
@@ -171,12 +171,12 @@ class Triggers(Query[tuple[TriggerRecord, ...]]):
     offset: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class DisabledTriggers(Query[frozenset[tuple[str, str]]]):
     """The (namespace, name) of each trigger that does not poll."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Firings(Query[tuple[FiringRecord, ...]]):
     """The history of a trigger, newest first."""
 
@@ -186,7 +186,7 @@ class Firings(Query[tuple[FiringRecord, ...]]):
     offset: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Schedules(Query[tuple[ScheduleRecord, ...]]):
     """Schedules, ordered by namespace and name."""
 
@@ -198,12 +198,12 @@ class Schedules(Query[tuple[ScheduleRecord, ...]]):
     offset: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class SchedulesVersion(Query[int]):
     """A number that grows with each change of any schedule; what ticks change does not count."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Ticks(Query[tuple[TickRecord, ...]]):
     """The history of a schedule, newest first."""
 
@@ -213,7 +213,7 @@ class Ticks(Query[tuple[TickRecord, ...]]):
     offset: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class TickCounts(Query[Mapping[str, int]]):
     """How many ticks became what: by the status of their execution, or ``"DROPPED"``.
 
@@ -225,7 +225,7 @@ class TickCounts(Query[Mapping[str, int]]):
     since: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class TaskLogs(Query[tuple[LogRecord, ...]]):
     """The log of one run of a task, in order; ``after`` is the last id seen."""
 
@@ -236,7 +236,7 @@ class TaskLogs(Query[tuple[LogRecord, ...]]):
     limit: int = 1000
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Inbox(Query[tuple[InboxItem, ...]]):
     """What waits for a runner, oldest first.
 
@@ -249,43 +249,43 @@ class Inbox(Query[tuple[InboxItem, ...]]):
     limit: int = 512
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class LettersWait(Query[bool]):
     """Whether a letter to an execution waits for its owner, or for an owner."""
 
     execution: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Runners(Query[tuple[RunnerRow, ...]]):
     """Every registered runner, the dead included, oldest first."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Duties(Query[Mapping[Duty, str]]):
     """Every duty that somebody has, and whose it is."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class OwnedExecutions(Query[tuple[int, ...]]):
     """The ids of the unfinished executions that a runner owns."""
 
     runner: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class UnownedWorkflows(Query[frozenset[tuple[str, str]]]):
     """The (namespace, name) of each workflow with unfinished executions that nobody owns."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class StoredExecutions(Query[tuple[StoredExecution, ...]]):
     """All that is needed to go on with these executions, in the order of their ids."""
 
     ids: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Facts(Query[tuple[FactRecord, ...]]):
     """The log of facts of one execution, in order; ``after`` is the last id seen."""
 
@@ -294,6 +294,6 @@ class Facts(Query[tuple[FactRecord, ...]]):
     limit: int = 1000
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Sizes(Query[StoreSizes]):
     """How large the store is."""

@@ -18,6 +18,15 @@ def test_the_first_poll_is_one_interval_away_and_at_most_a_tenth_more(
     assert interval - 1e-6 <= pause <= 1.1 * interval + 1e-6
 
 
+def test_first_polls_are_at_few_moments_whenever_each_was_loaded() -> None:
+    dices = [number / 1000 for number in range(1000)]
+
+    firsts = {round(first_poll(100.001 + dice / 1000, 1.0, dice), 9) for dice in dices}
+
+    assert len(firsts) == 19
+    assert max(firsts) - min(firsts) > 0.08
+
+
 @given(SECONDS, INTERVALS, st.floats(0, 10), st.floats(0, 10))
 def test_the_next_poll_is_after_the_end_of_the_last_and_within_an_interval_of_it(
     due: float, interval: float, late: float, took: float

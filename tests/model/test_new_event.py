@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from asyncflow import Webhook
 from asyncflow._model.awaited import PROMPT, EventWish, action_of, run_of, wishes_of
+from asyncflow._model.port import Tally
 from tests.model.test_event import WAITING
 
 
@@ -102,3 +103,21 @@ def test_a_run_is_a_task_and_a_number_from_one(
     action_name: str, run: tuple[str, int] | None
 ) -> None:
     assert run_of(action_name) == run
+
+
+def test_events_of_several_names_are_counted_apart() -> None:
+    tally = Tally()
+
+    counted = [tally.add(name) for name in ("a", "b", "a", "b", "c")]
+
+    assert counted == [1, 1, 2, 2, 1]
+
+
+def test_an_event_that_was_refused_is_not_counted() -> None:
+    tally = Tally()
+
+    for name in ("a", "b"):
+        tally.add(name)
+        tally.add(name, -1)
+
+    assert [tally.add("a"), tally.add("b")] == [1, 1]

@@ -17,6 +17,7 @@ from asyncflow import (
     Workflow,
     task,
 )
+from asyncflow._operators.hooks import is_async
 from tests.operators.runs import Filling, result_of
 
 
@@ -308,3 +309,17 @@ async def test_a_coroutine_function_is_called_like_itself() -> None:
 
     assert await double(4) == 8
     assert double.name == "double"
+
+
+async def test_what_an_operator_gives_to_await_is_the_coroutine_of_the_function_itself() -> None:
+    async def double(a: int = 1) -> int:
+        return 2 * a
+
+    with Registry(), Workflow("one"):
+        operator = task()(double)
+
+    work: Any = operator.start(Context())
+
+    assert work.cr_code is double.__code__
+    assert is_async(operator.start)
+    assert await work == 2

@@ -2,16 +2,24 @@
 
 import asyncio
 from collections.abc import Coroutine
+from contextvars import Context, ContextVar, copy_context
 from typing import Any
 
 import pytest
 
 from asyncflow._runner.begun import Begun
 
+WHO = ContextVar("who", default="nobody")
+
 
 def begin(coroutine: Coroutine[Any, Any, object]) -> Begun:
     """Begin a coroutine that waits."""
     return Begun(coroutine, coroutine.send(None))
+
+
+def begin_in(context: Context, coroutine: Coroutine[Any, Any, object]) -> Begun:
+    """Begin a coroutine that waits, in a context of its own."""
+    return Begun(coroutine, context.run(coroutine.send, None), context)
 
 
 async def test_it_returns_what_the_coroutine_returns() -> None:
@@ -95,3 +103,35 @@ async def test_closed_it_closes_the_coroutine() -> None:
     waiting.close()
 
     assert closed == [True]
+
+
+async def test_it_goes_on_in_the_context_in_which_it_was_begun() -> None:
+    context, seen = copy_context(), list[str]()
+    context.run(WHO.set, "it")
+
+    async def work() -> object:
+        token = WHO.set("it, at work")
+        try:
+            await asyncio.sleep(0)
+            seen.append(WHO.get())
+            await asyncio.get_running_loop().create_future()
+        finally:
+            WHO.reset(token)
+            seen.append(WHO.get())
+        return None
+
+    async def outer() -> None:
+        await begin_in(context, work())
+
+    task = asyncio.create_task(outer())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    closed = begin_in(context, work()).__await__()
+    next(closed)
+    closed.close()
+
+    assert seen == ["it, at work", "it", "it"]
+    assert WHO.get() == "nobody"

@@ -17,8 +17,10 @@ from asyncflow import (
     VirtualClock,
     Workflow,
     WorkflowStatus,
+    new_event,
     task,
 )
+from asyncflow._runner.ownership import AT_FIRST
 from tests.runner.scene import declare, forever, rows, turns
 
 HOUR = timedelta(hours=1)
@@ -65,6 +67,41 @@ async def test_a_running_task_runs_again_and_one_that_is_not_idempotent_has_fail
     assert (runs["once"].error_message or "").startswith("CrashError")
     assert told == [runs["once"].error_message]
     assert done.status is WorkflowStatus.FAILED
+
+
+async def test_what_was_worked_on_last_goes_on_before_what_waits(url: str) -> None:
+    again: list[str] = []
+    with Registry() as registry:
+        with Workflow("waits"):
+
+            @task()
+            async def waits(context: Context) -> None:
+                again.append(context.idempotency_key.split("/")[0])
+                await new_event.aio("go", data_type=bool)
+                await forever()
+
+        with Workflow("works"):
+
+            @task()
+            async def works(context: Context) -> None:
+                again.append(context.idempotency_key.split("/")[0])
+                await forever()
+
+    clock = VirtualClock()
+    async with Runner(url, registry=registry, clock=clock, grace=0) as runner:
+        for number in range(AT_FIRST + 1):
+            await runner.start.aio("waits", name=f"waits-{number}")
+        await runner.start.aio("works", name="works")
+        await clock.advance(MOMENT)
+    began = len(again)
+    again.clear()
+    async with Runner(url, registry=registry, clock=clock, grace=0):
+        first = again.copy()
+        await clock.advance(MOMENT)
+
+    assert "works" in first
+    assert len(first) <= AT_FIRST
+    assert len(again) == began == AT_FIRST + 2
 
 
 async def test_a_crash_takes_no_retry_from_a_task(url: str) -> None:

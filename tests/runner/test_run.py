@@ -1,6 +1,7 @@
 """Workflows run end to end: declared, started, worked on, asked for. Both stores."""
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from asyncflow import (
     Runner,
     TaskAction,
     TaskStatus,
+    VirtualClock,
     Workflow,
     WorkflowStatus,
     task,
@@ -46,6 +48,23 @@ async def test_a_chain_runs_in_order_and_merges_its_contexts(url: str) -> None:
         ("first", TaskStatus.SUCCESS, 1),
         ("second", TaskStatus.SUCCESS, None),
     ]
+
+
+async def test_names_that_are_made_are_in_the_order_of_time(url: str) -> None:
+    with Registry() as registry, Workflow("w"):
+
+        @task()
+        async def only() -> None: ...
+
+    clock = VirtualClock()
+    names: list[str] = []
+    async with Runner(url, registry=registry, clock=clock) as runner:
+        for _ in range(20):
+            names.append((await runner.start.aio("w")).name)
+            await clock.advance(timedelta(milliseconds=1))
+
+    assert names == sorted(set(names))
+    assert all(name.startswith("w-") for name in names)
 
 
 async def test_a_task_starts_on_an_event_that_another_task_sends(url: str) -> None:

@@ -32,7 +32,7 @@ from asyncflow import (
 )
 from asyncflow._model.port import CURRENT_TASK, StopSign, TaskScope
 from asyncflow._operators.threads import SLOTS, Slots, slot
-from asyncflow._runner.awaits import _news
+from asyncflow._runner.awaits import _News
 from asyncflow._runner.live import Answer, Awaited, Awaiting, Publication, RuledWorkflow
 from asyncflow._runner.work import Work
 from asyncflow._store.batch import Batch, Receipt, Signal
@@ -52,7 +52,7 @@ async def test_a_thread_that_was_told_to_stop_on_its_way_to_the_loop_does_not_wa
             CURRENT_TASK.set(TaskScope(runner, 1, "one", "default", "t", 1, 1, stop_sign=sign))
             sign.give()
             with pytest.raises(TaskStopped):
-                await _news([Awaiting("t", 1, [])])
+                _News((Awaiting("t", 1),))
 
 
 def test_a_rule_hears_a_signal_whose_letter_comes_after_later_ones() -> None:

@@ -40,8 +40,8 @@ def slots_of(runner: Runner) -> Slots:
     return slots
 
 
-def free(runner: Runner) -> float:
-    return slots_of(runner)._limiter.available_tokens
+def free(runner: Runner) -> int:
+    return slots_of(runner).free
 
 
 async def test_two_hundred_that_wait_do_not_starve_others(url: str) -> None:
@@ -194,12 +194,12 @@ async def test_over_a_thousand_that_wait_are_told_to_be_async() -> None:
     await until(lambda: slots.waiting == MOST_WAITING)
     with pytest.raises(UsageError, match=r"1,000 threads wait .* `async def`"):
         await waits()
-    held = slots._limiter.borrowed_tokens
+    free = slots.free
     never.set_result(None)
     await asyncio.gather(*waiting)
 
-    assert held == 0
-    assert (slots.waiting, slots._limiter.borrowed_tokens) == (0, 0)
+    assert free == 4
+    assert (slots.waiting, slots.free) == (0, 4)
 
 
 async def test_a_coroutine_that_waits_needs_no_slot_and_counts_as_no_thread() -> None:

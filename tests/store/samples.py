@@ -120,7 +120,9 @@ def task(name: str, number: int = 1, status: TaskStatus = TaskStatus.QUEUED) -> 
 def awaited(
     execution: int, name: str = "ok", place: int = 1, deadline: datetime | None = None
 ) -> NewAwaited:
-    return NewAwaited(execution, "t", 1, name, place, 0, "bool", NOON, deadline=deadline)
+    return NewAwaited(
+        execution, "a", "default", "t", 1, name, place, 0, "bool", NOON, deadline=deadline
+    )
 
 
 def signal(

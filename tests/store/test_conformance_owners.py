@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from asyncflow._store.batch import Batch, Dead, ExecutionWrite, Fence, NewExecution
+from asyncflow._store.batch import LAST_FACTS, Batch, Dead, ExecutionWrite, Fence, NewExecution
 from asyncflow._store.change import AddRule
 from asyncflow._store.protocol import Store
 from asyncflow._store.queries import (
@@ -25,6 +25,7 @@ from tests.store.samples import (
     RUNNING,
     event,
     everything,
+    fact,
     letter,
     new,
     runner,
@@ -286,3 +287,17 @@ async def test_whether_letters_wait_for_an_execution_can_be_asked(store: Store) 
 
     assert before == (True, False)
     assert not await store.read(LettersWait(a))
+
+
+async def test_a_claim_takes_what_was_worked_on_last_before_the_oldest(store: Store) -> None:
+    fence = await store.register(runner("r1"))
+    a, b, c, d, e = await start(store, "a", "b", "c", "d", "e")
+    # Of the last facts, one is of "a" and all others are of "c".
+    for worked_on, times in ((d, 1), (a, 1), (c, LAST_FACTS - 1)):
+        facts = tuple(fact("TaskEnded") for _ in range(times))
+        await store.commit(Batch(None, (ExecutionWrite(worked_on, facts=facts),)))
+    await store.append([letter("Told", e)])
+
+    claimed = [await store.claim(fence, (), None, limit) for limit in (3, 9)]
+
+    assert [each.executions for each in claimed] == [(e, c, a), (b, d)]

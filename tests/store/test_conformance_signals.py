@@ -33,6 +33,8 @@ from tests.store.samples import ENDED, LATER, NOON, awaited, due, event, runner,
 FAILED, TIMED_OUT = EventPhase.FAILED, EventPhase.TIMED_OUT
 FULL = NewAwaited(
     execution=1,
+    run_name="a",
+    namespace="default",
     task="review",
     sequence_number=2,
     name="approved",

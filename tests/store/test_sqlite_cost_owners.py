@@ -9,7 +9,7 @@ from tests.store.samples import awaited, event, letter, runner, signal, start
 from tests.store.test_sqlite import on_writer
 from tests.store.test_sqlite_cost import plans
 
-GROWING = ("execution", "inbox", "event", "duty", "d", "i", "x")
+GROWING = ("execution", "inbox", "event", "duty", "fact", "d", "i", "x")
 PARTIAL = {"execution_unowned", "inbox_to_nobody"}
 
 
@@ -62,6 +62,20 @@ async def test_a_claim_that_finds_nothing_goes_through_no_table_and_writes_nothi
 
     assert scanned(await plans(sqlite, seen)) == set()
     assert await on_writer(sqlite, lambda db: db.total_changes) == changed
+
+
+async def test_a_claim_goes_through_no_table_for_what_was_worked_on_last(
+    sqlite: SqliteStore,
+) -> None:
+    dead = await sqlite.register(runner("dead"))
+    await start(sqlite, "a", "b", fence=dead)
+    fence = await sqlite.register(runner("r1"))
+    seen = await traced(sqlite)
+
+    claimed = await sqlite.claim(fence, [Dead("dead", 0)], None, 10)
+
+    assert len(claimed.executions) == 2
+    assert scanned(await plans(sqlite, seen)).isdisjoint({"execution", "fact"})
 
 
 async def test_who_judges_events_is_looked_up_once_and_only_if_there_are_any(

@@ -26,8 +26,7 @@ def register(tables: Tables, new: NewAwaited) -> AwaitedRecord | None:
     """Find or make what a task comes to await."""
     execution = tables.executions[new.execution]
     id_ = tables.last_awaited + 1
-    name, namespace = execution.new.name, execution.new.namespace
-    record = tables.awaited.register(new, id_, name, namespace)
+    record = tables.awaited.register(new, id_)
     if id_ in tables.awaited.records:
         tables.last_awaited = id_
         execution.awaited.append(id_)

@@ -4,7 +4,17 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from heapq import nsmallest
 
-from asyncflow._store.batch import Batch, Claimed, Dead, Duty, DutyKind, Fence, InboxItem, RunnerRow
+from asyncflow._store.batch import (
+    LAST_FACTS,
+    Batch,
+    Claimed,
+    Dead,
+    Duty,
+    DutyKind,
+    Fence,
+    InboxItem,
+    RunnerRow,
+)
 from asyncflow._store.for_rules import (
     NOBODY,
     OnDuty,
@@ -122,12 +132,17 @@ def _is_dead(tables: Tables, dead: Dead) -> bool:
 
 
 def _first(tables: Tables, wanted: frozenset[tuple[str, str]] | None, limit: int) -> list[int]:
-    """Return the ids of those for which letters wait, then of the oldest."""
+    """Return the ids of those of some workflows, in the order of `Store.claim`."""
     unowned = [tables.executions[id_] for id_ in tables.owned.get(None, ())]
     matching = [x for x in unowned if wanted is None or _workflow(x) in wanted]
     told = {item.letter.execution for item, _ in tables.inbox.values()}
-    ids = (x.id for x in matching)
-    return nsmallest(limit, ids, key=lambda id_: (id_ not in told, id_))
+
+    def place(x: Execution) -> tuple[bool, int, int]:
+        latest = x.facts[-1].id if x.facts else 0
+        worked_on = latest > tables.last_fact - LAST_FACTS
+        return (x.id not in told, -latest if worked_on else 0, x.id)
+
+    return [x.id for x in nsmallest(limit, matching, key=place)]
 
 
 def _workflow(execution: Execution) -> tuple[str, str]:

@@ -103,11 +103,11 @@ class Tables:
     last_execution: int = 0
     last_offset: int = 0
     last_awaited: int = 0
+    last_fact: int = 0
     task_ids: Iterator[int] = field(default_factory=lambda: count(1))
     log_ids: Iterator[int] = field(default_factory=lambda: count(1))
     epochs: Iterator[int] = field(default_factory=lambda: count(1))
     letter_ids: Iterator[int] = field(default_factory=lambda: count(1))
-    fact_ids: Iterator[int] = field(default_factory=lambda: count(1))
     trigger_ids: Iterator[int] = field(default_factory=lambda: count(1))
     firing_ids: Iterator[int] = field(default_factory=lambda: count(1))
     schedule_ids: Iterator[int] = field(default_factory=lambda: count(1))

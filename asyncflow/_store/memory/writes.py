@@ -125,10 +125,11 @@ def _write(tables: Tables, execution: Execution, write: ExecutionWrite, owner: s
         awaited_writes.close(tables, execution, closing)
     _put_all(execution.context, write.context)
     _put_all(execution.cells, write.cells)
-    execution.facts.extend(
-        FactRecord(next(tables.fact_ids), execution.id, fact.kind, fact.body, fact.at)
-        for fact in write.facts
-    )
+    for fact in write.facts:
+        tables.last_fact += 1
+        execution.facts.append(
+            FactRecord(tables.last_fact, execution.id, fact.kind, fact.body, fact.at)
+        )
 
 
 def _write_tasks(tables: Tables, execution: Execution, write: ExecutionWrite) -> None:

@@ -125,6 +125,11 @@ def _cursors(
 
 
 def _names(db: sqlite3.Connection, new: Sequence[NewExecution]) -> set[str]:
+    if len(new) == 1:
+        return {
+            row[0]
+            for row in db.execute("SELECT name FROM execution WHERE name = ?", (new[0].name,))
+        }
     sql = f"SELECT name FROM execution WHERE name {AMONG}"
     return {row[0] for row in db.execute(sql, (json.dumps([each.name for each in new]),))}
 

@@ -107,15 +107,12 @@ def register(
     """Find or make what tasks come to await."""
     if not awaited:
         return ()
-    sql = f"SELECT id, name, namespace FROM execution WHERE id {AMONG}"
-    ids = json.dumps(list({new.execution for new in awaited}))
-    of = {id_: (name, namespace) for id_, name, namespace in db.execute(sql, (ids,)).fetchall()}
     table = _looked_up(db, awaited)
     before = dict(table.records)
     last = first = last_id(db, "awaited_event")
     answers: list[AwaitedRecord | None] = []
     for new in awaited:
-        answers.append(table.register(new, last + 1, *of[new.execution]))
+        answers.append(table.register(new, last + 1))
         last += last + 1 in table.records
     _time_out(db, [id_ for id_, was in before.items() if table.records[id_].phase != was.phase])
     _MOVE.run(

@@ -20,10 +20,19 @@ class Bulk:
 
     __slots__ = ("_sql",)
 
-    def __init__(self, head: str, width: int, tail: str = "") -> None:
-        """Give the text on both sides of the list, and how many values a row has."""
+    def __init__(self, head: str, width: int, tail: str = "", *, single: str | None = None) -> None:
+        """Give the text on both sides of the list, and how many values a row has.
+
+        Args:
+            head: what comes before the list.
+            width: how many values a row has.
+            tail: what comes after the list.
+            single: the same for one row, where SQLite does that better without a list.
+        """
         row = f"({', '.join('?' * width)})"
         self._sql = {size: f"{head} {', '.join([row] * size)} {tail}" for size in _SIZES}
+        if single is not None:
+            self._sql[1] = single
 
     def run(self, db: sqlite3.Connection, rows: Collection[Sequence[Value]]) -> None:
         """Execute for these rows, in order."""

@@ -8,16 +8,17 @@ WAL anew (sqlite.org/wal.html#walresetbug). So no connection of ours makes check
 import logging
 import os
 import sqlite3
+from bisect import bisect_left
 from contextlib import closing
 from functools import cache
 from typing import Final
 
 from asyncflow._failpoint import hit
-from asyncflow._store.sqlite.connection import BUSY_SECONDS, connect
+from asyncflow._store.sqlite.connection import BUSY_SECONDS, KEPT, connect
 
 logger = logging.getLogger(__name__)
 
-LIMIT: Final = 4 * 2**20
+LIMIT: Final = KEPT
 """Bytes of the WAL from which on it is taken into the database."""
 
 AGAIN: Final = 2**20
@@ -25,6 +26,7 @@ AGAIN: Final = 2**20
 
 _PATIENCE: Final = 100  # milliseconds; the next commit tries again
 _MENDED: Final = (3, 51, 3)
+_HEADER: Final = 32  # bytes of a WAL before its frames; see sqlite.org/fileformat2.html#walformat
 
 
 class Checkpoints:
@@ -36,25 +38,29 @@ class Checkpoints:
         self._wal = f"{path}-wal"
         self._limit = self._due_at = limit
         self._again = again
-        self._seen = 0
+        self._salts = b""
 
     def look(self, db: sqlite3.Connection) -> None:
         """Make one if the WAL is large; what goes wrong is logged and tried again later.
 
-        The WAL is shortened by the next commit, if nobody reads what is in it any more.
+        The next commit begins the WAL anew, if nobody reads what is in it any more.
         """
-        size, before = self._size(), self._seen
-        self._seen = size
-        if size < before:
-            self._due_at = self._limit
-        if size > self._due_at and self._make(db):
-            self._due_at = size + self._again
-
-    def _size(self) -> int:
         try:
-            return os.stat(self._wal).st_size
+            if os.stat(self._wal).st_size < self._limit:
+                return
+            file = os.open(self._wal, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         except OSError:
-            return 0  # whoever writes next finds out what is wrong
+            return  # whoever writes next finds out what is wrong
+        try:
+            self._look_into(Wal(file), db)
+        finally:
+            os.close(file)
+
+    def _look_into(self, wal: "Wal", db: sqlite3.Connection) -> None:
+        if wal.salts != self._salts:  # it began anew
+            self._salts, self._due_at = wal.salts, self._limit
+        if wal.reaches(self._due_at) and self._make(db):
+            self._due_at = wal.used() + self._again
 
     def _make(self, db: sqlite3.Connection) -> bool:
         """Return whether it was tried: not if others kept the lock of writers from us."""
@@ -76,6 +82,38 @@ class Checkpoints:
         finally:
             db.execute("COMMIT")  # of nothing
         return True
+
+
+class Wal:
+    """How much of a WAL counts: behind that is what was there before it began anew.
+
+    Each frame repeats the salts of the WAL's header, which are others each time. No lock of
+    SQLite's is on this file: it may be opened and closed beside it.
+    """
+
+    def __init__(self, file: int) -> None:
+        """Read the header of a file that was opened by `os.open`."""
+        self._file = file
+        header = os.read(file, _HEADER)
+        self.salts = header[16:24]
+        self._frame = 24 + int.from_bytes(header[8:12], "big")
+
+    def reaches(self, size: int) -> bool:
+        """Say whether the first so many bytes count."""
+        return self._counts((size - _HEADER) // self._frame)
+
+    def used(self) -> int:
+        """Return how many bytes count."""
+        most = (os.fstat(self._file).st_size - _HEADER) // self._frame
+        frames = bisect_left(range(1, most + 1), True, key=lambda number: not self._counts(number))
+        return _HEADER + frames * self._frame
+
+    def _counts(self, frames: int) -> bool:
+        """Say whether so many frames count: whether the last of them does."""
+        if frames < 1:
+            return True
+        os.lseek(self._file, _HEADER + (frames - 1) * self._frame + 8, os.SEEK_SET)
+        return os.read(self._file, 8) == self.salts
 
 
 @cache

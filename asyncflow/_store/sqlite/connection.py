@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import aiosqlite
 
@@ -17,6 +17,10 @@ from asyncflow.errors import AsyncflowError
 T = TypeVar("T")
 
 BUSY_SECONDS = 10.0
+KEPT: Final = 4 * 2**20
+"""Bytes of the WAL that are kept when it begins anew: to write over them costs a commit less than
+to make the file longer, which the file system has to note, too."""
+
 _CACHED_STATEMENTS = 256
 
 
@@ -114,7 +118,7 @@ def connect(path: str, *, make: bool = False) -> sqlite3.Connection:
         check_same_thread=False,  # only `Connection._abandon` closes it from another one
     )
     db.execute("PRAGMA wal_autocheckpoint = 0")
-    db.execute("PRAGMA journal_size_limit = 0")  # a WAL that begins anew begins short
+    db.execute(f"PRAGMA journal_size_limit = {KEPT}")
     return db
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from heapq import nsmallest
 from typing import Final
 
+from asyncflow._store.batch import LAST_FACTS
 from asyncflow._store.sqlite.terms import UNFINISHED, last_id
 
 _UNOWNED: Final = f"owner IS NULL AND {UNFINISHED}"  # word for word that of the partial index
@@ -36,6 +37,15 @@ _WITH_LETTERS: Final = (
     "(SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?)) "
     "ORDER BY i.execution LIMIT ?"
 )
+# Plus signs keep SQLite from grouping by an index, through which it would go from end to end.
+_WORKED_ON: Final = (
+    "SELECT x.id FROM (SELECT execution, max(id) AS latest FROM fact "
+    "WHERE id > (SELECT max(id) FROM fact) - ? GROUP BY +execution) f "
+    "CROSS JOIN execution x ON x.id = f.execution "
+    f"WHERE {_UNOWNED} AND (x.namespace, x.workflow) IN "
+    "(SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?)) "
+    "ORDER BY f.latest DESC LIMIT ?"
+)
 _ENDLESS: Final = 2**63 - 1
 
 Workflow = tuple[str, str]
@@ -61,7 +71,7 @@ def until(db: sqlite3.Connection, namespace: str) -> int:
 
 
 def first(db: sqlite3.Connection, wanted: frozenset[Workflow] | None, limit: int) -> list[int]:
-    """Return the ids of those of some workflows for which letters wait, then of the oldest."""
+    """Return the ids of those of some workflows, in the order of `Store.claim`."""
     there = workflows(db)
     return _first(db, there if wanted is None else there & wanted, there, limit)
 
@@ -71,17 +81,22 @@ def _first(
 ) -> list[int]:
     if not own:
         return []
-    ids = _with_letters(db, own, limit)
+    # So many of each that those who are found already leave enough.
+    ids = dict.fromkeys(_with_letters(db, own, limit))
     if len(ids) < limit:
-        # So many that those with letters among them leave enough.
-        known = frozenset(ids)
-        oldest = _oldest(db, None if own == there else own, limit)
-        ids += [id_ for id_ in oldest if id_ not in known][: limit - len(ids)]
-    return ids
+        ids |= dict.fromkeys(_worked_on(db, own, limit))
+    if len(ids) < limit:
+        ids |= dict.fromkeys(_oldest(db, None if own == there else own, limit))
+    return list(ids)[:limit]
 
 
 def _with_letters(db: sqlite3.Connection, own: Iterable[Workflow], limit: int) -> list[int]:
     rows = db.execute(_WITH_LETTERS, (json.dumps(list(own)), limit)).fetchall()
+    return [row[0] for row in rows]
+
+
+def _worked_on(db: sqlite3.Connection, own: Iterable[Workflow], limit: int) -> list[int]:
+    rows = db.execute(_WORKED_ON, (LAST_FACTS, json.dumps(list(own)), limit)).fetchall()
     return [row[0] for row in rows]
 
 

@@ -99,9 +99,7 @@ def commit(db: sqlite3.Connection, batch: Batch) -> Receipt:
     waiting = [new.execution for new in batch.awaited]
     _check_executions(db, [*targets, *waiting, *_confined(batch.events)])
     offsets = insert_events(db, batch.events)
-    on_duty = duties.on_duty(db, batch)
-    _post_for_rules(db, batch, offsets, on_duty)
-    signals = awaited_writes.take(db, batch.signals, on_duty)
+    signals = _tell_rules(db, batch, offsets) if batch.for_rules or batch.signals else ()
     expired = awaited_writes.expire(db, batch.expired)
     awaited = awaited_writes.register(db, batch.awaited)
     execution_writes.update(db, batch.executions)
@@ -161,6 +159,15 @@ def append(
     return offsets
 
 
+def _tell_rules(
+    db: sqlite3.Connection, batch: Batch, offsets: Sequence[int]
+) -> tuple[int | None, ...]:
+    """Put what rules of other runners hear before those, and take the signals."""
+    on_duty = duties.on_duty(db, batch)
+    _post_for_rules(db, batch, offsets, on_duty)
+    return awaited_writes.take(db, batch.signals, on_duty)
+
+
 def _post_for_rules(
     db: sqlite3.Connection, batch: Batch, offsets: Sequence[int], on_duty: OnDuty
 ) -> None:
@@ -183,6 +190,10 @@ def _check_executions(db: sqlite3.Connection, ids: Sequence[int]) -> None:
     wanted = frozenset(ids)
     if not wanted:
         return
+    if len(wanted) == 1:  # most are so; they need no list that SQLite would have to read
+        (one,) = wanted
+        if db.execute("SELECT 1 FROM execution WHERE id = ?", (one,)).fetchone():
+            return
     sql = "SELECT count(*) FROM execution WHERE id IN (SELECT value FROM json_each(?))"
     if db.execute(sql, (json.dumps(list(wanted)),)).fetchone() != (len(wanted),):
         rows = db.execute(
