@@ -53,7 +53,7 @@ def main() -> None:
     matplotlib.use("svg")
     pyplot: Any = import_module("matplotlib.pyplot")
     shown = [title for title in PANELS if len(medians.get(title, {})) > 1]
-    figure, grid = pyplot.subplots((len(shown) + 1) // 2, 2, figsize=(11, 8), squeeze=False)
+    figure, grid = pyplot.subplots(max(1, (len(shown) + 1) // 2), 2, figsize=(11, 8), squeeze=False)
     places = [axes for row in grid for axes in row]
     for axes, title in zip(places, shown, strict=False):
         panel(axes, title, medians[title])
