@@ -23,6 +23,9 @@ LENGTH = 100
 MANY = 1000
 """Tasks side by side, executions at once."""
 
+SEVERAL = 200
+"""Executions at once, where counting is slow."""
+
 T = TypeVar("T")
 Work = Callable[[Runner], Coroutine[Any, Any, None]]
 
@@ -94,6 +97,11 @@ async def many(runner: Runner) -> None:
     await asyncio.gather(*(runner.execute.aio("one") for _ in range(MANY)))
 
 
+async def several(runner: Runner) -> None:
+    """Run fewer of them at once."""
+    await asyncio.gather(*(runner.execute.aio("one") for _ in range(SEVERAL)))
+
+
 @asynccontextmanager
 async def opened(
     database: Path, registry: Registry, clock: VirtualClock | None = None
@@ -151,9 +159,9 @@ def cost_of_chain() -> Cost:
 
 def cost_of_wide() -> Cost:
     """Return what `MANY` tasks side by side cost."""
-    return cost(wide, wide)
+    return cost(wide, ten)
 
 
 def cost_of_many() -> Cost:
     """Return what `MANY` workflows of one task cost that are started at once."""
-    return cost(many, many)
+    return cost(many, one)

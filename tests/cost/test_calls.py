@@ -12,8 +12,22 @@ from types import CodeType
 import pytest
 
 import asyncflow
-from tests.cost.scene import LENGTH, MANY, Work, chain, declared, many, one, opened, ten, wide
+from tests.cost.scene import (
+    LENGTH,
+    MANY,
+    SEVERAL,
+    Work,
+    chain,
+    declared,
+    one,
+    opened,
+    several,
+    ten,
+    wide,
+)
 from tests.cost.tally import counting_calls
+
+pytestmark = pytest.mark.timeout(60)  # a count is the same on a busy machine
 
 Record = Callable[[str, object], None]
 
@@ -22,12 +36,12 @@ PACKAGE = str(Path(asyncflow.__file__).parent)
 # (on the loop, on other threads), for each task or execution. Each is what it is now on 3.11, and a
 # few more; what makes the engine cheaper lowers it.
 CALLS: Mapping[Work, tuple[int, int]] = {
-    one: (505, 345),
-    chain: (253, 134),
-    wide: (160, 23),
-    many: (380, 90),
+    one: (325, 270),
+    chain: (187, 106),
+    wide: (104, 16),
+    several: (204, 50),
 }
-SHARES: Mapping[Work, int] = {one: 1, chain: LENGTH, wide: MANY, many: MANY}
+SHARES: Mapping[Work, int] = {one: 1, chain: LENGTH, wide: MANY, several: SEVERAL}
 
 
 def of_ours(calls: Mapping[CodeType, int]) -> Iterator[int]:
@@ -54,7 +68,7 @@ def calls_of(work: Work, after: Work, database: Path) -> tuple[int, int]:
     return asyncio.run(main())
 
 
-@pytest.mark.parametrize(("work", "after"), [(one, one), (chain, ten), (wide, ten), (many, one)])
+@pytest.mark.parametrize(("work", "after"), [(one, one), (chain, ten), (wide, ten), (several, one)])
 def test_a_task_calls_no_more_functions_of_ours_than_it_did(
     work: Work, after: Work, tmp_path: Path, record_property: Record
 ) -> None:

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import pytest
+
 from tests.cost.scene import (
     LENGTH,
     MANY,
@@ -12,23 +14,25 @@ from tests.cost.scene import (
     cost_of_wide,
 )
 
+pytestmark = pytest.mark.timeout(60)  # a count is the same on a busy machine
+
 Record = Callable[[str, object], None]
 
-# Each is what it is now; what makes the engine cheaper lowers it. A pass may be one more, or one
-# less, when a thread answers just while the loop looks for that.
-PASSES_OF_ONE = 17
-PASSES_OF_CHAIN = 4.3 * LENGTH
-PASSES_OF_WIDE = 25
+# Each is what it is now; what makes the engine cheaper lowers it. When a thread answers just
+# while the loop looks for that, it makes one more pass.
+PASSES_OF_ONE = 10  # mostly 8
+PASSES_OF_CHAIN = 4.5 * LENGTH  # mostly 4.04
+PASSES_OF_WIDE = 13  # mostly 10
 
-HANDLES_OF_ONE = 13
-HANDLES_OF_CHAIN = 4 * LENGTH + 10
-HANDLES_OF_WIDE = 2 * MANY + 15  # one that begins the body, one that looks at its end
-HANDLES_OF_MANY = 11 * MANY + 10
+HANDLES_OF_ONE = 8
+HANDLES_OF_CHAIN = 4 * LENGTH + 5
+HANDLES_OF_WIDE = 2 * MANY + 10  # one that begins the body, one that looks at its end
+HANDLES_OF_MANY = 6 * MANY + 10
 
-FUTURES_OF_ONE = 10
-FUTURES_OF_CHAIN = 2 * LENGTH + 10
-FUTURES_OF_WIDE = 15
-FUTURES_OF_MANY = 6 * MANY + 10
+FUTURES_OF_ONE = 6
+FUTURES_OF_CHAIN = 2 * LENGTH + 5
+FUTURES_OF_WIDE = 10
+FUTURES_OF_MANY = 2 * MANY + 10
 
 
 def told(record: Record, what: str, cost: Cost) -> None:
@@ -47,7 +51,7 @@ def test_a_workflow_of_one_task_is_some_passes_of_the_loop(record_property: Reco
     assert cost.tally.futures <= FUTURES_OF_ONE
 
 
-def test_a_task_of_a_chain_is_four_passes_of_the_loop(record_property: Record) -> None:
+def test_a_task_of_a_chain_is_a_few_passes_of_the_loop(record_property: Record) -> None:
     cost = cost_of_chain()
 
     told(record_property, f"a chain of {LENGTH}", cost)
