@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 PY  := $(BIN)/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet install
 
-BENCHMARKS = $(filter-out compare yardstick signal_peers,$(basename $(notdir $(wildcard benchmarks/*.py))))
+BENCHMARKS = $(filter-out compare yardstick,$(basename $(notdir $(wildcard benchmarks/*.py))))
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-long test-crash test-nightly check format mutants clean

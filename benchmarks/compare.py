@@ -11,17 +11,19 @@ run that is cut off goes on where it stopped; `--fresh` begins anew.
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.contest.environments import Missing, cache, interpreter
-from benchmarks.contest.field import ASYNCFLOW, EVENTS, FLOOR, PEERS, Contestant, Event
+from benchmarks.contest.environments import Missing, cache, interpreter, version
+from benchmarks.contest.field import ASYNCFLOW, EVENTS, FLOOR, OWN, PEERS, Contestant, Event
 from benchmarks.contest.heat import Figures, Heat
 from benchmarks.contest.records import ROOT, Record, Records, digest
 from benchmarks.contest.table import markdown
@@ -79,7 +81,7 @@ class Contest:
         """Begin with no environment looked at."""
         self._plan, self._records, self._environments = plan, records, environments
         self._pythons: dict[str, str | None] = {}
-        self._log = (records.folder / "errors.log").open("a", encoding="utf-8")
+        self._log = records.folder / "errors.log"
 
     def run(self, budget: float) -> bool:
         """Run heats until all are done, or the next would take longer than there is time."""
@@ -102,11 +104,13 @@ class Contest:
         name = contestant.environment
         if name not in self._pythons:
             try:
-                self._pythons[name] = interpreter(self._environments, name)
+                self._pythons[name] = python = interpreter(self._environments, name)
+                if name != OWN:
+                    found = version(python, name, contestant.imports)
+                    self._records.note_of("versions", name, found)
             except (Missing, OSError, subprocess.CalledProcessError) as error:
                 self._pythons[name] = None
-                missing = {**self._records.about.get("missing", {}), name: str(error)}
-                self._records.note({"missing": missing})
+                self._records.note_of("missing", name, str(error))
                 print(f"{name} is missing: {error}", flush=True)
         return self._pythons[name]
 
@@ -148,36 +152,44 @@ class Contest:
             begun=time.monotonic(),
         )
         module = f"benchmarks.contestants.{contestant.module}"
-        done = self._output([python, "-m", module, heat.text()], folder)
-        if workload == "W9 crash" and done.returncode == -9:
+        status, output = self._output([python, "-m", module, heat.text()], folder)
+        if workload == "W9 crash" and status == -signal.SIGKILL:
             return {}
-        if done.returncode:
-            raise Failed(f"exit status {done.returncode}")
-        figures: Figures = json.loads(done.stdout.splitlines()[-1])
+        if status:
+            raise Failed(self._log.read_text(encoding="utf-8").splitlines()[-1])
+        figures: Figures = json.loads(output.splitlines()[-1])
         return figures
 
     def _import(self, python: str, contestant: Contestant) -> float:
         with tempfile.TemporaryDirectory() as folder:
-            done = self._output([python, "-c", IMPORT.format(contestant.imports)], folder)
-        if done.returncode:
+            code = IMPORT.format(contestant.imports)
+            status, output = self._output([python, "-c", code], folder)
+        if status:
             raise Failed("it cannot be imported")
-        return float(done.stdout)
+        return float(output)
 
-    def _output(self, command: list[str], home: str) -> subprocess.CompletedProcess[str]:
+    def _output(self, command: list[str], home: str) -> tuple[int, str]:
         # A peer that keeps something in the home folder keeps it in that of this heat.
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "HOME": home}
-        self._log.write(f"== {' '.join(command[2:])}\n")
-        self._log.flush()
-        return subprocess.run(
-            command,
-            cwd=ROOT,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            text=True,
-            timeout=LONGEST,
-            check=False,
-        )
+        with self._log.open("a", encoding="utf-8") as log:
+            log.write(f"== {' '.join(command[2:])}\n")
+            log.flush()
+            process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                start_new_session=True,
+            )
+            try:
+                output, _ = process.communicate(timeout=LONGEST)
+            finally:
+                # With what it has started: the server of a peer must not outlive it.
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+        return process.returncode, output
 
 
 class Failed(Exception):  # noqa: N818  of a contestant, not of this program
@@ -226,7 +238,7 @@ def write(records: Records, environments: Path) -> None:
         return
     plot = records.folder / "plot.svg"
     command = [python, "-m", "benchmarks.contest.plot", str(results), str(plot)]
-    subprocess.run(command, cwd=ROOT, check=True)
+    subprocess.run(command, cwd=ROOT, check=False)
 
 
 def plan_of(given: argparse.Namespace) -> Plan:

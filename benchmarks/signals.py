@@ -1,46 +1,37 @@
-"""Signals on uvloop, durable: to the waiter's next line, many that wait, many across a restart.
+"""Signals on uvloop, durable: from another process, and to many that wait across a restart.
 
-    python -m benchmarks.signals [--peers FOLDER | --no-peers] [--rounds 300] [--many 10000]
-                                 [--peer-many 1000] [--restart 100000] [--json FILE]
+    python -m benchmarks.signals [--rounds 100] [--restart 100000] [--json FILE]
 
-The floor is one transaction of the same rows with FULL, in one round trip to a thread, and then a
-future: it takes turns with asyncflow in one process. The peers, DBOS on SQLite and
-llama-index-workflows (in memory), have an environment of their own, made where there is none.
+W5 and W6 of `benchmarks.compare` are those in one process.
 """
 
 import argparse
 import asyncio
 import json
-import os
 import random
 import signal as signals
-import sqlite3
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import venv
-from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-import aiosqlite
 import uvloop
 
 from asyncflow import Client, Event, Registry, Runner, Workflow, new_event, task
-from benchmarks.signal_peers import Figures, crowd, rss, until
+from benchmarks.contest.course import rss, until
+from benchmarks.contest.heat import Figures
 from benchmarks.yardstick import fsync_ms
 
-PEERS: Final = ("dbos==3.4.0", "llama-index-workflows==2.26.1")
-PEER_ROUNDS: Final = {"dbos": 40, "dbos-tuned": 200, "llama": 300}
 PAUSE: Final = 0.005
-"""Seconds before a signal in one process, in which everything comes to rest."""
+"""Seconds between looks at a signal's arrival: seldom, so that the owner stays idle."""
 
 IDLE: Final = 0.1
-"""The same before a signal from another process: the owner is idle by then."""
+"""Seconds before a signal, after which the owner is idle."""
 
 AT_ONCE: Final = 1000
 """Executions whose start is asked for at once."""
@@ -84,87 +75,6 @@ def declare() -> Registry:
     return registry
 
 
-class Floor:
-    """A bare program: a transaction of the rows of a signal, then a future."""
-
-    def __init__(self, connection: aiosqlite.Connection) -> None:
-        """Write to tables as asyncflow makes them."""
-        self._connection: Any = connection
-
-    @classmethod
-    @asynccontextmanager
-    async def at(cls, path: Path, many: int) -> AsyncGenerator["Floor"]:
-        """Let so many rows wait in a fresh database."""
-        async with Runner(path):
-            pass
-        async with aiosqlite.connect(path, isolation_level=None) as connection:
-            await connection.execute("PRAGMA synchronous = FULL")
-            await connection.executemany(
-                "INSERT INTO awaited_event (execution, namespace, task, seq, name, place, label,"
-                " failures, data_type, prompt, prompt_type, description, created, phase) VALUES"
-                " (1, 'default', 'waits', 1, ?, 1, '1', 0, 'int', '', 'text', '', 1, 'RUNNING')",
-                [(f"round {number}",) for number in range(many)],
-            )
-            yield cls(connection)
-
-    async def round(self, number: int) -> float:
-        """Return the seconds from the begin of the transaction to the waiter's next line."""
-        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-
-        async def waits() -> float:
-            await future
-            return time.monotonic()
-
-        waiter = asyncio.create_task(waits())
-        await asyncio.sleep(PAUSE)
-        begin = time.monotonic()
-        await self._connection._execute(self._write, number)  # noqa: SLF001  one round trip
-        future.set_result(number)
-        return await waiter - begin
-
-    def _write(self, number: int) -> None:
-        db: sqlite3.Connection = self._connection._conn  # noqa: SLF001  it is the thread's
-        db.execute("BEGIN IMMEDIATE")
-        found = db.execute(
-            "SELECT id FROM awaited_event WHERE name = ? AND phase = 'RUNNING' AND execution = 1",
-            (f"round {number}",),
-        )
-        (row,) = found.fetchone()
-        inserted = db.execute(
-            "INSERT INTO event (key, value, namespace, execution, sender, create_time, awaited)"
-            " VALUES (?, ?, 'default', 1, 'me', 1, ?)",
-            (f"round {number}", str(number), row),
-        )
-        db.execute(
-            "UPDATE awaited_event SET phase = 'SUCCEEDED', value = ?, ended = 1, sender = 'me',"
-            ' "offset" = ? WHERE id = ?',
-            (str(number), inserted.lastrowid, row),
-        )
-        db.execute("COMMIT")
-
-
-async def latency(many: int, folder: Path) -> Figures:
-    """W5: asyncflow and the floor, in turns."""
-    taken: dict[str, list[float]] = {"asyncflow": [], "floor": []}
-    async with (
-        Floor.at(folder / "floor.db", many) as floor,
-        Runner(folder / "w5.db", registry=declare(), grace=0) as runner,
-    ):
-        execution = await runner.start.aio("rounds")
-        for number in range(many):
-            name = f"round {number}"
-            await until(partial(ARRIVED.__contains__, name))
-            event = await Event.get.aio(name, run_name=execution.name)
-            assert event is not None
-            await asyncio.sleep(PAUSE)
-            begin = time.monotonic()
-            await event.signal.aio(number)
-            await until(partial(SEEN.__contains__, name))
-            taken["asyncflow"].append(SEEN[name] - begin)
-            taken["floor"].append(await floor.round(number))
-    return {name: [1000 * each for each in seconds] for name, seconds in taken.items()}
-
-
 async def elsewhere(many: int, folder: Path) -> Figures:
     """W5 from another process, which only has the file."""
     path = folder / "w5.db"
@@ -204,28 +114,6 @@ async def signaller(many: int, path: Path) -> Figures:
             await event.signal.aio(1)
             print(json.dumps([begin, time.monotonic()]), flush=True)
     return {}
-
-
-async def waiting(many: int, folder: Path) -> Figures:
-    """W6: let many wait, then wake them all."""
-    async with Runner(folder / "w6.db", registry=declare(), grace=0) as runner:
-        pending: set[asyncio.Task[Any]] = set()
-        events: dict[int, Event] = {}
-
-        async def start(number: int) -> None:
-            if len(pending) >= AT_ONCE:
-                await asyncio.wait(pending)
-            each = asyncio.create_task(runner.start.aio("once", name=f"e{number}"))
-            pending.add(each)
-            each.add_done_callback(pending.discard)
-
-        async def signal(number: int) -> None:
-            event = await Event.get.aio("approve", run_name=f"e{number}")
-            assert event is not None
-            events[number] = event
-            await event.signal.aio(number)
-
-        return await crowd(many, start, lambda: len(ARRIVED), signal, lambda: len(SEEN))
 
 
 async def before_the_kill(many: int, folder: Path) -> Figures:
@@ -281,8 +169,7 @@ def restart(many: int) -> Figures:
 
 
 CHILDREN: Final[dict[str, Callable[[int, Path], Coroutine[Any, Any, Figures]]]] = {
-    each.__name__: each
-    for each in (latency, elsewhere, signaller, waiting, before_the_kill, after_the_kill)
+    each.__name__: each for each in (elsewhere, signaller, before_the_kill, after_the_kill)
 }
 
 
@@ -307,35 +194,10 @@ def output(command: list[str]) -> Figures:
     return figures
 
 
-def peer_python(folder: Path) -> str | None:
-    """Return an interpreter that has the peers, made if there is none; None if it cannot be had."""
-    python = folder / "bin" / "python"
-    try:
-        if not python.exists():
-            venv.create(folder, with_pip=True)
-        look = [str(python), "-c", "import dbos, workflows"]
-        if subprocess.run(look, stderr=subprocess.DEVNULL, check=False).returncode:
-            pip = [str(python), "-m", "pip", "--quiet", "--disable-pip-version-check", "install"]
-            subprocess.run([*pip, *PEERS], check=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        print(f"the peers cannot be installed: their lines are left out ({error})")
-        return None
-    return str(python)
-
-
-def show_w5(name: str, taken: list[float], floor: float | None = None) -> None:
+def show(name: str, taken: list[float]) -> None:
     """Print the median and the 95th percentile of some milliseconds."""
     median, p95 = statistics.median(taken), sorted(taken)[int(len(taken) * 0.95)]
-    ratio = "" if floor is None else f", {median / floor:.2f} x the floor (at most 2)"
-    print(f"W5 {name:38} median {median:8.3f} ms, p95 {p95:8.3f} ms ({len(taken)}){ratio}")
-
-
-def show_w6(name: str, found: Figures, goal: str = "") -> None:
-    """Print what many that wait take."""
-    print(
-        f"W6 {name:24} {found['many']:6,} waiting: {found['bytes'] / 1024:5.1f} KB each, "
-        f"started in {found['start']:6.2f} s, all woken in {found['wake']:6.2f} s{goal}"
-    )
+    print(f"from another process, {name}: median {median:.3f} ms, p95 {p95:.3f} ms ({len(taken)})")
 
 
 def show_restart(many: int, found: Figures) -> None:
@@ -353,23 +215,9 @@ def show_restart(many: int, found: Figures) -> None:
 
 def compare(given: argparse.Namespace) -> Figures:
     """Measure all of it, print it, and return it."""
-    found: Figures = {"latency": measure("latency", given.rounds)}
-    floor = statistics.median(found["latency"]["floor"])
-    show_w5("floor", found["latency"]["floor"])
-    show_w5("asyncflow", found["latency"]["asyncflow"], floor)
-    found["elsewhere"] = measure("elsewhere", min(given.rounds, 100))
+    found: Figures = {"elsewhere": measure("elsewhere", given.rounds)}
     for name, taken in found["elsewhere"].items():
-        show_w5(f"from another process, {name}", taken)
-    python = None if given.no_peers else peer_python(given.peers)
-    script = str(Path(__file__).with_name("signal_peers.py"))
-    for name, many in PEER_ROUNDS.items() if python else ():
-        found[name] = {"w5": output([str(python), script, name, "w5", str(many)])}
-        show_w5(name, found[name]["w5"]["ms"])
-    found["waiting"] = measure("waiting", given.many)
-    show_w6("asyncflow", found["waiting"], " (8 KB, 10 s, 5 s)")
-    for name in PEER_ROUNDS if python else ():
-        found[name]["w6"] = output([str(python), script, name, "w6", str(given.peer_many)])
-        show_w6(name, found[name]["w6"])
+        show(name, taken)
     if given.restart:
         found["restart"] = restart(given.restart)
         show_restart(given.restart, found["restart"])
@@ -378,15 +226,9 @@ def compare(given: argparse.Namespace) -> Figures:
 
 def main() -> None:
     """Measure, or be one measurement."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    peers = Path(os.environ.get("ASYNCFLOW_PEERS") or cache / "asyncflow-peers")
     parser = argparse.ArgumentParser()
     parser.add_argument("--child", nargs=3)
-    parser.add_argument("--peers", type=Path, default=peers)
-    parser.add_argument("--no-peers", action="store_true")
-    parser.add_argument("--rounds", type=int, default=300)
-    parser.add_argument("--many", type=int, default=10_000)
-    parser.add_argument("--peer-many", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--restart", type=int, default=100_000)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()

@@ -9,6 +9,7 @@ import os
 import random
 import resource
 import signal as signals
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -160,7 +161,9 @@ class Trail:
         return {int(n): float(at) for n, pid, at in lines if (int(pid) == os.getpid()) is mine}
 
     def figures(self, heat: Heat, opened: float, recorded: set[int]) -> Figures:
-        """Return the milliseconds to the next task, and which of the recorded ones ran again.
+        """Return the milliseconds to the next task.
+
+        No task may be left out, and none that was recorded may have run again.
 
         Args:
             heat: of this process.
@@ -169,10 +172,12 @@ class Trail:
         """
         steps = self.steps(mine=True)
         begun = min(steps.values())
+        if again := sorted(recorded & steps.keys()):
+            sys.exit(f"recorded, and ran again: {again}")
+        if missing := sorted(set(range(LENGTH)) - recorded - steps.keys()):
+            sys.exit(f"neither recorded nor run: {missing}")
         return {
             "since_start": 1000 * (begun - opened),
             "since_process": 1000 * (begun - heat.begun),
             "recorded": len(recorded),
-            "again": sorted(recorded & steps.keys()),
-            "all": steps.keys() | recorded == set(range(LENGTH)),
         }

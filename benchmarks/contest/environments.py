@@ -1,6 +1,7 @@
 """Environments of the peers: made where there are none, in the user's cache, one for each."""
 
 import os
+import re
 import subprocess
 import sys
 import venv
@@ -40,3 +41,13 @@ def interpreter(folder: Path, name: str) -> str:
         raise Missing((lines or done.stderr.splitlines() or ["pip failed"])[-1])
     stamp.write_text(wanted, encoding="utf-8")
     return str(python)
+
+
+def version(python: str, name: str, imports: str) -> str:
+    """Return which version of its peer an environment has; it must also load."""
+    (distribution, *_) = re.split(r"[^\w-]", REQUIREMENTS[name][0])
+    code = f"import {imports}, importlib.metadata as m; print(m.version('{distribution}'))"
+    done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Missing(done.stderr.splitlines()[-1].partition(" (required by")[0])
+    return f"{distribution} {done.stdout.split()[-1]}"

@@ -11,12 +11,12 @@ REQUIREMENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "dbos": ("dbos==3.4.0",),
     "llama": ("llama-index-workflows==2.26.1",),
     "flyte": ("flyte==2.12.1",),
-    "apscheduler": ("apscheduler[sqlalchemy]==4.0.0a6", "aiosqlite"),
-    "prefect": ("prefect>=3.8,<4",),
-    "cloaca": ("--only-binary=:all:", "cloaca==0.12.0"),
+    "apscheduler": ("apscheduler[sqlalchemy]==4.0.0a6", "aiosqlite", "sniffio"),
+    "prefect": ("prefect>=3.8,<4", "fastapi<0.151"),
+    "cloaca": ("cloaca", "--only-binary=:all:"),
     "plot": ("matplotlib>=3.9",),
 }
-"""What pip installs into each environment; the last one draws."""
+"""What pip installs into each environment, whom it is for first; the last one draws."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +126,6 @@ PEERS: Final = (
         {**_events("W1", "W2", "W7 1,000", "W8"), "W4": 200},
         "sqlite",
     ),
-    Contestant("Prefect", "prefect", "prefect", "prefect", {"W1": 20, "W2": 1}),
-    Contestant("cloaca", "cloaca", "cloaca", "cloaca", {"W1": 20, "W2": 1}),
+    Contestant("Prefect", "prefect", "prefect", "prefect", {"W1": 20, **_events("W2")}),
+    Contestant("cloaca", "cloaca", "cloaca", "cloaca", {"W1": 20, **_events("W2")}),
 )

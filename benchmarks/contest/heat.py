@@ -15,7 +15,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 Figures: TypeAlias = dict[str, Any]
 
@@ -67,13 +67,17 @@ def run(
     workloads: Mapping[str, Workload],
     loops: Mapping[str, Callable[[], asyncio.AbstractEventLoop]] | None = None,
 ) -> None:
-    """Do what is asked, print its figures, and leave whatever threads a contestant has."""
+    """Do what is asked, and print its figures."""
     heat = given()
     loop = None if loops is None else loops[heat.loop]
     with asyncio.Runner(loop_factory=loop) as runner:
-        figures = runner.run(workloads[heat.workload](heat))
-        print(json.dumps(figures), flush=True)
-        os._exit(0)
+        finish(runner.run(workloads[heat.workload](heat)))
+
+
+def finish(figures: Figures) -> NoReturn:
+    """Print the figures and end the process, whatever a contestant would still do."""
+    print(json.dumps(figures), flush=True)
+    os._exit(0)
 
 
 def check(database: Path | str, wanted: Mapping[str, int]) -> None:

@@ -10,7 +10,7 @@ import platform
 import sqlite3
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -88,11 +88,14 @@ class Records:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._path.unlink(missing_ok=True)
         self.all, self.about = [], about(loop)
-        self.note({})
+        self._write()
 
-    def note(self, more: Mapping[str, Any]) -> None:
-        """Add to what is to be known of this run."""
-        self.about |= more
+    def note_of(self, what: str, name: str, text: str) -> None:
+        """Add to what is to be known of this run: something of an environment."""
+        self.about[what] = {**self.about.get(what, {}), name: text}
+        self._write()
+
+    def _write(self) -> None:
         self._about.write_text(json.dumps(self.about, indent=1), encoding="utf-8")
 
     def add(self, record: Record) -> None:

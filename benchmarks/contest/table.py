@@ -20,7 +20,7 @@ COLUMNS: Final[Sequence[tuple[str, tuple[Metric, ...]]]] = (
     ("W7 1,000: CPU %, p95 ms, fired %", tally.W7_THOUSAND),
     ("W7 10,000: CPU %, p95 ms, fired %", tally.W7_MANY),
     ("W8 import, first ms", (tally.W8_IMPORT, tally.W8_FIRST)),
-    ("W9 ms", (tally.W9,)),
+    ("W9 since start, since process ms", (tally.W9, tally.W9_PROCESS)),
 )
 
 
@@ -46,9 +46,9 @@ def _head(records: Records) -> Iterator[str]:
     )
     versions = about.get("versions", {})
     if versions:
-        yield "Peers: " + ", ".join(f"{name} {version}" for name, version in versions.items()) + "."
+        yield "Peers: " + ", ".join(versions.values()) + "."
     for name, reason in about.get("missing", {}).items():
-        yield f"{name} is missing: `{reason}`."
+        yield f"{name} is missing: {reason}."
 
 
 def _bars(records: Records) -> Iterator[str]:
@@ -104,9 +104,8 @@ def _cell(records: Records, contestant: Contestant, metrics: tuple[Metric, ...])
         return f"failed: {failed[0].error}" if failed else NONE
     medians = [tally.median(records, contestant.name, each) for each in metrics]
     texts = [
-        number(value, metric.digits)
+        NONE if value is None else number(value, metric.digits)
         for value, metric in zip(medians, metrics, strict=True)
-        if value is not None
     ]
     fewer = contestant.events.get(event)
     return _joined(metrics)(texts) + (f" ({fewer:,} of them)" if fewer else "")

@@ -16,21 +16,21 @@ class Metric:
     name: str
     event: str
     unit: str
-    of: Callable[[Figures], float]
+    of: Callable[[Figures], float | None]
     more_is_better: bool = False
     digits: int = 2
 
 
 def _median(key: str) -> Callable[[Figures], float]:
-    return lambda figures: statistics.median(figures[key])
+    return lambda figures: float(statistics.median(figures[key]))
 
 
-def _plain(key: str, factor: float = 1) -> Callable[[Figures], float]:
-    return lambda figures: float(figures[key]) * factor
+def _plain(key: str, factor: float = 1) -> Callable[[Figures], float | None]:
+    return lambda figures: None if figures[key] is None else float(figures[key]) * factor
 
 
 def _fired(figures: Figures) -> float:
-    return 100 * figures["fired"] / figures["expected"]
+    return 100 * float(figures["fired"]) / float(figures["expected"])
 
 
 W1: Final = Metric("W1 one-task workflow", "W1", "ms", _median("ms"))
@@ -45,6 +45,9 @@ W6_WAKE: Final = Metric("W6 10,000 woken", "W6", "s", _plain("wake"), digits=1)
 W8_IMPORT: Final = Metric("W8 import", "W8", "ms", _median("import"), digits=0)
 W8_FIRST: Final = Metric("W8 first workflow finished", "W8", "ms", _plain("first"), digits=0)
 W9: Final = Metric("W9 next task, since the start", "W9", "ms", _plain("since_start"), digits=0)
+W9_PROCESS: Final = Metric(
+    "W9 next task, since the process began", "W9", "ms", _plain("since_process"), digits=0
+)
 
 
 def w7(many: str) -> tuple[Metric, Metric, Metric]:
@@ -61,7 +64,7 @@ W7_THOUSAND: Final = w7("1,000")
 W7_MANY: Final = w7("10,000")
 METRICS: Final = (
     *(W1, W2, W3, W3_PEAK, W4, W5, W6_SIZE, W6_START, W6_WAKE),
-    *(*W7_THOUSAND, *W7_MANY, W8_IMPORT, W8_FIRST, W9),
+    *(*W7_THOUSAND, *W7_MANY, W8_IMPORT, W8_FIRST, W9, W9_PROCESS),
 )
 
 
@@ -125,7 +128,8 @@ BARS: Final[Sequence[Bar]] = (
 def by_round(records: Records, contestant: str, metric: Metric) -> dict[int, float]:
     """Return a figure of a contestant for each round."""
     found = records.of(contestant, metric.event)
-    return {each.round: metric.of(each.figures) for each in found}
+    values = {each.round: metric.of(each.figures) for each in found}
+    return {round_: value for round_, value in values.items() if value is not None}
 
 
 def median(records: Records, contestant: str, metric: Metric) -> float | None:

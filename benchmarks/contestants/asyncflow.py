@@ -137,11 +137,12 @@ class Waiting:
         with Registry() as self.registry, Workflow("waits"):
 
             @task(id="waits")
-            async def waits(context: Context) -> None:
+            async def waits(context: Context) -> int:
                 event = await new_event.aio("go", data_type=int)
                 self.arrived.add(context.execution_name)
                 number = await event.wait.aio()
                 self.stamps[number] = time.monotonic()
+                return 1
 
 
 def event_of(number: int) -> Any:  # noqa: ANN401  a coroutine of what the event's type is

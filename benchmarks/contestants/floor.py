@@ -11,6 +11,7 @@ import sqlite3
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, closing
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeAlias, TypeVar
@@ -30,7 +31,7 @@ from benchmarks.contest.course import (
     until,
 )
 from benchmarks.contest.heat import Figures, Heat, check, run
-from benchmarks.contest.polls import INTERVAL, Polls
+from benchmarks.contestants.bare_polls import w7
 
 T = TypeVar("T")
 Row: TypeAlias = tuple[str, tuple[Any, ...]]
@@ -113,6 +114,12 @@ def now() -> int:
     return time.time_ns() // 1000
 
 
+def ended(task: str, begin: int) -> str:
+    """Return the body of the fact that a task has ended."""
+    began = datetime.fromtimestamp(begin / 1e6, UTC).isoformat()
+    return json.dumps([task, 1, 1, "SUCCESS", None, began])
+
+
 async def nothing() -> int:
     """Be a task."""
     return 1
@@ -192,11 +199,10 @@ class Floor:
         last: bool = False,
     ) -> None:
         """Write the end of a task, what follows, and the end of the execution."""
-        end, run = now(), [task, 1, 1]
+        end = now()
         rows: list[Row] = [
             (SUCCESS, (begin, end, "1", execution, task)),
-            (FACT, (execution, "TaskStarted", json.dumps(run), begin)),
-            (FACT, (execution, "TaskEnded", json.dumps([*run, "SUCCESS", None]), end)),
+            (FACT, (execution, "TaskEnded", ended(task, begin), end)),
         ]
         rows += [(QUEUED, (execution, each)) for each in following]
         if last:
@@ -312,9 +318,7 @@ class Waiting:
         self.futures[number] = future
         signalled_with = await future
         self.stamps[signalled_with] = time.monotonic()
-        rows = [(SUCCESS, (at, now(), "1", execution, "waits")), (END, (now(), execution))]
-        ended = json.dumps([*run, "SUCCESS", None])
-        await self._floor.write([*rows, (FACT, (execution, "TaskEnded", ended, now()))])
+        await self._floor.end(execution, "waits", at, last=True)
         self.ended += 1
 
     async def signal(self, number: int) -> None:
@@ -360,28 +364,6 @@ async def w6(heat: Heat) -> Figures:
         heat.database,
         {"SELECT count(*) FROM awaited_event WHERE phase = 'SUCCEEDED'": heat.many},
     )
-    return figures
-
-
-async def w7(heat: Heat) -> Figures:
-    """Poll in bare coroutines, spread over the interval; nothing is stored."""
-    polls = Polls()
-
-    async def poll(number: int, due: float) -> None:
-        while True:
-            await asyncio.sleep(due - time.monotonic())
-            polls.note(number, due)
-            await nothing()
-            due = max(due + INTERVAL, time.monotonic())
-
-    begin = time.monotonic()
-    tasks = [
-        asyncio.create_task(poll(number, begin + INTERVAL * (1 + number / heat.many)))
-        for number in range(heat.many)
-    ]
-    figures = await polls.observe(heat.many, heat.seconds)
-    for each in tasks:
-        each.cancel()
     return figures
 
 
