@@ -139,7 +139,6 @@ COROUTINES = {
     *("Runner.publish", "Runner.open_event"),
     *("Clock.pause", "VirtualClock.advance", "VirtualClock.advance_to", "VirtualClock.settle"),
     "BashOperator.start",
-    "PythonOperator.start",
 }
 """The plain ones that must be awaited all the same: the port, the clock, and a hook."""
 
