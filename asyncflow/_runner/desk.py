@@ -23,7 +23,6 @@ from asyncflow._runner.live import (
     Impulse,
     LiveExecution,
     Publication,
-    Receivers,
     RuledWorkflow,
     Signalled,
     Told,
@@ -31,6 +30,7 @@ from asyncflow._runner.live import (
     Verdicts,
     Wanted,
 )
+from asyncflow._runner.receivers import Receivers
 from asyncflow._runner.rulebook import Rulebook
 from asyncflow._runner.work import Answer, Work
 from asyncflow._store.batch import Notified

@@ -35,6 +35,7 @@ from asyncflow._runner.logs import TaskLog
 from asyncflow._runner.meter import Meters
 from asyncflow._runner.reread import reread, untaken
 from asyncflow._runner.rest import Rest
+from asyncflow._runner.riders import Riders
 from asyncflow._runner.rulebook import Rulebook
 from asyncflow._runner.telling import acknowledge, confirm
 from asyncflow._runner.turns import Turns
@@ -56,9 +57,6 @@ MOST_AT_ONCE: Final = 512
 
 ANSWERED: Final = (Told, Wanted, Publication, Impulse, Awaited, Signalled)
 """Entries whose callers may wait for an answer."""
-
-RIDE: Final = timedelta(milliseconds=10)
-"""How long a start that nobody listens for waits for a commit to ride with."""
 
 AFTER_ERROR: Final = (timedelta(milliseconds=50), timedelta(seconds=5))
 """Pause after a commit that failed: the first, doubled each time up to the second."""
@@ -113,9 +111,8 @@ class Driver:
         self._turns = Turns(clock)
         self._taking = False
         self._deferred: list[Callable[[], None]] = []
-        self._riding: dict[int, Told] = {}
-        self._ride: Timer | None = None
         self._rest = Rest()
+        self.riders = Riders(clock, self._rest.stir)
         log.wake = self._rest.stir
         self._closing = False
         self._pause = AFTER_ERROR[0]
@@ -145,11 +142,6 @@ class Driver:
         """How many entries are in the inbox."""
         return len(self._inbox)
 
-    @property
-    def riding(self) -> int:
-        """How many starts wait for a transaction to go with."""
-        return len(self._riding)
-
     def put(self, entry: Entry) -> None:
         """Append: the entry is answered in the order of coming, in one of the next transactions."""
         self.check()
@@ -167,17 +159,6 @@ class Driver:
         """Raise `UsageError` if nothing is answered any more."""
         if self._over is not None:
             raise _refusal(self._over) from self._over
-
-    def ride(self, told: Told) -> None:
-        """Append a start that nobody waits for: it goes with the next transaction."""
-        self._riding[id(told)] = told
-        if self._ride is None:
-            self._ride = self._clock.call_later(RIDE, self._set_off)
-
-    def overtake(self, start: Told | None) -> None:
-        """Forget a start that has not gone yet: the attempt's end, put next, tells of it too."""
-        if start is not None:
-            self._riding.pop(id(start), None)
 
     def adopt(self, live: LiveExecution) -> None:
         """Come to work on an execution that has a row."""
@@ -245,7 +226,7 @@ class Driver:
 
     @property
     def _ready(self) -> bool:
-        rides = self._riding and (self._ride is None or self._closing)
+        rides = self.riders and (self._closing or not self.riders.patient)
         lines = self._log.due or (self._closing and self._log.waiting)
         return bool(self._inbox or rides or lines or self._failure)
 
@@ -270,10 +251,6 @@ class Driver:
         else:
             call()
 
-    def _set_off(self) -> None:
-        self._ride = None
-        self._rest.stir()
-
     async def _take(self) -> Work:
         """Decide on what has gathered, on committed state plus what this very batch changes."""
         work = Work()
@@ -286,9 +263,7 @@ class Driver:
             deferred, self._deferred = self._deferred, []
             for each in deferred:
                 each()
-        if self._ride is not None:
-            self._ride.cancel()
-            self._ride = None
+        self.riders.gone()
         # Lines last: those of a task that ends in this transaction are all there.
         work.logs = self._log.take()
         self.callers.admit()
@@ -298,9 +273,8 @@ class Driver:
     async def _decide(self, work: Work) -> None:
         while True:
             # Starts first: the end of the same attempt may be in the inbox already.
-            riding, self._riding = self._riding, {}
-            for told in riding.values():
-                self._desk.answer(work, told)
+            for start in self.riders.take():
+                self._desk.answer(work, start)
             if not self._inbox or len(work) >= MOST_AT_ONCE or self._turns.over:
                 return
             for _ in self._desk.open(work, self._inbox.popleft()) or ():

@@ -27,7 +27,7 @@ async def statistics(engine: Engine, store: Store, watchdog: Watchdog | None) ->
         loop=None if watchdog is None else _loop(watchdog),
         queues=QueueStatistics(
             inbox=engine.driver.waiting,
-            riding=engine.driver.riding,
+            riding=len(engine.driver.riders),
             held_back=engine.driver.callers.held_back,
             letters=engine.ownership.letters,
             executions=len(engine.driver.lives),

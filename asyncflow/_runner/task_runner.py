@@ -200,7 +200,7 @@ class TaskRunner:
         finally:
             self._forget(attempt)
         if not (attempt.dropped or driver.over):
-            driver.overtake(attempt.start)
+            driver.riders.overtake(attempt.start)
             driver.put(Told(attempt.live, ended))
 
     async def _begin(self, driver: Driver, attempt: Attempt) -> TaskEnded | None:
@@ -251,7 +251,7 @@ class TaskRunner:
             if (name, TaskStatus.RUNNING) in live.plan.by_status:
                 driver.put(told)
             else:
-                driver.ride(told)
+                driver.riders.add(told)
             return
         while True:
             told.done = asyncio.get_running_loop().create_future()
