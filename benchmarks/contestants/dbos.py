@@ -159,7 +159,7 @@ async def w5(heat: Heat) -> Figures:
 
     pause = 0.005 if heat.variant == "tuned" else 1.0
     figures = await signalled(heat.many, wait, waiting.stamps, pause)
-    await waiting.handles[figures["runs"] - 1].get_result()
+    await asyncio.gather(*(each.get_result() for each in waiting.handles.values()))
     check(heat.database, {WORKFLOWS: figures["runs"]})
     return figures
 

@@ -57,4 +57,5 @@ async def w2(heat: Heat) -> Figures:
 if __name__ == "__main__":
     os.environ["PREFECT_HOME"] = str(Path(given().folder) / "prefect")
     os.environ["PREFECT_LOGGING_LEVEL"] = "ERROR"
+    os.environ["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"] = "120"  # 20 s can be too few
     run({"W1": w1, "W2": w2})
