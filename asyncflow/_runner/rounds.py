@@ -38,7 +38,7 @@ class Rounds:
     """
 
     def __init__(self, spawn: Spawn, clock: Clock) -> None:
-        """Make each round in what ``spawn`` starts."""
+        """Make rounds in what ``spawn`` starts."""
         self.task: asyncio.Task[None] | None = None
         self._spawn = spawn
         self._clock = clock
@@ -46,13 +46,16 @@ class Rounds:
         self._order = count()
         self._timer: Timer | None = None
         self._timer_due = 0.0
+        self._bell: asyncio.Future[None] | None = None  # rung when somebody is due
         self._closed = False
 
     def call_on(self, who: Caller, due: float) -> None:
         """Call on somebody at a time of the clock, in seconds; never early, or in this call."""
         heapq.heappush(self._waiting, (due, next(self._order), who))
-        if self.task is None:
+        if self._bell is not None:
             self._set_timer()
+        elif self.task is None:
+            self._go_on()
 
     def close(self) -> None:
         """Call on nobody any more."""
@@ -60,39 +63,59 @@ class Rounds:
         self._waiting.clear()
         if self._timer is not None:
             self._timer.cancel()
+        self._ring()
+
+    def _go_on(self) -> None:
+        """Make rounds in a task that has nothing else to do."""
+        self.task = None if self._closed else self._spawn(self._make())
+
+    async def _make(self) -> None:
+        """Make rounds until somebody has to wait, and go with that one."""
+        this = asyncio.current_task()
+        rest = None
+        try:
+            # One that was cancelled by whom it called on is no other's.
+            while not (self._closed or rest or (this is not None and this.cancelling())):
+                await self._until_due()
+                rest = await self._until_one_waits(this)
+        except GeneratorExit:  # its loop is gone
+            self.close()
+            raise
+        finally:
+            self._go_on()
+        if rest is not None:
+            await rest
+
+    async def _until_due(self) -> None:
+        if not self._waiting or self._waiting[0][0] > self._clock.monotonic():
+            self._bell = asyncio.get_running_loop().create_future()
+            self._set_timer()
+            try:
+                await self._bell
+            finally:
+                self._bell = None
 
     def _set_timer(self) -> None:
-        """Begin a round when the first is due."""
-        if self._closed or not self._waiting:
+        """Have the bell rung when the first is due."""
+        if not self._waiting:
             return
         due = self._waiting[0][0]
         if self._timer is not None:
             if self._timer_due <= due:
                 return
             self._timer.cancel()
-        self._timer, self._timer_due = self._clock.call_at(due, self._begin), due
+        self._timer, self._timer_due = self._clock.call_at(due, self._ring), due
 
-    def _begin(self) -> None:
+    def _ring(self) -> None:
         self._timer = None
-        if self.task is None:
-            self.task = self._spawn(self._make())
+        if self._bell is not None and not self._bell.done():
+            self._bell.set_result(None)
 
-    async def _make(self) -> None:
-        rest = None
-        try:
-            rest = await self._until_one_waits()
-        except GeneratorExit:  # its loop is gone
-            self.close()
-            raise
-        finally:
-            self.task = None
-            self._set_timer()
-        if rest is not None:
-            await rest
-
-    async def _until_one_waits(self) -> Coroutine[Any, Any, None] | None:
+    async def _until_one_waits(
+        self, this: asyncio.Task[None] | None
+    ) -> Coroutine[Any, Any, None] | None:
         """Call on all that are due, but return what is left of the first that has to wait."""
-        this, waiting, clock = asyncio.current_task(), self._waiting, self._clock
+        waiting, clock = self._waiting, self._clock
         now = clock.monotonic()
         until = now + AT_ONCE
         while waiting and waiting[0][0] <= now:
@@ -102,7 +125,7 @@ class Rounds:
                 return rest
             now = clock.monotonic()
             who.ended(due, started, now)
-            if this is not None and this.cancelling():  # by that one itself: no other's business
+            if this is not None and this.cancelling():  # by that one itself
                 return None
             if now > until:
                 await give_turn()

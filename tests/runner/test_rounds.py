@@ -153,6 +153,6 @@ async def test_nobody_has_a_task_or_a_timer_of_its_own_between_polls() -> None:
         polled(registry, skips, name=f"t{number}")
     async with Runner(":memory:", registry=registry, clock=clock):
         for _ in range(3):
-            assert len(asyncio.all_tasks()) <= before
+            assert len(asyncio.all_tasks()) <= before + 1  # that of the rounds
             assert clock._timers.waiting < 10
             await clock.advance(timedelta(seconds=1.5))
