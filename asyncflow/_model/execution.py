@@ -363,8 +363,8 @@ def as_ended(port: Port, ended: EndedExecution) -> WorkflowExecution:
 def with_context(
     port: Port, record: ExecutionRecord, texts: Mapping[str, str]
 ) -> WorkflowExecution:
-    """Return a handle that has a context, given as JSON text by key."""
-    context = {key: from_json_text(text) for key, text in texts.items()}
+    """Return a handle that has a context, given as JSON text by key; it lists them in order."""
+    context = {key: from_json_text(text) for key, text in sorted(texts.items())}
     return WorkflowExecution(port, record, context)
 
 

@@ -167,7 +167,7 @@ async def test_what_a_batch_does_not_have_costs_no_statement(sqlite: SqliteStore
         "COMMIT",  # of the transaction that set the callback
         "BEGIN IMMEDIATE",
         "SELECT epoch FROM",
-        "SELECT count(*) FROM",
+        "SELECT 1 FROM",
         "UPDATE execution SET",
         "INSERT INTO task_execution",
         "INSERT INTO context",
