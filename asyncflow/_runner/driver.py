@@ -263,7 +263,6 @@ class Driver:
             deferred, self._deferred = self._deferred, []
             for each in deferred:
                 each()
-        self.riders.gone()
         # Lines last: those of a task that ends in this transaction are all there.
         work.logs = self._log.take()
         self.callers.admit()

@@ -16,31 +16,33 @@ PATIENCE: Final = timedelta(milliseconds=10)
 
 
 class Riders:
-    """Those that wait, in order. Everything is called on the home loop."""
+    """Those that wait, in order. Everything is called on the home loop.
 
-    __slots__ = ("_clock", "_set_off", "_timer", "_waiting")
+    One timer looks after all: one for each that waits would be set and cancelled with each task.
+    """
+
+    __slots__ = ("_clock", "_first", "_set_off", "_timer", "_waiting", "patient")
 
     def __init__(self, clock: Clock, set_off: Callable[[], None]) -> None:
         """Begin with nobody; ``set_off`` is called when the first has waited long enough."""
+        self.patient = True
         self._clock = clock
         self._set_off = set_off
         self._waiting: dict[int, Told] = {}
+        self._first = 0.0  # when the first of them came
         self._timer: Timer | None = None
 
     def __len__(self) -> int:
         """Return how many wait."""
         return len(self._waiting)
 
-    @property
-    def patient(self) -> bool:
-        """Whether those that wait, if any, may wait on."""
-        return not self._waiting or self._timer is not None
-
     def add(self, start: Told) -> None:
         """Let a start wait."""
+        if not self._waiting:
+            self._first = self._clock.monotonic()
         self._waiting[id(start)] = start
         if self._timer is None:
-            self._timer = self._clock.call_later(PATIENCE, self._lose_patience)
+            self._timer = self._clock.call_later(PATIENCE, self._look)
 
     def overtake(self, start: Told | None) -> None:
         """Forget a start, if it waits: the attempt's end, put next, tells of it too."""
@@ -49,15 +51,18 @@ class Riders:
 
     def take(self) -> Collection[Told]:
         """Return those that wait; they wait no more."""
+        self.patient = True
         taken, self._waiting = self._waiting, {}
         return taken.values()
 
-    def gone(self) -> None:
-        """Note that a transaction takes all that have waited."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _lose_patience(self) -> None:
+    def _look(self) -> None:
+        """Set off if the first has waited long enough, else look again when it has."""
         self._timer = None
-        self._set_off()
+        if not self._waiting:
+            return
+        due = self._first + PATIENCE.total_seconds()
+        if due > self._clock.monotonic():
+            self._timer = self._clock.call_at(due, self._look)
+        else:
+            self.patient = False
+            self._set_off()

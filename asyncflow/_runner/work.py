@@ -87,7 +87,6 @@ class Answer:
         )
 
 
-@dataclass(slots=True)
 class Work:
     """Everything that one transaction answers.
 
@@ -99,31 +98,28 @@ class Work:
         storing: publications whose events this transaction stores, in order of their offsets.
     """
 
-    answers: dict[LiveExecution, Answer] = field(default_factory=dict[LiveExecution, Answer])
-    storing: list[Publication] = field(default_factory=list[Publication])
-    taken: list[int] = field(default_factory=list[int])
-    commands: list[tuple[LiveExecution, Command]] = field(
-        default_factory=list[tuple[LiveExecution, Command]]
-    )
-    entries: list[Told | Wanted] = field(default_factory=list[Told | Wanted])
-    publications: list[Publication] = field(default_factory=list[Publication])
-    undeliverable: list[Undeliverable] = field(default_factory=list[Undeliverable])
-    heard: list[Heard] = field(default_factory=list[Heard])
-    impulses: list[Impulse] = field(default_factory=list[Impulse])
-    cells: dict[WorkflowCell, str | None] = field(default_factory=dict[WorkflowCell, str | None])
-    logs: tuple[LogRecord, ...] = ()
-    facts: int = 0
-    ended: int = 0
-    awaited: list[Awaited] = field(default_factory=list[Awaited])
-    late: list[tuple[Awaited, BaseException]] = field(
-        default_factory=list[tuple[Awaited, BaseException]]
-    )
-    signals: list[Signalled] = field(default_factory=list[Signalled])
-    expired: list[Expired] = field(default_factory=list[Expired])
-    notified: list[Notified] = field(default_factory=list[Notified])
-    closings: list[tuple[LiveExecution, Closing]] = field(
-        default_factory=list[tuple[LiveExecution, Closing]]
-    )
+    # Written out: a dataclass would call a factory for each field, in each transaction.
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self.answers: dict[LiveExecution, Answer] = {}
+        self.storing: list[Publication] = []
+        self.taken: list[int] = []
+        self.commands: list[tuple[LiveExecution, Command]] = []
+        self.entries: list[Told | Wanted] = []
+        self.publications: list[Publication] = []
+        self.undeliverable: list[Undeliverable] = []
+        self.heard: list[Heard] = []
+        self.impulses: list[Impulse] = []
+        self.cells: dict[WorkflowCell, str | None] = {}
+        self.logs: tuple[LogRecord, ...] = ()
+        self.facts = 0
+        self.ended = 0
+        self.awaited: list[Awaited] = []
+        self.late: list[tuple[Awaited, BaseException]] = []
+        self.signals: list[Signalled] = []
+        self.expired: list[Expired] = []
+        self.notified: list[Notified] = []
+        self.closings: list[tuple[LiveExecution, Closing]] = []
 
     def __len__(self) -> int:
         """Return how much was taken from the inbox."""
@@ -142,7 +138,10 @@ class Work:
         if decision.head is not None or decision.tasks or decision.cells:
             self.facts += 1
             self.ended += isinstance(fact, TaskEnded)
-            self.answers.setdefault(live, Answer()).add(fact, decision)
+            answer = self.answers.get(live)
+            if answer is None:
+                answer = self.answers[live] = Answer()
+            answer.add(fact, decision)
         for command in decision.commands:
             self.commands.append((live, command))
         for closing in decision.closings:
@@ -150,6 +149,7 @@ class Work:
 
     def batch(self, fence: Fence, executions: Sequence[ExecutionWrite]) -> Batch:
         """Return it as a store wants it, with what `Answer.write` gave for each answer."""
+        impulses = self.impulses
         return Batch(
             fence=fence,
             executions=tuple(executions),
@@ -157,14 +157,14 @@ class Work:
             taken=tuple(self.taken),
             cells=self.cells,
             logs=self.logs,
-            cursors=tuple(each.cursor for each in self.impulses if each.cursor is not None),
-            failed_polls=tuple(each.failed for each in self.impulses if each.failed is not None),
-            dropped=tuple(each.dropped for each in self.impulses if each.dropped is not None),
-            awaited=tuple(each.row for each in self.awaited),
-            signals=tuple(each.signal for each in self.signals),
-            expired=tuple(each.expiry for each in self.expired),
+            cursors=tuple([each.cursor for each in impulses if each.cursor is not None]),
+            failed_polls=tuple([each.failed for each in impulses if each.failed is not None]),
+            dropped=tuple([each.dropped for each in impulses if each.dropped is not None]),
+            awaited=tuple([each.row for each in self.awaited]),
+            signals=tuple([each.signal for each in self.signals]),
+            expired=tuple([each.expiry for each in self.expired]),
             notified=tuple(self.notified),
-            for_rules=tuple(place for place, each in enumerate(self.storing) if each.for_workflows),
+            for_rules=tuple([place for place, x in enumerate(self.storing) if x.for_workflows]),
         )
 
     def refuse(self, error: Exception) -> list[Entry]:

@@ -277,9 +277,11 @@ async def test_an_answer_that_comes_before_its_event_is_known_to_be_there_is_not
         (row,) = await runner._store.read(AwaitedEvents())
         answer = Answer(EventPhase.SUCCEEDED, row.created, "true")
         wish = Awaited(live, cast("Any", None), cast("Any", None), asyncio.Future())
+        work = Work()
+        work.awaited.append(wish)
         with engine.waiters.opening(live):
             engine.waiters.answer(live, row.id, answer)
-            engine.waiters.settle(Work(awaited=[wish]), Receipt(awaited=(row,)))
+            engine.waiters.settle(work, Receipt(awaited=(row,)))
         found = await wish.done
 
     assert found is not None

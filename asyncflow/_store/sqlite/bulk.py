@@ -36,19 +36,18 @@ class Bulk:
 
     def run(self, db: sqlite3.Connection, rows: Collection[Sequence[Value]]) -> None:
         """Execute for these rows, in order."""
-        for sql, values in self._statements(rows):
-            db.execute(sql, values)
+        if rows:
+            for sql, values in self._statements(rows):
+                db.execute(sql, values)
 
     def select(
         self, db: sqlite3.Connection, rows: Collection[Sequence[Value]]
     ) -> list[tuple[Any, ...]]:
         """Execute for these rows; return what is found for all of them."""
-        statements = self._statements(rows)
+        statements = self._statements(rows) if rows else ()
         return [row for sql, values in statements for row in db.execute(sql, values).fetchall()]
 
     def _statements(self, rows: Collection[Sequence[Value]]) -> Iterator[tuple[str, list[Value]]]:
-        if not rows:
-            return
         ordered, done = list(rows), 0
         for size in _SIZES:
             sql = self._sql[size]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from asyncflow._core.state import Head
 from asyncflow._store.batch import Batch, ExecutionWrite, NewExecution, Refused
-from asyncflow._store.codec import micros, micros_or_none, utf8
+from asyncflow._store.codec import micros, micros_or_none, plain, utf8
 from asyncflow._store.sqlite import trigger_writes
 from asyncflow._store.sqlite.admission import Admission
 from asyncflow._store.sqlite.bulk import Bulk, Value
@@ -41,11 +41,16 @@ _INITIAL = Head()
 def update(db: sqlite3.Connection, writes: Sequence[ExecutionWrite]) -> None:
     """Write how the executions stand that have a row."""
     # Of two writes to one execution the last one counts: UPDATE ... FROM takes any.
-    stored = [(write.target, write) for write in writes if isinstance(write.target, int)]
-    heads = {id_: write.head for id_, write in stored if write.head is not None}
+    heads: dict[int, Head] = {}
+    prints: dict[int, str] = {}
+    for write in writes:
+        if isinstance(write.target, int):
+            if write.head is not None:
+                heads[write.target] = write.head
+            if write.fingerprint is not None:
+                prints[write.target] = write.fingerprint
     rows = [(id_, int(head.status.final), *_head_row(head)) for id_, head in heads.items()]
     _UPDATE_HEADS.run(db, rows)
-    prints = {id_: write.fingerprint for id_, write in stored if write.fingerprint is not None}
     _UPDATE_FINGERPRINTS.run(db, list(prints.items()))
 
 
@@ -101,7 +106,7 @@ def _execution_row(
         new.name,
         new.workflow,
         new.namespace,
-        new.execution_type.value,
+        plain(new.execution_type),
         micros(new.created),
         write.fingerprint or new.fingerprint,
         None if head.status.final else owner,
@@ -111,7 +116,7 @@ def _execution_row(
 
 def _head_row(head: Head) -> tuple[Value, ...]:
     return (
-        head.status.value,
+        plain(head.status),
         int(head.stopping),
         micros_or_none(head.begin),
         micros_or_none(head.end),

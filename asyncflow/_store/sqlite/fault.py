@@ -1,8 +1,7 @@
 """What SQLite's errors mean to the people who read them."""
 
 import sqlite3
-from collections.abc import Generator
-from contextlib import contextmanager
+from types import TracebackType
 
 from asyncflow._store.sqlite.space import no_space
 from asyncflow.errors import (
@@ -54,13 +53,27 @@ def as_store_error(error: sqlite3.Error, location: str) -> StoreError:
     return kind(f"{location} {meaning} (SQLite: {error})")
 
 
-@contextmanager
-def translated(location: str) -> Generator[None, None, None]:
+class translated:  # noqa: N801  a context manager
     """Raise what SQLite raises inside as StoreErrors."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise as_store_error(error, location) from error
-    except UnicodeEncodeError as error:
-        message = f"{location} keeps UTF-8 only, this text is not: {error}"
-        raise StoreError(message) from error
+
+    __slots__ = ("_location",)
+
+    def __init__(self, location: str) -> None:
+        """Name the location in each of them."""
+        self._location = location
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Raise another error in the place of one of SQLite's."""
+        if isinstance(error, sqlite3.Error):
+            raise as_store_error(error, self._location) from error
+        if isinstance(error, UnicodeEncodeError):
+            message = f"{self._location} keeps UTF-8 only, this text is not: {error}"
+            raise StoreError(message) from error

@@ -22,7 +22,7 @@ from asyncflow._store.batch import (
     Refused,
     TaskWrite,
 )
-from asyncflow._store.codec import micros, micros_or_none, utf8
+from asyncflow._store.codec import micros, micros_or_none, plain, utf8
 from asyncflow._store.for_rules import OnDuty, copies
 from asyncflow._store.heirs import NO_NAMES
 from asyncflow._store.refusal import unknown_executions
@@ -110,20 +110,15 @@ def commit(db: sqlite3.Connection, batch: Batch) -> Receipt:
         if not isinstance(id_, Refused)
     ]
     _write_parts(db, written)
-    awaited_writes.note(db, batch.notified)
-    trigger_writes.note_failures(db, batch.failed_polls)
-    trigger_writes.write_cursors(db, batch.cursors)
-    _put(db, batch.cells, _UPSERT_WORKFLOW_CELLS, _DELETE_WORKFLOW_CELLS)
-    _INSERT_LOGS.run(db, list(map(_log_row, batch.logs)))
-    if batch.taken:
-        db.execute(f"DELETE FROM inbox WHERE id {AMONG}", (json.dumps(batch.taken),))
+    _write_rest(db, batch)
     return Receipt(ids, offsets, awaited, signals, expired)
 
 
 def _write_parts(db: sqlite3.Connection, written: _Written) -> None:
     """Write what belongs to executions that have their rows."""
     _UPSERT_TASKS.run(db, [_task_row(id_, task) for id_, w in written for task in w.tasks])
-    awaited_writes.close(db, written)
+    if any(w.closings for _, w in written):
+        awaited_writes.close(db, written)
     contexts = {(id_, key): text for id_, w in written for key, text in w.context.items()}
     _put(db, contexts, _UPSERT_CONTEXT, _DELETE_CONTEXT)
     cells = {(id_, name): text for id_, w in written for name, text in w.cells.items()}
@@ -131,6 +126,22 @@ def _write_parts(db: sqlite3.Connection, written: _Written) -> None:
     _INSERT_FACTS.run(
         db, [(id_, f.kind, f.body, micros(f.at)) for id_, w in written for f in w.facts]
     )
+
+
+def _write_rest(db: sqlite3.Connection, batch: Batch) -> None:
+    """Write what few batches have, and no execution of this one is changed by."""
+    if batch.notified:
+        awaited_writes.note(db, batch.notified)
+    if batch.failed_polls:
+        trigger_writes.note_failures(db, batch.failed_polls)
+    if batch.cursors:
+        trigger_writes.write_cursors(db, batch.cursors)
+    if batch.cells:
+        _put(db, batch.cells, _UPSERT_WORKFLOW_CELLS, _DELETE_WORKFLOW_CELLS)
+    if batch.logs:
+        _INSERT_LOGS.run(db, list(map(_log_row, batch.logs)))
+    if batch.taken:
+        db.execute(f"DELETE FROM inbox WHERE id {AMONG}", (json.dumps(batch.taken),))
 
 
 def append(
@@ -208,7 +219,7 @@ def _task_row(execution: int, write: TaskWrite) -> tuple[Value, ...]:
     attempt: tuple[Value, ...] = (None, 0, None, None, None, None)
     if outcome is not None:
         attempt = (
-            outcome.status.value,
+            plain(outcome.status),
             int(outcome.abandoned),
             outcome.result,
             utf8(outcome.error),
@@ -223,10 +234,10 @@ def _state_row(task: TaskState) -> tuple[Value, ...]:
         task.name,
         task.sequence_number,
         task.try_number,
-        task.status.value,
-        task.execution_type.value,
+        plain(task.status),
+        plain(task.execution_type),
         task.failures,
-        None if task.again is None else task.again.value,
+        None if task.again is None else plain(task.again),
         micros_or_none(task.begin),
         micros_or_none(task.end),
         micros_or_none(task.due),
@@ -239,6 +250,8 @@ def _put(
     db: sqlite3.Connection, changes: Mapping[K, str | None], upsert: Bulk, delete: Bulk
 ) -> None:
     """Write texts under their keys; None deletes."""
+    if not changes:
+        return
     upsert.run(db, [(*key, text) for key, text in changes.items() if text is not None])
     delete.run(db, [key for key, text in changes.items() if text is None])
 
