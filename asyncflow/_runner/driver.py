@@ -211,7 +211,9 @@ class Driver:
             if not self._ready:
                 if self._closing:
                     return
-                await self._rest.until_stirred()
+                await self._turns.give()  # a task that was begun just now may have ended by then
+                if not self._ready:
+                    await self._rest.until_stirred()
             if self._failure is not None:
                 raise self._failure
             error = None

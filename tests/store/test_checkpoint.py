@@ -244,9 +244,9 @@ async def test_how_much_of_a_wal_counts_is_what_sqlite_would_check_in(
 ) -> None:
     await start(sqlite, "a")
     await write(sqlite, LIMIT // BIG + 3)
-    file = os.open(tmp_path / "flows.db-wal", os.O_RDONLY)
-    used = checkpoint.Wal(file).used()
-    os.close(file)
+    with closing(checkpoint.Wal(str(tmp_path / "flows.db-wal"))) as file:
+        file.look()
+        used = file.used()
 
     with closing(sqlite3.connect(tmp_path / "flows.db")) as db:
         _, frames, _ = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()

@@ -39,6 +39,7 @@ class Checkpoints:
         self._limit = self._due_at = limit
         self._again = again
         self._salts = b""
+        self._long: Wal | None = None  # open, once it is as long as it stays
 
     def look(self, db: sqlite3.Connection) -> None:
         """Make one if the WAL is large; what goes wrong is logged and tried again later.
@@ -46,15 +47,20 @@ class Checkpoints:
         The next commit begins the WAL anew, if nobody reads what is in it any more.
         """
         try:
-            if os.stat(self._wal).st_size < self._limit:
-                return
-            file = os.open(self._wal, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+            if self._long is None:
+                if os.stat(self._wal).st_size < self._limit:
+                    return
+                self._long = Wal(self._wal)
+            self._long.look()
         except OSError:
             return  # whoever writes next finds out what is wrong
-        try:
-            self._look_into(Wal(file), db)
-        finally:
-            os.close(file)
+        self._look_into(self._long, db)
+
+    def close(self) -> None:
+        """Close what it has open; call it on its thread, before the connection is closed."""
+        if self._long is not None:
+            self._long.close()
+            self._long = None
 
     def _look_into(self, wal: "Wal", db: sqlite3.Connection) -> None:
         if wal.salts != self._salts:  # it began anew
@@ -91,12 +97,23 @@ class Wal:
     SQLite's is on this file: it may be opened and closed beside it.
     """
 
-    def __init__(self, file: int) -> None:
-        """Read the header of a file that was opened by `os.open`."""
-        self._file = file
-        header = os.read(file, _HEADER)
-        self.salts = header[16:24]
-        self._frame = 24 + int.from_bytes(header[8:12], "big")
+    def __init__(self, path: str) -> None:
+        """Open it; `look` must be called before anything is asked."""
+        self.salts = b""
+        self._frame = 0
+        self._file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+
+    def look(self) -> None:
+        """Read its header."""
+        os.lseek(self._file, 0, os.SEEK_SET)
+        header = os.read(self._file, _HEADER)
+        if header[16:24] != self.salts:
+            self.salts = header[16:24]
+            self._frame = 24 + int.from_bytes(header[8:12], "big")
+
+    def close(self) -> None:
+        """Close it."""
+        os.close(self._file)
 
     def reaches(self, size: int) -> bool:
         """Say whether the first so many bytes count."""

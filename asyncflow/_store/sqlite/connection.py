@@ -35,6 +35,10 @@ class Upkeep(Protocol):
         """Do what is due after a commit; raises nothing on purpose."""
         ...
 
+    def closing(self) -> None:
+        """Let go of everything, before the connection is closed."""
+        ...
+
 
 class Connection(aiosqlite.Connection):
     """A connection that runs functions of the plain `sqlite3.Connection` on its thread."""
@@ -62,6 +66,9 @@ class Connection(aiosqlite.Connection):
 
     async def close(self) -> None:
         """Finish what was queued, disconnect and end the thread."""
+        if self._upkeep is not None:
+            untyped: Any = self
+            untyped._tx.put_nowait((None, self._upkeep.closing))  # noqa: SLF001  nobody waits for it
         await super().close()
         self._thread.join()  # it has nothing left to do: microseconds
 

@@ -42,6 +42,7 @@ class SqlitePulse:
         """Disconnect; idempotent."""
         db, self._db = self._db, None
         if db is not None:
+            self._checkpoints.close()
             db.close()
 
 

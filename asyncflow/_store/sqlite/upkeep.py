@@ -37,6 +37,10 @@ class FileUpkeep:
                 )
                 raise StoreGoneError(message)
 
+    def closing(self) -> None:
+        """Let go of the WAL."""
+        self._checkpoints.close()
+
     def after(self, db: sqlite3.Connection) -> None:
         """Make a checkpoint if one is due."""
         self._checkpoints.look(db)
