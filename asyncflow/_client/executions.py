@@ -5,7 +5,7 @@ What it starts belongs to nobody until a runner that has the workflow takes it.
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from secrets import token_hex
+from random import getrandbits
 from typing import Final
 
 from asyncflow._client.workflows import WorkflowCalls
@@ -284,7 +284,7 @@ def _made_name(workflow: str, created: datetime) -> str:
     each touches a page of its own, which goes through the WAL.
     """
     since = int(created.timestamp() * 1000) % 2**44
-    return f"{workflow}-{since:011x}{token_hex(5)}"
+    return f"{workflow}-{since:011x}{getrandbits(40):010x}"
 
 
 def refusal(why: Refused, row: NewExecution) -> AsyncflowError:

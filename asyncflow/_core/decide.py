@@ -145,8 +145,7 @@ def _start(draft: Draft) -> None:
     if reason is not None:
         draft.head = replace(draft.head, parked_reason=reason)
         return
-    running = WorkflowStatus.RUNNING
-    draft.head = replace(draft.head, status=running, begin=draft.at, parked_reason=None)
+    draft.head = draft.head.begun(draft.at)
     for task in draft.plan.tasks.values():
         if task.alone:
             draft.act(task.name, TaskAction.START, ExecutionType.EVENT)

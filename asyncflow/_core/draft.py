@@ -225,7 +225,7 @@ class Draft:
         if counts.waiting and not (head.stopping or self.plan.finish_when_idle):
             return
         status = _final(head, counts.failed, counts.stopped)
-        self.head = replace(head, status=status, end=self.at, parked_reason=None)
+        self.head = head.ended(status, self.at)
         self.commands.append(EndExecution(status))
 
 

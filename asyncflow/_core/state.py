@@ -30,6 +30,18 @@ class Head:
     heard: int = 0
     recoveries: int = 0
 
+    # Two changes that each execution sees, without `dataclasses.replace`; see `TaskState`.
+
+    def begun(self, at: datetime) -> "Head":
+        """Return it RUNNING."""
+        running, error = WorkflowStatus.RUNNING, self.error
+        return Head(running, self.stopping, at, self.end, error, None, self.heard, self.recoveries)
+
+    def ended(self, status: WorkflowStatus, at: datetime) -> "Head":
+        """Return it at its end."""
+        begin, error = self.begin, self.error
+        return Head(status, self.stopping, begin, at, error, None, self.heard, self.recoveries)
+
 
 @value(frozen=True, slots=True)
 class TaskState:
