@@ -1,6 +1,6 @@
 """A program for `test_kills`: many executions of ten tasks each, some of them at a time.
 
-Several processes may share the work. Usage: main(DATABASE, LOG, NUMBER, WIDTH).
+Several processes may share the work. Usage: main(DATABASE, LOG, NUMBER, WIDTH, PAUSE).
 """
 
 import asyncio
@@ -13,8 +13,8 @@ from tests.crash.book import Book
 TASKS: Final = 10
 
 
-def declare(book: Book) -> Registry:
-    """Declare a chain of tasks that write down when they begin and end."""
+def declare(book: Book, pause: float) -> Registry:
+    """Declare a chain of tasks that write down when they begin and end, some seconds later."""
     with Registry() as registry, Workflow("crowd"):
         before: list[str] = []
         for number in range(TASKS):
@@ -24,7 +24,7 @@ def declare(book: Book) -> Registry:
             async def body(context: Context) -> str:
                 run = (context.execution_name, context.task_name, "1")
                 book.write("ran", *run, str(context.try_number))
-                await asyncio.sleep(0)
+                await asyncio.sleep(pause)
                 book.write("ended", *run)
                 return context.idempotency_key
 
@@ -32,11 +32,11 @@ def declare(book: Book) -> Registry:
     return registry
 
 
-async def main(database: str, log: str, number: str, width: str) -> None:
+async def main(database: str, log: str, number: str, width: str, pause: str) -> None:
     """See so many executions through, at most ``width`` of them at a time."""
     book = Book(Path(log), synced=False)
     slots = asyncio.Semaphore(int(width))
-    async with Runner(database, registry=declare(book)) as runner:
+    async with Runner(database, registry=declare(book, float(pause))) as runner:
 
         async def see(name: str) -> None:
             async with slots:

@@ -37,6 +37,8 @@ class Crowd:
     executions: int
     width: int
     seed: int
+    pause: float = 0
+    """Seconds that each task takes: so that there is work for as long as there are kills."""
     first: dict[Run, int] = field(default_factory=dict[Run, int])
     """How often each run had begun when it was first seen as recorded."""
     kills: int = 0
@@ -50,7 +52,7 @@ class Crowd:
     def begin(self, slot: int = 0, failpoint: str = "") -> Child:
         folder = self.folder / f"{slot}"
         folder.mkdir(exist_ok=True)
-        arguments = (self.database, self.log, self.executions, self.width)
+        arguments = (self.database, self.log, self.executions, self.width, self.pause)
         return self.nursery.start(PROGRAM, *map(str, arguments), folder=folder, failpoint=failpoint)
 
     def lines(self) -> int:
@@ -152,12 +154,12 @@ def test_two_thousand_kills_of_four_processes_lose_nothing(
     nursery: Nursery, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     begin = time.perf_counter()
-    crowd = Crowd(nursery, tmp_path, executions=800, width=16, seed=66)
+    crowd = Crowd(nursery, tmp_path, executions=8000, width=16, seed=66, pause=0.5)
     children = {slot: crowd.begin(slot) for slot in range(4)}
     while crowd.kills < 2000:
         slot = crowd.random.randrange(4)
         if not crowd.kill_at(children[slot], crowd.random.randint(1, 120)):
-            crowd.executions += 400  # those that begin from now on find more to do
+            crowd.executions += 100  # those that begin from now on find more to do
         if crowd.kills % 20 == 0:
             crowd.look(copied=False)
         children[slot] = crowd.begin(slot)
