@@ -52,10 +52,10 @@ format: $(VENV)/.dev ## format, and mend what the linter can mend
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.demo ## compare with the floor and the peers, in 30 minutes; goes on where it stopped
+bench: $(VENV)/.demo ## compare with a bare program and other systems, in 30 minutes; goes on where it stopped
 	$(PY) -m benchmarks.compare $(BENCH)
 
-bench-quick: $(VENV)/.demo ## compare with the floor only, in 2 minutes
+bench-quick: $(VENV)/.demo ## compare with a bare program only, in 2 minutes; begins anew each time
 	$(PY) -m benchmarks.compare --quick --fresh $(BENCH)
 
 bench-parts: $(VENV)/.demo ## measure single parts, one after the other

@@ -47,7 +47,7 @@ class QueueStatistics:
 
     Attributes:
         inbox: facts for the next transactions.
-        riding: starts of tasks that go with the next transaction.
+        riding: tasks whose start waits, 10 ms at most, for a transaction to be stored with.
         held_back: calls of this process that wait for room in the inbox.
         letters: what others have put before this runner, read and not answered yet.
         executions: that this runner works on.
