@@ -290,7 +290,7 @@ def main() -> int:
     if given.fresh or not records.about:
         records.begin(given.loop)
     elif records.about["sources"] != digest() or records.about["loop"] != given.loop:
-        print("the sources or the loop have changed since this run began; --fresh begins anew")
+        sys.exit("the sources or the loop have changed since this run began; --fresh begins anew")
     plan = plan_of(given)
     done = Contest(plan, records, given.environments).run(given.budget)
     write(records, given.environments)

@@ -279,7 +279,7 @@ class Driver:
             if not self._inbox or len(work) >= MOST_AT_ONCE or self._turns.over:
                 return
             for _ in self._desk.open(work, self._inbox.popleft()) or ():
-                if self._turns.over:
+                if self._turns.past:
                     await self._turns.give()
 
     async def _commit(self, work: Work) -> StoreError | None:

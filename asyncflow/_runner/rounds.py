@@ -18,7 +18,7 @@ from asyncflow._timer import Timer
 Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
 
 
-class Caller(Protocol):
+class Called(Protocol):
     """Somebody who is called on when it is time."""
 
     def begin(self, due: float, now: float) -> Coroutine[Any, Any, None] | None:
@@ -42,14 +42,14 @@ class Rounds:
         self.task: asyncio.Task[None] | None = None
         self._spawn = spawn
         self._clock = clock
-        self._waiting: list[tuple[float, int, Caller]] = []
+        self._waiting: list[tuple[float, int, Called]] = []
         self._order = count()
         self._timer: Timer | None = None
         self._timer_due = 0.0
         self._bell: asyncio.Future[None] | None = None  # rung when somebody is due
         self._closed = False
 
-    def call_on(self, who: Caller, due: float) -> None:
+    def call_on(self, who: Called, due: float) -> None:
         """Call on somebody at a time of the clock, in seconds; never early, or in this call."""
         heapq.heappush(self._waiting, (due, next(self._order), who))
         if self._bell is not None:

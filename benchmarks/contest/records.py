@@ -40,9 +40,15 @@ class Record:
 
 
 def digest() -> str:
-    """Return what tells one state of asyncflow and its contestants from another."""
-    folders = (ROOT / "asyncflow", ROOT / "benchmarks" / "contestants")
-    paths = sorted(path for folder in folders for path in folder.rglob("*.py"))
+    """Return what tells one state of asyncflow, the course and the contestants from another."""
+    folders = (
+        ROOT / "asyncflow",
+        ROOT / "benchmarks" / "contest",
+        ROOT / "benchmarks" / "contestants",
+    )
+    paths = sorted(
+        path for folder in folders for path in folder.rglob("*") if path.suffix in {".py", ".sql"}
+    )
     content = hashlib.sha256()
     for path in paths:
         content.update(path.read_bytes())
@@ -92,6 +98,8 @@ class Records:
 
     def note_of(self, what: str, name: str, text: str) -> None:
         """Add to what is to be known of this run: something of an environment."""
+        for kind in ("versions", "missing"):  # what a call before found is no longer so
+            self.about.get(kind, {}).pop(name, None)
         self.about[what] = {**self.about.get(what, {}), name: text}
         self._write()
 
