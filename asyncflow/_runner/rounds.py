@@ -57,6 +57,15 @@ class Rounds:
         elif self.task is None:
             self._go_on()
 
+    async def settled(self) -> None:
+        """Return when nobody is called on before time moves on."""
+        while not (self.task is None or self.task.done() or self._rests):
+            await give_turn()
+
+    @property
+    def _rests(self) -> bool:
+        return self._bell is not None and not self._bell.done()
+
     def close(self) -> None:
         """Call on nobody any more."""
         self._closed = True
@@ -73,6 +82,8 @@ class Rounds:
         """Make rounds until somebody has to wait, and go with that one."""
         this = asyncio.current_task()
         rest = None
+        if self.task is not this:  # an eager task begins inside of whoever spawns it
+            await give_turn()
         try:
             # One that was cancelled by whom it called on is no other's.
             while not (self._closed or rest or (this is not None and this.cancelling())):
