@@ -182,6 +182,7 @@ class Driver:
         if self._over is not None:
             return
         self._over = error
+        self.riders.end()
         self._tell_news()
         told = error if isinstance(error, AsyncflowError) else _refusal(error)
         self.callers.end(told)

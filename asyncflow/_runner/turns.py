@@ -11,7 +11,10 @@ AT_ONCE: Final = 0.005
 
 
 SOME: Final = 8
-"""Questions for each look at the clock: what is done in between takes some microseconds."""
+"""Questions for each look at the clock where what is done in between takes some microseconds."""
+
+QUICK: Final = 0.0005
+"""Seconds between two looks: if it were more, the next question is a look: users' code is slow."""
 
 
 @coroutine
@@ -23,25 +26,29 @@ def give_turn() -> Generator[None]:
 class Turns:
     """Gives the loop to others whenever `AT_ONCE` is over; by the runner's clock."""
 
-    __slots__ = ("_asked", "_clock", "_until")
+    __slots__ = ("_clock", "_left", "_looked", "_until")
 
     def __init__(self, clock: Clock) -> None:
         """Begin to count now."""
         self._clock = clock
-        self._asked = 0
-        self._until = clock.monotonic() + AT_ONCE
+        self._left = 1  # questions until the next look
+        self.begin()
 
     def begin(self) -> None:
         """Begin to count anew: others had their turn."""
-        self._until = self._clock.monotonic() + AT_ONCE
+        self._looked = self._clock.monotonic()
+        self._until = self._looked + AT_ONCE
 
     @property
     def over(self) -> bool:
-        """Whether others should have a turn; it looks at the clock at each eighth question."""
-        self._asked += 1
-        if self._asked % SOME:
+        """Whether others should have a turn; where all goes quickly, it seldom looks at the clock."""
+        self._left -= 1
+        if self._left > 0:
             return False
-        return self._clock.monotonic() > self._until
+        now = self._clock.monotonic()
+        self._left = SOME if now - self._looked < QUICK else 1
+        self._looked = now
+        return now > self._until
 
     async def give(self) -> None:
         """Let everybody go on who can, once."""
