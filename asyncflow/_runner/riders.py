@@ -58,6 +58,12 @@ class Riders:
         taken, self._waiting = self._waiting, {}
         return taken.values()
 
+    def rest(self) -> None:
+        """Leave no timer behind if nobody waits: nothing else may happen for long."""
+        if self._timer is not None and not self._waiting:
+            self._timer.cancel()
+            self._timer = None
+
     def end(self) -> None:
         """Let nobody wait any more: there will be no transaction."""
         self._over = True
