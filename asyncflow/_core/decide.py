@@ -276,7 +276,9 @@ def _end_attempt(draft: Draft, fact: TaskEnded) -> None:
         if task.status is TaskStatus.QUEUED:
             task = task.running(fact.began)
         elif task.status is TaskStatus.STOPPING and task.begin is None:
-            task = replace(task, begin=fact.began)  # a stop came before its end, and after its start
+            task = replace(
+                task, begin=fact.began
+            )  # a stop came before its end, and after its start
     works = task.status.alive and task.status is not TaskStatus.RETRYING
     if task.status is TaskStatus.STOPPING:
         # Whatever the body made of it: it was told to stop, and a later run may
