@@ -272,13 +272,7 @@ def _end_attempt(draft: Draft, fact: TaskEnded) -> None:
     task = draft.task(fact.task)
     if not _is_at(task, fact):
         return
-    if fact.began is not None:  # its start may not have been told; no rule listens for that
-        if task.status is TaskStatus.QUEUED:
-            task = task.running(fact.began)
-        elif task.status is TaskStatus.STOPPING and task.begin is None:
-            task = replace(
-                task, begin=fact.began
-            )  # a stop came before its end, and after its start
+    task = _begun(task, fact)
     works = task.status.alive and task.status is not TaskStatus.RETRYING
     if task.status is TaskStatus.STOPPING:
         # Whatever the body made of it: it was told to stop, and a later run may
@@ -296,6 +290,17 @@ def _end_attempt(draft: Draft, fact: TaskEnded) -> None:
     # One that fails and is tried again says nothing about what ends processes beside it.
     if works and draft.head.recoveries and draft.task(fact.task).status is not TaskStatus.RETRYING:
         draft.head = replace(draft.head, recoveries=0)
+
+
+def _begun(task: TaskState, fact: TaskEnded) -> TaskState:
+    """Return the attempt as begun: its start may not have been told, and no rule listens for it."""
+    if fact.began is None:
+        return task
+    if task.status is TaskStatus.QUEUED:
+        return task.running(fact.began)
+    if task.status is TaskStatus.STOPPING and task.begin is None:  # a stop came between the two
+        return replace(task, begin=fact.began)
+    return task
 
 
 def _fail(draft: Draft, task: TaskState, fact: TaskEnded) -> None:

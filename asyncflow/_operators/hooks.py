@@ -4,13 +4,20 @@ import inspect
 from collections.abc import Awaitable, Callable
 from functools import partial
 from types import CodeType, FunctionType, MethodType
-from typing import Final, ParamSpec, TypeVar, cast
+from typing import Final, ParamSpec, Protocol, TypeVar, cast
 
 from asyncflow._operators.threads import in_thread
 
+
+class Coded(Protocol):
+    """A function that was written in Python."""
+
+    __code__: CodeType
+
+
 P = ParamSpec("P")
 T = TypeVar("T")
-C = TypeVar("C", bound=Callable[..., object])
+C = TypeVar("C", bound=Coded)
 
 _ONLY_AWAITS: Final[set[CodeType]] = set()
 
@@ -41,14 +48,15 @@ def only_awaits(hook: C) -> C:
 
     So there is no coroutine of its own between its caller and the user's.
     """
-    assert isinstance(hook, FunctionType)
-    _ONLY_AWAITS.add(hook.__code__)  # no attribute: `functools.wraps` copies these, mocks have all
+    # No attribute of it: `functools.wraps` copies these, and a mock has all.
+    _ONLY_AWAITS.add(hook.__code__)
     return hook
 
 
 def is_async(hook: Callable[..., object]) -> bool:
     """Say whether calling it only makes a coroutine: then it needs no thread."""
-    function = hook.__func__ if type(hook) is MethodType else hook
+    # By `type`, not `isinstance`: a mock may say that it is a function.
+    function = cast("MethodType", hook).__func__ if type(hook) is MethodType else hook
     if type(function) is FunctionType:
         code = function.__code__
         if code.co_flags & inspect.CO_COROUTINE or code in _ONLY_AWAITS:

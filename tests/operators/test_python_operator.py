@@ -334,9 +334,12 @@ def test_a_mock_is_no_coroutine_function() -> None:
 
 
 def test_a_start_that_wraps_the_inherited_one_is_called_in_a_thread() -> None:
-    @wraps(PythonOperator.start)
-    def start(self: PythonOperator[..., object], context: Context) -> Awaitable[object]:
-        return PythonOperator.start(self, context)
+    inherited: Any = PythonOperator[..., object].start
 
-    assert is_async(PythonOperator.start)
-    assert not is_async(start)
+    @wraps(inherited)
+    def start(self: PythonOperator[..., object], context: Context) -> Awaitable[object]:
+        return self.start(context)
+
+    wrapping: Any = start
+    assert is_async(inherited)
+    assert not is_async(wrapping)

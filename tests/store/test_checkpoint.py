@@ -264,5 +264,8 @@ def db_page(folder: Path) -> int:
 def test_a_wal_without_a_header_is_looked_at_later(tmp_path: Path) -> None:
     (tmp_path / "flows.db-wal").touch()  # cut off between two looks, by another program
 
-    with closing(checkpoint.Wal(str(tmp_path / "flows.db-wal"))) as file, pytest.raises(OSError):
+    with (
+        closing(checkpoint.Wal(str(tmp_path / "flows.db-wal"))) as file,
+        pytest.raises(OSError, match=r"\S"),
+    ):
         file.look()
