@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Awaitable, Callable
 from functools import partial
-from types import CodeType, FunctionType, MethodType
+from types import CodeType, FunctionType
 from typing import Final, ParamSpec, Protocol, TypeVar, cast
 
 from asyncflow._operators.threads import in_thread
@@ -55,9 +55,8 @@ def only_awaits(hook: C) -> C:
 
 def is_async(hook: Callable[..., object]) -> bool:
     """Say whether calling it only makes a coroutine: then it needs no thread."""
-    # By `type`, not `isinstance`: a mock may say that it is a function.
-    function = cast("MethodType", hook).__func__ if type(hook) is MethodType else hook
-    if type(function) is FunctionType:
+    function: object = getattr(hook, "__func__", hook)
+    if type(function) is FunctionType:  # and not `isinstance`: a mock may say that it is one
         code = function.__code__
         if code.co_flags & inspect.CO_COROUTINE or code in _ONLY_AWAITS:
             return True  # nearly all of them, and `inspect` takes ten times as long
