@@ -1,8 +1,7 @@
 """What grows with what is kept: the speed at a million finished executions, tasks, memory.
 
 The million is written by SQL, as copies of one execution that the engine made. That file and an
-empty one are worked on by turns. The arguments are the parts to run: history, tasks, memory;
-without any, all of them.
+empty one are worked on by turns.
 """
 
 import asyncio
@@ -18,7 +17,7 @@ from contextlib import AsyncExitStack, closing
 from pathlib import Path
 
 from asyncflow import Registry, Runner, Workflow, WorkflowStatus, task
-from benchmarks.yardstick import fsync_ms, judge
+from benchmarks.yardstick import fsync_ms, judge, options, run
 
 FINISHED = 1_000_000
 BURST = 1_000
@@ -246,7 +245,7 @@ def memory(folder: Path) -> None:
         sys.exit(f"{database} has {counted(database)}")
     grown = (last - first) / (KEPT_FLAT * 0.9 / 1_000)
     print(f"{first:,} blocks after a tenth of them, {last:,} at the end")
-    judge("growth: blocks for each 1,000 finished executions", grown, "", BLOCKS_PER_THOUSAND)
+    judge("growth: of 1,000 finished executions", grown, "blocks", BLOCKS_PER_THOUSAND)
 
 
 PARTS: dict[str, Callable[[Path], None]] = {"history": history, "tasks": tasks, "memory": memory}
@@ -254,11 +253,14 @@ PARTS: dict[str, Callable[[Path], None]] = {"history": history, "tasks": tasks, 
 
 def main() -> None:
     """Run the parts that are asked for."""
+    parser = options(__doc__)
+    parser.add_argument("parts", nargs="*", choices=PARTS, help="what to run (default: all)")
+    parts = parser.parse_args().parts or PARTS
     with tempfile.TemporaryDirectory() as folder:
         print(f"fsync {fsync_ms(Path(folder)):.2f} ms")
-        for part in sys.argv[1:] or PARTS:
+        for part in parts:
             PARTS[part](Path(folder))
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

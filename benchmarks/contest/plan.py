@@ -12,6 +12,7 @@ from typing import Any, Final
 from benchmarks.contest.environments import cache
 from benchmarks.contest.field import ASYNCFLOW, EVENTS, FLOOR, PEERS, Contestant, Event
 from benchmarks.contest.records import Records
+from benchmarks.yardstick import count, positive
 
 OWN_ONES: Final = (ASYNCFLOW, FLOOR)
 QUICK_EVENTS: Final = tuple(each for each in EVENTS if each.name != "W7 1,000")
@@ -130,16 +131,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--quick", action="store_true", help="asyncflow and the floor only, a shorter W6 and W7")
-    add("--rounds", type=_count, default=3, metavar="N", help="how often (default: %(default)s)")
+    add("--rounds", type=count, default=3, metavar="N", help="how often (default: %(default)s)")
     add(
         "--seconds",
-        type=_positive,
+        type=positive,
         metavar="S",
         help=f"how long W7 looks (default: {SECONDS:g}; with --quick {QUICK_SECONDS:g})",
     )
     add(
         "--budget",
-        type=_positive,
+        type=positive,
         default=float("inf"),
         metavar="S",
         help="begin no heat that would end later than in S seconds (default: no limit)",
@@ -156,17 +157,3 @@ def _parser() -> argparse.ArgumentParser:
     environments = "where peers are installed (default: %(default)s)"
     add("--environments", type=Path, default=cache(), metavar="FOLDER", help=environments)
     return parser
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("it must be at least 1")
-    return number
-
-
-def _positive(text: str) -> float:
-    number = float(text)
-    if not number > 0:
-        raise argparse.ArgumentTypeError("it must be more than 0")
-    return number
