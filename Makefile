@@ -59,7 +59,7 @@ bench-quick: $(VENV)/.demo ## compare with a bare program only, in 2 minutes; be
 	$(PY) -m benchmarks.compare --quick $(BENCH)
 
 # 130 is Ctrl-C: then no other part begins.
-bench-parts: $(VENV)/.demo ## measure single parts, one after the other, in 30 minutes
+bench-parts: $(VENV)/.demo ## measure single parts, one after the other, in 25 minutes
 	@failed=0; for name in $(BENCHMARKS); do echo "== $$name"; \
 	$(PY) -m benchmarks.$$name || { [ $$? -ne 130 ] || exit 130; failed=1; }; done; exit $$failed
 
