@@ -77,7 +77,10 @@ class Child:
     def __init__(self, database: Path, waiting: int) -> None:
         """Start it."""
         command = [sys.executable, "-m", "benchmarks.restart", CHILD, str(database), str(waiting)]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        # In a session of its own, so that it says nothing of a Ctrl-C.
+        self._process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
 
     def said(self) -> tuple[str, int]:
         """Return what it says next, and when it said so, in nanoseconds."""
@@ -88,7 +91,11 @@ class Child:
         what, when = line.split()
         return what, int(when)
 
-    def kill(self) -> None:
+    def __enter__(self) -> "Child":
+        """Leave it running."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
         """Kill it, and wait for its end."""
         self._process.kill()
         self._process.communicate()
@@ -106,18 +113,16 @@ def recorded(database: Path) -> set[str]:
 
 def restart(database: Path, waiting: int) -> float:
     """Kill one process amid the chain; return after how many milliseconds the next goes on."""
-    first = Child(database, waiting)
-    while first.said()[0] != f"t{KILLED_AFTER}":
-        pass
-    first.kill()
+    with Child(database, waiting) as first:
+        while first.said()[0] != f"t{KILLED_AFTER}":
+            pass
     before = recorded(database)
-    second = Child(database, waiting)
-    _, entered = second.said()
-    name, began = second.said()
-    ran = [name]
-    while ran[-1] != f"t{LENGTH - 1}":
-        ran.append(second.said()[0])
-    second.kill()
+    with Child(database, waiting) as second:
+        _, entered = second.said()
+        name, began = second.said()
+        ran = [name]
+        while ran[-1] != f"t{LENGTH - 1}":
+            ran.append(second.said()[0])
     if before & set(ran) or before | set(ran) != {f"t{number}" for number in range(LENGTH)}:
         sys.exit(f"{len(before)} tasks were recorded, and these ran afterwards: {ran}")
     return (began - entered) / 1e6
