@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.yardstick import check_counts, fsync_ms, judge
+from benchmarks.yardstick import check_counts, fsync_ms, judge, options, run
 
 ROUNDS = 9
 IMPORT_MS = 400
@@ -50,7 +50,10 @@ def spent(code: str, cache: Path, *arguments: str) -> tuple[float, float]:
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     begin, used = time.perf_counter(), _used()
     with subprocess.Popen(
-        [sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, env=environment
+        [sys.executable, "-c", code, *arguments],
+        stdout=subprocess.PIPE,
+        env=environment,
+        start_new_session=True,  # so that it says nothing of a Ctrl-C
     ) as process:
         assert process.stdout is not None
         process.stdout.readline()
@@ -67,6 +70,7 @@ def _used() -> float:
 
 def main() -> None:
     """Run the rounds, after one that fills the caches, and print their medians."""
+    options(__doc__).parse_args()
     taken: dict[str, list[tuple[float, float]]] = {
         each: [] for each in (NOTHING, BESIDE, IMPORT, FIRST)
     }
@@ -84,9 +88,9 @@ def main() -> None:
     print(f"a process that does nothing: {nothing:.0f} ms; fsync {fsync:.2f} ms")
     print(f"import of what asyncflow stands on: {beside - nothing:.0f} ms more")
     print("processor time of all four:", ", ".join(f"{each:.0f} ms" for each in used))
-    judge("W8 import asyncflow", imported - nothing, "ms more", IMPORT_MS)
-    judge("W8 first durable workflow", first, "ms after the start of its process", FIRST_MS)
+    judge("W8 import asyncflow, beside doing nothing", imported - nothing, "ms", IMPORT_MS)
+    judge("W8 first durable workflow, since its process began", first, "ms", FIRST_MS)
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

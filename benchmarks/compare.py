@@ -1,14 +1,12 @@
 """Compare asyncflow, the floor and the peers in W1 to W9, in rounds, heat by heat.
 
-    python -m benchmarks.compare [--quick] [--rounds 3] [--budget SECONDS] [--fresh] [--table]
-                                 [--only asyncflow,floor] [--events W1,W2] [--loop uvloop|asyncio]
+    python -m benchmarks.compare --help
 
 Each heat is a process of its own. In a round each event has all its contestants one after the
 other, in turned order in every second round, so that what else the machine does hits them all. A
-run that is cut off goes on where it stopped; `--fresh` begins anew.
+run that is cut off goes on where it stopped; what failed is tried again.
 """
 
-import argparse
 import json
 import os
 import signal
@@ -16,18 +14,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.contest.environments import Missing, cache, interpreter, version
-from benchmarks.contest.field import ASYNCFLOW, EVENTS, FLOOR, OWN, PEERS, Contestant, Event
+from benchmarks.contest.environments import Missing, interpreter, version
+from benchmarks.contest.field import OWN, PEERS, Contestant, Event
 from benchmarks.contest.heat import Figures, Heat
+from benchmarks.contest.plan import UNFINISHED, Plan, asked
 from benchmarks.contest.records import ROOT, Record, Records, digest
 from benchmarks.contest.table import markdown
-from benchmarks.contest.tally import BARS, METRICS, median
+from benchmarks.contest.verdicts import BARS, METRICS, median
 from benchmarks.yardstick import fsync_ms
 
 LONGEST: Final = 240.0
@@ -36,42 +35,9 @@ LONGEST: Final = 240.0
 UNKNOWN: Final = 30.0
 """Seconds that a heat is thought to take before the first of its kind."""
 
-UNFINISHED: Final = 75
-"""The exit status of a run that has more to do."""
-
 IMPORT: Final = (
     "import time; begin = time.perf_counter(); import {0}; print(time.perf_counter() - begin)"
 )
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a run consists of."""
-
-    contestants: Sequence[Contestant]
-    events: Sequence[Event]
-    rounds: int
-    seconds: float
-    """That W7 looks."""
-
-    loop: str
-    once: frozenset[str]
-    """The workloads that are in the first round only."""
-
-    def heats(self) -> Iterator[tuple[int, Contestant, Event, int]]:
-        """Yield each round's heats, in the order in which they are run."""
-        for round_ in range(self.rounds):
-            for event in self.events:
-                if round_ and event.workload in self.once:
-                    continue
-                present = [
-                    (each, many)
-                    for each in self.contestants
-                    for other, many in each.heats()
-                    if other == event
-                ]
-                for each, many in present if round_ % 2 == 0 else reversed(present):
-                    yield round_, each, event, many
 
 
 class Contest:
@@ -84,21 +50,31 @@ class Contest:
         self._log = records.folder / "errors.log"
 
     def run(self, budget: float) -> bool:
-        """Run heats until all are done, or the next would take longer than there is time."""
+        """Run heats until all are done, or the next would take longer than there is time.
+
+        What has failed is tried again after all others, and does not make a run unfinished.
+        """
         begin = time.monotonic()
-        for round_, contestant, event, many in self._plan.heats():
-            if self._records.has(contestant.name, event.name, round_):
-                continue
+        for tries, (round_, contestant, event, many) in self._left():
             python = self._python(contestant)
             if python is None:
                 continue
             if time.monotonic() + self._expected(contestant, event) > begin + budget:
-                return False
+                return tries > 0
             record = self._heat(python, round_, contestant, event, many)
             self._records.add(record)
             shown = record.error or f"{record.seconds:.1f} s"
             print(f"round {round_ + 1}: {event.name}, {contestant.name}: {shown}", flush=True)
         return True
+
+    def _left(self) -> list[tuple[int, tuple[int, Contestant, Event, int]]]:
+        """Return the heats without figures and how often they have failed; those come last."""
+        left = [
+            (tries, heat)
+            for heat in self._plan.heats()
+            if (tries := self._records.tries(heat[1].name, heat[2].name, heat[0])) is not None
+        ]
+        return sorted(left, key=itemgetter(0))
 
     def _python(self, contestant: Contestant) -> str | None:
         name = contestant.environment
@@ -107,10 +83,10 @@ class Contest:
                 self._pythons[name] = python = interpreter(self._environments, name)
                 if name != OWN:
                     found = version(python, name, contestant.imports)
-                    self._records.note_of("versions", name, found)
+                    self._records.found(name, found)
             except (Missing, OSError, subprocess.CalledProcessError) as error:
                 self._pythons[name] = None
-                self._records.note_of("missing", name, str(error))
+                self._records.missed(name, str(error))
                 print(f"{name} is missing: {error}", flush=True)
         return self._pythons[name]
 
@@ -241,64 +217,45 @@ def write(records: Records, environments: Path) -> None:
     subprocess.run(command, cwd=ROOT, check=False)
 
 
-def plan_of(given: argparse.Namespace) -> Plan:
-    """Return the plan that the command line asks for."""
-    everybody = (ASYNCFLOW, FLOOR, *(() if given.quick else PEERS))
-    only = set(given.only.split(",")) if given.only else {each.name for each in everybody}
-    chosen = [each for each in everybody if {each.name, each.module} & only]
-    events = set(given.events.split(",")) if given.events else None
-    skipped = {"W7 1,000"} if given.quick else set[str]()
-    return Plan(
-        chosen,
-        [
-            each
-            for each in EVENTS
-            if each.name not in skipped and (not events or {each.workload, each.name} & events)
-        ],
-        given.rounds or 3,
-        5.0 if given.quick else given.seconds,
-        given.loop,
-        frozenset({"W6", "W7"} if given.quick else ()),
-    )
-
-
-def arguments() -> argparse.Namespace:
-    """Return what the command line says."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.compare")
-    parser.add_argument("--quick", action="store_true", help="asyncflow and the floor only")
-    parser.add_argument("--rounds", type=int)
-    parser.add_argument("--seconds", type=float, default=20, help="that W7 looks")
-    parser.add_argument("--budget", type=float, default=float("inf"), help="seconds to stop after")
-    parser.add_argument("--fresh", action="store_true", help="begin a new run")
-    parser.add_argument("--table", action="store_true", help="print the table of the last run")
-    parser.add_argument("--only", help="names of contestants, with commas between them")
-    parser.add_argument("--events", help="such as W1,W7")
-    parser.add_argument("--loop", choices=["uvloop", "asyncio"], default="uvloop")
-    parser.add_argument("--results", type=Path)
-    parser.add_argument("--environments", type=Path, default=cache())
-    return parser.parse_args()
-
-
 def main() -> int:
     """Run what is left of a run, and print its table."""
-    given = arguments()
+    given, plan = asked()
     default = ROOT / "build" / "benchmarks" / ("quick" if given.quick else "full")
     records = Records(given.results or default)
     if given.table:
         print(markdown(records))
         return 0
-    if given.fresh or not records.about:
-        records.begin(given.loop)
-    elif records.about["sources"] != digest() or records.about["loop"] != given.loop:
-        sys.exit("the sources or the loop have changed since this run began; --fresh begins anew")
-    plan = plan_of(given)
+    if given.fresh or not records.about or (given.quick and is_over(records)):
+        records.begin(plan.settings)
+    elif reason := plan.differs(records):
+        print(f"{reason}: ask for the same, or begin a new run with --fresh", file=sys.stderr)
+        return 2
+    elif records.about["sources"] != digest():
+        print(
+            "the sources have changed since this run began: begin anew with --fresh",
+            file=sys.stderr,
+        )
+        return 2
     done = Contest(plan, records, given.environments).run(given.budget)
-    write(records, given.environments)
+    if records.all:
+        write(records, given.environments)
     print(markdown(records))
     if not done:
         print("there is more to do: call again")
-    return 0 if done else UNFINISHED
+        return UNFINISHED
+    records.end()
+    return 0
+
+
+def is_over(records: Records) -> bool:
+    """Say whether a quick run is done, or is of other sources: the next one begins anew."""
+    about = records.about
+    return about.get("course") == "quick" and ("ended" in about or about["sources"] != digest())
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print("stopped; what was measured is kept, call again to go on", file=sys.stderr)
+        sys.exit(130)

@@ -22,10 +22,10 @@ from asyncflow import (
     Workflow,
     task,
 )
-from benchmarks.yardstick import fsync_ms, report
+from benchmarks.yardstick import fsync_ms, judge, options, run
 
 TIMES = 100
-MUST_STAY_UNDER = 5
+MOST_MS = 5
 
 MANY = 10_000
 AT_ONCE = 500
@@ -113,17 +113,18 @@ def check(database: Path, sql: str, wanted: object) -> None:
 
 def main() -> None:
     """Measure both, and print the medians."""
+    options(__doc__).parse_args()
     with tempfile.TemporaryDirectory() as folder:
         fsync = fsync_ms(Path(folder))
         taken = asyncio.run(latencies(Path(folder) / "latency.db"))
-        print(
-            f"event to a downstream task: {statistics.median(taken):.2f} ms (median of {TIMES}: "
-            f"{min(taken):.2f} to {max(taken):.2f}, must stay under {MUST_STAY_UNDER}; "
-            f"fsync {fsync:.2f} ms)"
-        )
+        spread = f"{min(taken):.2f} to {max(taken):.2f}"
+        more = f"median of {TIMES}: {spread}; fsync {fsync:.2f} ms"
+        judge("event to a downstream task", statistics.median(taken), "ms", MOST_MS, more)
         rates = [asyncio.run(rate(Path(folder) / f"rate-{number}.db")) for number in range(ROUNDS)]
-        report(f"{MANY:,} events to one stateful condition", rates, "events/s", MUST_REACH, fsync)
+        name = f"{MANY:,} events to one stateful condition"
+        more = f"median of {ROUNDS}: {min(rates):,.0f} to {max(rates):,.0f}"
+        judge(name, statistics.median(rates), "events/s", MUST_REACH, more, least=True)
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

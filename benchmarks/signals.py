@@ -1,7 +1,5 @@
 """Signals on uvloop, durable: from another process, and to many that wait across a restart.
 
-    python -m benchmarks.signals [--rounds 100] [--restart 100000] [--json FILE]
-
 W5 and W6 of `benchmarks.compare` are those in one process.
 """
 
@@ -25,13 +23,18 @@ import uvloop
 from asyncflow import Client, Event, Registry, Runner, Workflow, new_event, task
 from benchmarks.contest.course import rss, until
 from benchmarks.contest.heat import Figures
-from benchmarks.yardstick import fsync_ms
+from benchmarks.yardstick import CHILD, count, fsync_ms, judge, options, run
 
 PAUSE: Final = 0.005
 """Seconds between looks at a signal's arrival: seldom, so that the owner stays idle."""
 
 IDLE: Final = 0.1
 """Seconds before a signal, after which the owner is idle."""
+
+ELSEWHERE_MS: Final = 50
+ACCEPTS_S: Final = 5
+BACK_S: Final = 60
+LONGEST_MS: Final = 1000
 
 AT_ONCE: Final = 1000
 """Executions whose start is asked for at once."""
@@ -176,7 +179,7 @@ CHILDREN: Final[dict[str, Callable[[int, Path], Coroutine[Any, Any, Figures]]]] 
 def itself(what: str, many: int, place: Path) -> list[str]:
     """Return the command of a process for one measurement."""
     here = [sys.executable, "-m", "benchmarks.signals"]
-    return [*here, "--child", what, str(many), str(place)]
+    return [*here, CHILD, what, str(many), str(place)]
 
 
 def measure(what: str, many: int, folder: Path | None = None) -> Figures:
@@ -197,19 +200,19 @@ def output(command: list[str]) -> Figures:
 def show(name: str, taken: list[float]) -> None:
     """Print the median and the 95th percentile of some milliseconds."""
     median, p95 = statistics.median(taken), sorted(taken)[int(len(taken) * 0.95)]
-    print(f"from another process, {name}: median {median:.3f} ms, p95 {p95:.3f} ms ({len(taken)})")
+    more = f"median of {len(taken)}; p95 {p95:.2f} ms"
+    judge(f"a signal from another process, {name}", median, "ms", ELSEWHERE_MS, more)
 
 
 def show_restart(many: int, found: Figures) -> None:
     """Print how the restart went."""
     print(f"{many:,} waiting, started in {found['start']:.1f} s, killed, and opened anew:")
-    print(f"  work is accepted after {found['accepts']:.2f} s (5)")
-    print(f"  all are back after {found['back']:.1f} s (60), {found['bytes'] / 2**20:,.0f} MB")
+    judge("  work is accepted after", found["accepts"], "s", ACCEPTS_S)
+    judge("  all are back after", found["back"], "s", BACK_S, f"{found['bytes'] / 2**20:,.0f} MB")
     if found["ms"]:
-        median, last = statistics.median(found["ms"]), max(found["ms"])
-        print(
-            f"  signals to {len(found['ms'])} that were not back: median {median:.0f} ms, "
-            f"longest {last:.0f} ms (1,000)"
+        name = f"  the longest of {len(found['ms'])} signals to one that was not back"
+        judge(
+            name, max(found["ms"]), "ms", LONGEST_MS, f"median {statistics.median(found['ms']):.0f}"
         )
 
 
@@ -226,11 +229,16 @@ def compare(given: argparse.Namespace) -> Figures:
 
 def main() -> None:
     """Measure, or be one measurement."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--child", nargs=3)
-    parser.add_argument("--rounds", type=int, default=100)
-    parser.add_argument("--restart", type=int, default=100_000)
-    parser.add_argument("--json", type=Path)
+    parser = options(__doc__)
+    parser.add_argument(CHILD, nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--rounds", type=count, default=100, help="signals (default: %(default)s)")
+    parser.add_argument(
+        "--restart",
+        type=int,
+        default=100_000,
+        help="how many wait when their process is killed; 0: none (default: %(default)s)",
+    )
+    parser.add_argument("--json", type=Path, help="where to write the figures")
     given = parser.parse_args()
     if given.child:
         what, many, place = given.child
@@ -245,4 +253,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -12,10 +12,10 @@ from pathlib import Path
 from sqlite3 import connect
 
 from asyncflow import BashOperator, PythonOperator, Registry, Runner, Workflow
-from benchmarks.yardstick import fsync_ms
+from benchmarks.yardstick import fsync_ms, judge, options, run
 
 TIMES = 20
-MUST_STAY_UNDER = 100
+MOST_MS = 100
 
 log = logging.getLogger("asyncflow.task")
 
@@ -76,6 +76,7 @@ def check_stopped(database: Path) -> None:
 
 def main() -> None:
     """Stop each kind so many times, and print the medians."""
+    options(__doc__).parse_args()
     log.setLevel(logging.INFO)
     log.propagate = False
     with tempfile.TemporaryDirectory() as folder:
@@ -84,12 +85,10 @@ def main() -> None:
             database = Path(folder) / f"{kind}.db"
             taken = asyncio.run(stops(kind, database))
             check_stopped(database)
-            print(
-                f"STOP of a task, {kind}: {statistics.median(taken):.1f} ms (median of {TIMES}: "
-                f"{min(taken):.1f} to {max(taken):.1f}, must stay under {MUST_STAY_UNDER}; "
-                f"fsync {fsync:.2f} ms)"
-            )
+            spread = f"{min(taken):.1f} to {max(taken):.1f}"
+            more = f"median of {TIMES}: {spread}; fsync {fsync:.2f} ms"
+            judge(f"STOP of a task, {kind}", statistics.median(taken), "ms", MOST_MS, more)
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -1,7 +1,5 @@
 """Polled triggers: CPU and lateness beside a floor and APScheduler 4, on both loops; memory, load.
 
-    python -m benchmarks.triggers [--rounds 3] [--seconds 20]
-
 Each measurement is a process of its own. A poll is late from the time when it is due; APScheduler
 does not tell that, so that there it is by how much more than the interval has passed since the poll
 before. Its pre-release is installed into a folder of its own.
@@ -31,6 +29,7 @@ import uvloop
 
 from asyncflow import Context, Registry, Runner, TriggerResult, Workflow, task, trigger
 from asyncflow._runner.meter import Meter
+from benchmarks.yardstick import CHILD, count, judge, options, positive, run
 
 INTERVAL: Final = 1.0
 SKIP: Final = TriggerResult.skip()
@@ -325,7 +324,7 @@ def measure(
 ) -> Figures:
     """Measure in a process of its own."""
     paths = [str(Path(__file__).resolve().parent.parent), *([str(peer)] if peer else [])]
-    command = [sys.executable, "-m", "benchmarks.triggers", "--child", loop, what]
+    command = [sys.executable, "-m", "benchmarks.triggers", CHILD, loop, what]
     done = subprocess.run(
         [*command, str(many), str(seconds)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
@@ -372,33 +371,39 @@ def compare(rounds: int, seconds: float, peer: Path | None) -> None:
         (loop, what, many): show(f"{many:,} at 1 s, {loop}, {what}", found[loop, what, many])
         for loop, what, many in plan
     }
-    for loop, many in product(("uvloop", "asyncio"), (1000, 10_000)):
+    for loop, (many, latest) in product(("uvloop", "asyncio"), ((1000, 50), (10_000, 250))):
         pairs = zip(found[loop, "asyncflow", many], found[loop, "floor", many], strict=True)
-        ratio = statistics.median(ours["cpu"] / bare["cpu"] for ours, bare in pairs)
-        wrote = medians[loop, "asyncflow", many]["bytes written"]
-        text = f"{ratio:.2f} x the CPU of the floor (at most 1.5), {wrote:.0f} bytes written"
-        print(f"{many:,}, {loop}: {text}")
+        ratio = statistics.median(own["cpu"] / bare["cpu"] for own, bare in pairs)
+        ours = medians[loop, "asyncflow", many]
+        judge(f"{many:,}, {loop}, CPU beside the floor's", ratio, "x", 1.5)
+        judge(f"{many:,}, {loop}, p95 late", ours["p95"], "ms", latest)
+        judge(f"{many:,}, {loop}, written by idle ones", ours["bytes written"], "bytes", 0)
     quiet, loud = medians["uvloop", "asyncflow", 1000], medians["uvloop", "disturbed", 1000]
-    print(f"p95 beside a hanging trigger and a long workflow: {loud['p95'] / quiet['p95']:.2f} x")
+    ratio = loud["p95"] / quiet["p95"]
+    judge("p95 late beside a hanging trigger and a long workflow", ratio, "x", 1.2)
+    starved = 100 * medians["uvloop", "threads", 300]["fewest"]
+    judge("300 in threads, polls of the one with the fewest", starved, "%", 50, least=True)
 
 
 def main() -> None:
     """Measure, or be one measurement."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--child", nargs=4)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=20)
+    parser = options(__doc__)
+    parser.add_argument(CHILD, nargs=4, help=argparse.SUPPRESS)
+    parser.add_argument("--rounds", type=count, default=3, help="how often (default: %(default)s)")
+    parser.add_argument(
+        "--seconds", type=positive, default=20, help="how long to look (default: %(default)s)"
+    )
     given = parser.parse_args()
     if given.child:
         loop, what, many, seconds = given.child
         with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
             print(json.dumps(runner.run(MEASURED[what](int(many), float(seconds)))))
         return
-    print(f"memory of a sleeping trigger: {measure('size', 10_000, 0)['bytes']:,.0f} bytes (4,096)")
-    print(f"declaring and loading 10,000: {measure('loading', 10_000, 0)['seconds']:.2f} s (2)")
+    judge("memory of a sleeping trigger", measure("size", 10_000, 0)["bytes"], "bytes", 4096)
+    judge("declaring and loading 10,000", measure("loading", 10_000, 0)["seconds"], "s", 2)
     with tempfile.TemporaryDirectory() as folder:
         compare(given.rounds, given.seconds, install_peer(Path(folder)))
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -1,6 +1,7 @@
 """The records of a run: one line of JSON for each heat that was finished.
 
-A run that is cut off goes on where it stopped. Nothing is computed here.
+A run that is cut off goes on where it stopped, with the settings that it began with: they are kept
+beside the records. Nothing is computed here.
 """
 
 import hashlib
@@ -10,7 +11,7 @@ import platform
 import sqlite3
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -55,10 +56,10 @@ def digest() -> str:
     return content.hexdigest()[:12]
 
 
-def about(loop: str) -> dict[str, Any]:
-    """Return what is to be known of a run."""
+def about(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is to be known of a run, its settings first."""
     return {
-        "loop": loop,
+        **settings,
         "python": platform.python_version(),
         "sqlite": sqlite3.sqlite_version,
         "machine": f"{platform.system()} {platform.machine()}",
@@ -77,6 +78,7 @@ class Records:
         self.folder = folder
         self._path = folder / "records.jsonl"
         self._about = folder / "about.json"
+        self._whole: int | None = None
         self.all: list[Record] = []
         self.about: dict[str, Any] = {}
         if self._about.exists():
@@ -86,37 +88,58 @@ class Records:
     def _read(self) -> Iterator[Record]:
         if not self._path.exists():
             return
-        for line in self._path.read_text(encoding="utf-8").splitlines():
+        content = self._path.read_bytes()
+        whole, newline, torn = content.rpartition(b"\n")
+        if torn:
+            # Its writer was killed. It is cut off with the next record: to look changes nothing.
+            self._whole = len(whole + newline)
+        for line in whole.decode().splitlines():
             yield Record(**json.loads(line))
 
-    def begin(self, loop: str) -> None:
-        """Begin a run; what is there is gone."""
+    def begin(self, settings: Mapping[str, Any]) -> None:
+        """Begin a run with settings; what is there is gone."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self._path.unlink(missing_ok=True)
-        self.all, self.about = [], about(loop)
+        self.all, self.about, self._whole = [], about(settings), None
         self._write()
 
-    def note_of(self, what: str, name: str, text: str) -> None:
-        """Add to what is to be known of this run: something of an environment."""
-        for kind in ("versions", "missing"):  # what a call before found is no longer so
-            self.about.get(kind, {}).pop(name, None)
-        self.about[what] = {**self.about.get(what, {}), name: text}
+    def found(self, environment: str, version: str) -> None:
+        """Note which version of a peer there is."""
+        self.about.get("missing", {}).pop(environment, None)
+        self.about.setdefault("versions", {})[environment] = version
+        self._write()
+
+    def missed(self, environment: str, reason: str) -> None:
+        """Note why a peer is not there."""
+        self.about.get("versions", {}).pop(environment, None)
+        self.about.setdefault("missing", {})[environment] = reason
+        self._write()
+
+    def end(self) -> None:
+        """Note that all that was asked for has been tried."""
+        self.about["ended"] = time.strftime("%Y-%m-%d %H:%M")
         self._write()
 
     def _write(self) -> None:
-        self._about.write_text(json.dumps(self.about, indent=1), encoding="utf-8")
+        # Renamed into place, so that a kill leaves the old text or the new one.
+        new = self._about.with_suffix(".new")
+        new.write_text(json.dumps(self.about, indent=1), encoding="utf-8")
+        new.replace(self._about)
 
     def add(self, record: Record) -> None:
         """Keep a record."""
         self.all.append(record)
+        if self._whole is not None:
+            os.truncate(self._path, self._whole)
+            self._whole = None
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(record)) + "\n")
 
-    def has(self, contestant: str, event: str, round_: int) -> bool:
-        """Say whether a heat was finished."""
-        return any(
-            (x.contestant, x.event, x.round) == (contestant, event, round_) for x in self.all
-        )
+    def tries(self, contestant: str, event: str, round_: int) -> int | None:
+        """Return how often a heat has failed; None if it has figures."""
+        heat = (contestant, event, round_)
+        errors = [x.error for x in self.all if (x.contestant, x.event, x.round) == heat]
+        return len(errors) if all(errors) else None
 
     def of(self, contestant: str, event: str) -> list[Record]:
         """Return what came of a contestant in an event, without what failed."""

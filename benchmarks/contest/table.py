@@ -4,23 +4,24 @@ import statistics
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from benchmarks.contest import tally
+from benchmarks.contest import verdicts
 from benchmarks.contest.field import ASYNCFLOW, FLOOR, PEERS, Contestant
 from benchmarks.contest.records import Records
-from benchmarks.contest.tally import BARS, Bar, Metric
+from benchmarks.contest.verdicts import BARS, Bar, Metric
 
 NONE: Final = "\N{EN DASH}"
+NOTHING: Final = "nothing measured yet"
 COLUMNS: Final[Sequence[tuple[str, tuple[Metric, ...]]]] = (
-    ("W1 ms", (tally.W1,)),
-    ("W2 /s", (tally.W2,)),
-    ("W3 /s (peak MB)", (tally.W3, tally.W3_PEAK)),
-    ("W4 /s", (tally.W4,)),
-    ("W5 ms", (tally.W5,)),
-    ("W6 KB each; start, wake s", (tally.W6_SIZE, tally.W6_START, tally.W6_WAKE)),
-    ("W7 1,000: CPU %, p95 ms, fired %", tally.W7_THOUSAND),
-    ("W7 10,000: CPU %, p95 ms, fired %", tally.W7_MANY),
-    ("W8 import, first ms", (tally.W8_IMPORT, tally.W8_FIRST)),
-    ("W9 since start, since process ms", (tally.W9, tally.W9_PROCESS)),
+    ("W1 ms", (verdicts.W1,)),
+    ("W2 /s", (verdicts.W2,)),
+    ("W3 /s (peak MB)", (verdicts.W3, verdicts.W3_PEAK)),
+    ("W4 /s", (verdicts.W4,)),
+    ("W5 ms", (verdicts.W5,)),
+    ("W6 KB each; start, wake s", (verdicts.W6_SIZE, verdicts.W6_START, verdicts.W6_WAKE)),
+    ("W7 1,000: CPU %, p95 ms, fired %", verdicts.W7_THOUSAND),
+    ("W7 10,000: CPU %, p95 ms, fired %", verdicts.W7_MANY),
+    ("W8 import, first ms", (verdicts.W8_IMPORT, verdicts.W8_FIRST)),
+    ("W9 since start, since process ms", (verdicts.W9, verdicts.W9_PROCESS)),
 )
 
 
@@ -31,17 +32,27 @@ def number(value: float, digits: int) -> str:
 
 def markdown(records: Records) -> str:
     """Return all that a run says."""
-    return "\n".join([*_head(records), "", *_bars(records), "", *_figures(records), ""])
+    if not records.all:
+        return NOTHING + "\n"
+    parts = (_head(records), _bars(records), _figures(records))
+    written = [list(part) for part in parts]
+    return "\n".join(line for part in written if part for line in (*part, ""))
 
 
 def _head(records: Records) -> Iterator[str]:
     about = records.about
     fsync = [each.fsync_ms for each in records.all]
     rounds = len({each.round for each in records.all})
+    ran = {each.contestant for each in records.all}
+    own = " and ".join(
+        text for who, text in ((ASYNCFLOW, "asyncflow"), (FLOOR, "the floor")) if who.name in ran
+    )
+    loop = f", {own} on {about['loop']}" if own else ""
     yield (
         f"{about['begun']}; {about['machine']}, {about['cpus']} cores; Python {about['python']}, "
-        f"SQLite {about['sqlite']}, asyncflow and the floor on {about['loop']}; medians of "
-        f"{rounds} rounds; one write and its fsync took {statistics.median(fsync):.2f} ms "
+        f"SQLite {about['sqlite']}{loop}; "
+        f"{'one round' if rounds == 1 else f'medians of {rounds} rounds'}; "
+        f"one write and its fsync took {statistics.median(fsync):.2f} ms "
         f"({min(fsync):.2f} to {max(fsync):.2f})."
     )
     versions = about.get("versions", {})
@@ -52,13 +63,15 @@ def _head(records: Records) -> Iterator[str]:
 
 
 def _bars(records: Records) -> Iterator[str]:
+    if not any(bar.reached(records) is not None for bar in BARS):
+        return
     yield "| Work | asyncflow | beside | its | reached | wanted | |"
     yield "|---|---|---|---|---|---|---|"
     for bar in BARS:
-        reached, own = bar.reached(records), tally.median(records, "asyncflow", bar.metric)
+        reached, own = bar.reached(records), verdicts.median(records, "asyncflow", bar.metric)
         if reached is None or own is None:
             continue
-        other = tally.median(records, bar.against, bar.metric) if bar.against else None
+        other = verdicts.median(records, bar.against, bar.metric) if bar.against else None
         digits, unit = bar.metric.digits, bar.metric.unit
         shown = NONE if other is None else f"{number(other, digits)} {unit}"
         verdict = "yes" if bar.met(reached) else "**no**"
@@ -101,8 +114,8 @@ def _cell(records: Records, contestant: Contestant, metrics: tuple[Metric, ...])
     event = metrics[0].event
     if not records.of(contestant.name, event):
         failed = [x for x in records.all if (x.contestant, x.event) == (contestant.name, event)]
-        return f"failed: {failed[0].error}" if failed else NONE
-    medians = [tally.median(records, contestant.name, each) for each in metrics]
+        return f"failed: {failed[-1].error}" if failed else NONE
+    medians = [verdicts.median(records, contestant.name, each) for each in metrics]
     texts = [
         NONE if value is None else number(value, metric.digits)
         for value, metric in zip(medians, metrics, strict=True)
@@ -112,8 +125,8 @@ def _cell(records: Records, contestant: Contestant, metrics: tuple[Metric, ...])
 
 
 def _joined(metrics: tuple[Metric, ...]) -> Callable[[list[str]], str]:
-    if metrics[0] is tally.W3:
+    if metrics[0] is verdicts.W3:
         return lambda texts: f"{texts[0]} ({texts[1]})"
-    if metrics[0] is tally.W6_SIZE:
+    if metrics[0] is verdicts.W6_SIZE:
         return lambda texts: f"{texts[0]}; {', '.join(texts[1:])}"
     return ", ".join

@@ -1,4 +1,4 @@
-"""The tally: what the records say, as medians, as ratios, and beside what must be reached."""
+"""The verdicts: what the records say, as medians, as ratios, and beside what must be reached."""
 
 import statistics
 from collections.abc import Callable, Sequence
