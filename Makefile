@@ -27,6 +27,7 @@ test: $(VENV)/.test ## run the tests, WORKERS=2 at a time
 
 test-long: $(VENV)/.test ## run the tests that take longer
 	$(PY) -m pytest -q -m long
+	ASYNCFLOW_FROZEN= $(PY) -m pytest -q -n $(WORKERS) tests/core tests/store
 
 test-crash: $(VENV)/.test ## kill, fail, cancel and exhaust, for some minutes
 	$(PY) -m pytest -q -m crash -n $(WORKERS) --dist worksteal

@@ -197,7 +197,7 @@ async def per_task(folder: Path, shape: Callable[[int], Registry], size: int) ->
     Small workflows are run so often that as many tasks were run.
     """
     database = Path(tempfile.mkdtemp(dir=folder)) / "tasks.db"
-    times = max(1, 1_000 // size)
+    times = max(SIZES) // size
     begin = time.perf_counter()
     registry = shape(size)
     async with Runner(database, registry=registry) as runner:

@@ -7,16 +7,15 @@ executions that wait for an event and began before it. No task that was recorded
 import argparse
 import asyncio
 import os
-import sqlite3
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from contextlib import closing
 from pathlib import Path
 
 from asyncflow import Registry, Runner, Workflow, WorkflowExecution, new_event, task
+from benchmarks.contest.heat import left_behind
 from benchmarks.yardstick import CHILD, fsync_ms, judge, options, run
 
 LENGTH = 100
@@ -103,12 +102,11 @@ class Child:
 
 def recorded(database: Path) -> set[str]:
     """Return the tasks of the chain whose success is on disk."""
-    with closing(sqlite3.connect(database)) as connection:
-        rows = connection.execute(
-            "SELECT task FROM task_execution t JOIN execution e ON e.id = t.execution "
-            "WHERE e.workflow = 'chain' AND t.status = 'SUCCESS'"
-        )
-        return {name for (name,) in rows}
+    sql = (
+        "SELECT task FROM task_execution t JOIN execution e ON e.id = t.execution "
+        "WHERE e.workflow = 'chain' AND t.status = 'SUCCESS'"
+    )
+    return {name for (name,) in left_behind(database, sql)}
 
 
 def restart(database: Path, waiting: int) -> float:

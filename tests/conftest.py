@@ -5,8 +5,9 @@ import os
 import pytest
 from hypothesis import settings
 
-# Before asyncflow is imported, here and in the processes that tests start: see asyncflow/_frozen.py
-os.environ["ASYNCFLOW_FROZEN"] = "1"
+# Before asyncflow is imported, here and in the processes that tests start: see asyncflow/_frozen.py.
+# `make test-long` sets it to nothing, and runs some tests with the values that users have.
+os.environ.setdefault("ASYNCFLOW_FROZEN", "1")
 
 # pytest-timeout ends what hangs; a deadline for each example only fails on busy machines
 settings.register_profile("asyncflow", deadline=None, print_blob=True)

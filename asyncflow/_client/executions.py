@@ -3,9 +3,10 @@
 What it starts belongs to nobody until a runner that has the workflow takes it.
 """
 
+import os
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from random import getrandbits
+from random import Random
 from typing import Final
 
 from asyncflow._client.workflows import WorkflowCalls
@@ -53,6 +54,11 @@ from asyncflow.errors import (
 FIRST_LOOK: Final = timedelta(milliseconds=10)
 LAST_LOOK: Final = timedelta(milliseconds=500)
 """Pauses between looks at an execution that somebody else works on: from the first to the last."""
+
+# Not that of the module `random`: two that seed it alike would make the same names.
+_names: Final = Random()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_names.seed)
 
 
 class ExecutionCalls(WorkflowCalls):
@@ -278,13 +284,13 @@ def new_execution(
 
 
 def _made_name(workflow: str, created: datetime) -> str:
-    """Return a name that nobody else makes, greater than those that were made before.
+    """Return a name that nobody else makes, greater than those of the milliseconds before.
 
     In that order an index of a million names grows at one end; where random ones come in between,
     each touches a page of its own, which goes through the WAL.
     """
     since = int(created.timestamp() * 1000) % 2**44
-    return f"{workflow}-{since:011x}{getrandbits(40):010x}"
+    return f"{workflow}-{since:011x}{_names.getrandbits(40):010x}"
 
 
 def refusal(why: Refused, row: NewExecution) -> AsyncflowError:

@@ -272,8 +272,13 @@ def _end_attempt(draft: Draft, fact: TaskEnded) -> None:
     task = draft.task(fact.task)
     if not _is_at(task, fact):
         return
-    if task.status is TaskStatus.QUEUED and fact.began is not None:
-        task = task.running(fact.began)  # its start was not told; no rule listens for that
+    if fact.began is not None:  # its start may not have been told; no rule listens for that
+        if task.status is TaskStatus.QUEUED:
+            task = task.running(fact.began)
+        elif task.status is TaskStatus.STOPPING and task.begin is None:
+            task = replace(
+                task, begin=fact.began
+            )  # a stop came before its end, and after its start
     works = task.status.alive and task.status is not TaskStatus.RETRYING
     if task.status is TaskStatus.STOPPING:
         # Whatever the body made of it: it was told to stop, and a later run may

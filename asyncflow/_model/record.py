@@ -4,6 +4,7 @@ Values are JSON text here; the handles in `execution` and `event` decode them wh
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from asyncflow._frozen import value
@@ -101,7 +102,7 @@ class LogRecord:
     id: int | None = None
 
 
-@value(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)  # users are given it
 class RuleRecord:
     """A workflow rule as stored: its condition is code, and added anew in each process.
 

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Awaitable, Callable
 from functools import partial
+from types import CodeType, FunctionType, MethodType
 from typing import Final, ParamSpec, TypeVar, cast
 
 from asyncflow._operators.threads import in_thread
@@ -11,7 +12,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 C = TypeVar("C", bound=Callable[..., object])
 
-_ONLY_AWAITS: Final = "_asyncflow_only_awaits"
+_ONLY_AWAITS: Final[set[CodeType]] = set()
 
 
 def call(hook: Callable[P, T | Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
@@ -40,17 +41,18 @@ def only_awaits(hook: C) -> C:
 
     So there is no coroutine of its own between its caller and the user's.
     """
-    setattr(hook, _ONLY_AWAITS, True)
+    assert isinstance(hook, FunctionType)
+    _ONLY_AWAITS.add(hook.__code__)  # no attribute: `functools.wraps` copies these, mocks have all
     return hook
 
 
 def is_async(hook: Callable[..., object]) -> bool:
     """Say whether calling it only makes a coroutine: then it needs no thread."""
-    code = getattr(hook, "__code__", None)
-    if code is not None and code.co_flags & inspect.CO_COROUTINE:
-        return True  # nearly all of them, and `inspect` takes ten times as long
-    if getattr(hook, _ONLY_AWAITS, False):
-        return True
+    function = hook.__func__ if type(hook) is MethodType else hook
+    if type(function) is FunctionType:
+        code = function.__code__
+        if code.co_flags & inspect.CO_COROUTINE or code in _ONLY_AWAITS:
+            return True  # nearly all of them, and `inspect` takes ten times as long
     while isinstance(hook, partial):
         hook = cast("partial[object]", hook).func
     return inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(type(hook).__call__)

@@ -22,7 +22,7 @@ from asyncflow._runner.waiters import Waiters
 from asyncflow._store.batch import NewAwaited, Signal
 from asyncflow.errors import EventAlreadyExistsError, TaskStopped, UsageError
 
-Told: TypeAlias = "asyncio.Future[tuple[int, Answer | None]]"
+Telling: TypeAlias = "asyncio.Future[tuple[int, Answer | None]]"
 """Takes an event's id and what became of it; None: the store knows."""
 
 Closed: TypeAlias = Callable[[Sequence[AwaitedRecord]], Awaitable[AwaitedRecord]]
@@ -161,7 +161,7 @@ class _News:
 
     def __init__(self, awaited: tuple[Awaiting, ...]) -> None:
         self._awaited = awaited
-        self._future: Told = asyncio.get_running_loop().create_future()
+        self._future: Telling = asyncio.get_running_loop().create_future()
         scope = CURRENT_TASK.get()
         self._sign = None if scope is None else scope.stop_sign
         self._stop: Callable[[], None] | None = None
@@ -169,7 +169,7 @@ class _News:
             scope.check()  # a stop came on the way from the thread to the loop
             self._stop = partial(_stop, self._future)
 
-    def __enter__(self) -> "Told":
+    def __enter__(self) -> "Telling":
         for each in self._awaited:
             each.waiters += (self._future,)
         if self._sign is not None:
@@ -183,6 +183,6 @@ class _News:
             self._sign.end_wait(self._stop)
 
 
-def _stop(news: "Told") -> None:
+def _stop(news: "Telling") -> None:
     if not news.done():
         news.set_exception(TaskStopped())

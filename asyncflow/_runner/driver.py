@@ -182,6 +182,7 @@ class Driver:
         if self._over is not None:
             return
         self._over = error
+        self.riders.end()
         self._tell_news()
         told = error if isinstance(error, AsyncflowError) else _refusal(error)
         self.callers.end(told)
@@ -213,6 +214,7 @@ class Driver:
                     return
                 await self._turns.give()  # a task that was begun just now may have ended by then
                 if not self._ready:
+                    self.riders.rest()
                     await self._rest.until_stirred()
             if self._failure is not None:
                 raise self._failure
@@ -279,7 +281,7 @@ class Driver:
             if not self._inbox or len(work) >= MOST_AT_ONCE or self._turns.over:
                 return
             for _ in self._desk.open(work, self._inbox.popleft()) or ():
-                if self._turns.over:
+                if self._turns.past:
                     await self._turns.give()
 
     async def _commit(self, work: Work) -> StoreError | None:

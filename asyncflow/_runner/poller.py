@@ -298,7 +298,7 @@ class Poller:
         turns = Turns(shared.clock)  # a backlog may be long
         for fire in result.fires:
             shared.limits.check(f"the context of {trigger.label}", size_of(fire))
-            if turns.over:
+            if turns.past:
                 await turns.give()
         cursor = self._cursor if isinstance(result.cursor_text, Kept) else result.cursor_text
         write = None
@@ -312,7 +312,7 @@ class Poller:
         for fire in result.fires:
             row = firing(plan, trigger, fire, started, created=now, cursor=write)
             wanted.append(Wanted.of(plan, workflow, row, fire.texts))
-            if turns.over:
+            if turns.past:
                 await turns.give()
         if write is not None:
             hit("trigger.cursor.before")

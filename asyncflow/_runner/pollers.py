@@ -106,6 +106,10 @@ class Pollers:
         poller = self._pollers.get(place)
         return None if poller is None else poller.last_poll
 
+    async def settled(self) -> None:
+        """Return when no poll begins before time moves on."""
+        await self._rounds.settled()
+
     def close(self) -> None:
         """Begin no poll any more; those that are under way may go on."""
         self._closed = True

@@ -21,7 +21,7 @@ class Riders:
     One timer looks after all: one for each that waits would be set and cancelled with each task.
     """
 
-    __slots__ = ("_clock", "_first", "_set_off", "_timer", "_waiting", "patient")
+    __slots__ = ("_clock", "_first", "_over", "_set_off", "_timer", "_waiting", "patient")
 
     def __init__(self, clock: Clock, set_off: Callable[[], None]) -> None:
         """Begin with nobody; ``set_off`` is called when the first has waited long enough."""
@@ -29,6 +29,7 @@ class Riders:
         self._clock = clock
         self._set_off = set_off
         self._waiting: dict[int, Told] = {}
+        self._over = False
         self._first = 0.0  # when the first of them came
         self._timer: Timer | None = None
 
@@ -38,6 +39,8 @@ class Riders:
 
     def add(self, start: Told) -> None:
         """Let a start wait."""
+        if self._over:
+            return
         if not self._waiting:
             self._first = self._clock.monotonic()
         self._waiting[id(start)] = start
@@ -54,6 +57,19 @@ class Riders:
         self.patient = True
         taken, self._waiting = self._waiting, {}
         return taken.values()
+
+    def rest(self) -> None:
+        """Leave no timer behind if nobody waits: nothing else may happen for long."""
+        if self._timer is not None and not self._waiting:
+            self._timer.cancel()
+            self._timer = None
+
+    def end(self) -> None:
+        """Let nobody wait any more: there will be no transaction."""
+        self._over = True
+        self._waiting.clear()
+        if self._timer is not None:
+            self._timer.cancel()
 
     def _look(self) -> None:
         """Set off if the first has waited long enough, else look again when it has."""

@@ -18,7 +18,7 @@ from asyncflow._timer import Timer
 Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
 
 
-class Caller(Protocol):
+class Called(Protocol):
     """Somebody who is called on when it is time."""
 
     def begin(self, due: float, now: float) -> Coroutine[Any, Any, None] | None:
@@ -42,20 +42,29 @@ class Rounds:
         self.task: asyncio.Task[None] | None = None
         self._spawn = spawn
         self._clock = clock
-        self._waiting: list[tuple[float, int, Caller]] = []
+        self._waiting: list[tuple[float, int, Called]] = []
         self._order = count()
         self._timer: Timer | None = None
         self._timer_due = 0.0
         self._bell: asyncio.Future[None] | None = None  # rung when somebody is due
         self._closed = False
 
-    def call_on(self, who: Caller, due: float) -> None:
+    def call_on(self, who: Called, due: float) -> None:
         """Call on somebody at a time of the clock, in seconds; never early, or in this call."""
         heapq.heappush(self._waiting, (due, next(self._order), who))
         if self._bell is not None:
             self._set_timer()
         elif self.task is None:
             self._go_on()
+
+    async def settled(self) -> None:
+        """Return when nobody is called on before time moves on."""
+        while not (self.task is None or self.task.done() or self._rests):
+            await give_turn()
+
+    @property
+    def _rests(self) -> bool:
+        return self._bell is not None and not self._bell.done()
 
     def close(self) -> None:
         """Call on nobody any more."""
@@ -73,6 +82,8 @@ class Rounds:
         """Make rounds until somebody has to wait, and go with that one."""
         this = asyncio.current_task()
         rest = None
+        if self.task is not this:  # an eager task begins inside of whoever spawns it
+            await give_turn()
         try:
             # One that was cancelled by whom it called on is no other's.
             while not (self._closed or rest or (this is not None and this.cancelling())):

@@ -209,7 +209,8 @@ class Runner(OwnerCalls):
             async with asyncio.TaskGroup() as group:
                 engine = self._engine = self._build(group, fence, log, doorbell, lease)
                 driving = group.create_task(engine.vital(engine.driver.run()))
-                settler = _settle(self._clock, engine.driver.settled, engine.ownership.settled)
+                settlers = (engine.driver.settled, engine.ownership.settled, engine.pollers.settled)
+                settler = _settle(self._clock, *settlers)
                 unwatch = self._registry.watch(_soon(engine.declared))
                 hurried, watching = False, list[asyncio.Task[None]]()
                 try:

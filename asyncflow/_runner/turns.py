@@ -39,8 +39,14 @@ class Turns:
     def over(self) -> bool:
         """Whether others should have a turn; it looks at the clock at each eighth question."""
         self._asked += 1
-        if self._asked % SOME:
-            return False
+        return self._asked % SOME == 0 and self.past
+
+    @property
+    def past(self) -> bool:
+        """The same, with a look at the clock each time: where what is done in between may be long.
+
+        Such are conditions, which are users' code, and the reading of contexts.
+        """
         return self._clock.monotonic() > self._until
 
     async def give(self) -> None:

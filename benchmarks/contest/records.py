@@ -41,9 +41,15 @@ class Record:
 
 
 def digest() -> str:
-    """Return what tells one state of asyncflow and its contestants from another."""
-    folders = (ROOT / "asyncflow", ROOT / "benchmarks" / "contestants")
-    paths = sorted(path for folder in folders for path in folder.rglob("*.py"))
+    """Return what tells one state of asyncflow, the course and the contestants from another."""
+    folders = (
+        ROOT / "asyncflow",
+        ROOT / "benchmarks" / "contest",
+        ROOT / "benchmarks" / "contestants",
+    )
+    paths = sorted(
+        path for folder in folders for path in folder.rglob("*") if path.suffix in {".py", ".sql"}
+    )
     content = hashlib.sha256()
     for path in paths:
         content.update(path.read_bytes())
@@ -105,6 +111,7 @@ class Records:
 
     def missed(self, environment: str, reason: str) -> None:
         """Note why a peer is not there."""
+        self.about.get("versions", {}).pop(environment, None)
         self.about.setdefault("missing", {})[environment] = reason
         self._write()
 

@@ -1,9 +1,7 @@
 """asyncflow, as it comes, on a SQLite file: WAL, synchronous=FULL."""
 
 import asyncio
-import sqlite3
 import time
-from contextlib import closing
 from functools import partial
 from typing import Any, Final
 
@@ -31,7 +29,7 @@ from benchmarks.contest.course import (
     signalled,
     until,
 )
-from benchmarks.contest.heat import Figures, Heat, check, run
+from benchmarks.contest.heat import Figures, Heat, check, left_behind, run
 from benchmarks.contest.polls import INTERVAL, Polls
 
 AT_ONCE: Final = 1000
@@ -227,9 +225,8 @@ async def crash(heat: Heat) -> Figures:
 
 async def w9(heat: Heat) -> Figures:
     """Go on after the crash."""
-    with closing(sqlite3.connect(heat.database)) as connection:
-        sql = "SELECT task FROM task_execution WHERE status = 'SUCCESS'"
-        recorded = {int(row[0][1:]) for row in connection.execute(sql)}
+    sql = "SELECT task FROM task_execution WHERE status = 'SUCCESS'"
+    recorded = {int(name[1:]) for (name,) in left_behind(heat.database, sql)}
     trail = Trail(heat)
     opened = time.monotonic()
     async with Runner(heat.database, registry=chain(trail)) as runner:

@@ -21,7 +21,7 @@ from benchmarks.contest.course import (
     signalled,
     until,
 )
-from benchmarks.contest.heat import Figures, Heat, check, run
+from benchmarks.contest.heat import Figures, Heat, check, left_behind, run
 from benchmarks.contest.polls import Polls
 
 PEER: Final[Any] = import_module("dbos").DBOS  # no types: who checks them has no DBOS
@@ -219,9 +219,8 @@ async def crash(heat: Heat) -> Figures:
 
 async def w9(heat: Heat) -> Figures:
     """Go on after the crash: a launch recovers what is unfinished."""
-    with closing(sqlite3.connect(heat.database)) as connection:
-        done = connection.execute(STEPS).fetchone()[0]
-        (name,) = connection.execute("SELECT workflow_uuid FROM workflow_status").fetchone()
+    ((done,),) = left_behind(heat.database, STEPS)
+    ((name,),) = left_behind(heat.database, "SELECT workflow_uuid FROM workflow_status")
     trail = Trail(heat)
     opened = time.monotonic()
     prepare(heat)

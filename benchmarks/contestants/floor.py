@@ -10,7 +10,7 @@ import json
 import sqlite3
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -30,7 +30,7 @@ from benchmarks.contest.course import (
     signalled,
     until,
 )
-from benchmarks.contest.heat import Figures, Heat, check, run
+from benchmarks.contest.heat import Figures, Heat, check, left_behind, run
 from benchmarks.contestants.bare_polls import w7
 
 T = TypeVar("T")
@@ -384,9 +384,8 @@ async def crash(heat: Heat) -> Figures:
 
 async def w9(heat: Heat) -> Figures:
     """Go on after the crash, with the first task that is not done."""
-    with closing(sqlite3.connect(heat.database)) as connection:
-        sql = "SELECT task FROM task_execution WHERE status = 'SUCCESS'"
-        recorded = {int(row[0][1:]) for row in connection.execute(sql)}
+    sql = "SELECT task FROM task_execution WHERE status = 'SUCCESS'"
+    recorded = {int(name[1:]) for (name,) in left_behind(heat.database, sql)}
     trail = Trail(heat)
     opened = time.monotonic()
     async with Floor.at(heat.database) as floor:

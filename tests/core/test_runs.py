@@ -45,6 +45,19 @@ def test_an_end_that_overtakes_its_beginning_counts() -> None:
     assert play.end("a") == (EndExecution(WorkflowStatus.SUCCESS),)
 
 
+def test_a_stop_before_an_end_that_overtook_its_beginning_leaves_the_beginning() -> None:
+    with declared() as workflow:
+        Nothing("a")
+        Nothing("keeper").action_on_event_received(action=START, event_key="never")
+    play = Play.begun(Plan.of(workflow))
+    began = play.at
+    play.act("a", STOP)
+
+    play.tell(TaskEnded(play.at, "a", 1, 1, Outcome(SUCCESS), began=began))
+
+    assert (play.task("a").status, play.task("a").begin) == (STOPPED, began)
+
+
 def test_an_outcome_is_kept_beside_the_row() -> None:
     play = one()
     outcome = Outcome(SUCCESS, result='"done"')

@@ -30,7 +30,7 @@ HANDLES_OF_WIDE = 2 * MANY + 10  # one that begins the body, one that looks at i
 HANDLES_OF_MANY = 6 * MANY + 10
 
 FUTURES_OF_ONE = 6
-FUTURES_OF_CHAIN = 2 * LENGTH + 5
+FUTURES_OF_CHAIN = LENGTH + 5
 FUTURES_OF_WIDE = 10
 FUTURES_OF_MANY = 2 * MANY + 10
 

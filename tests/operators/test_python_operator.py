@@ -3,8 +3,9 @@
 import decimal
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from functools import partial
+from functools import partial, wraps
 from typing import Annotated, Any, Optional, Unpack, cast
+from unittest.mock import Mock
 
 import pytest
 
@@ -323,3 +324,19 @@ async def test_what_an_operator_gives_to_await_is_the_coroutine_of_the_function_
     assert work.cr_code is double.__code__
     assert is_async(operator.start)
     assert await work == 2
+
+
+# --- what runs where ---
+
+
+def test_a_mock_is_no_coroutine_function() -> None:
+    assert not is_async(Mock())
+
+
+def test_a_start_that_wraps_the_inherited_one_is_called_in_a_thread() -> None:
+    @wraps(PythonOperator.start)
+    def start(self: PythonOperator[..., object], context: Context) -> Awaitable[object]:
+        return PythonOperator.start(self, context)
+
+    assert is_async(PythonOperator.start)
+    assert not is_async(start)

@@ -156,3 +156,22 @@ async def test_nobody_has_a_task_or_a_timer_of_its_own_between_polls() -> None:
             assert len(asyncio.all_tasks()) <= before + 1  # that of the rounds
             assert clock._timers.waiting < 10
             await clock.advance(timedelta(seconds=1.5))
+
+
+async def test_a_virtual_clock_stands_still_until_all_that_are_due_are_polled() -> None:
+    polled_at: list[timedelta] = []
+    clock, registry = VirtualClock(), declare()
+    begin = clock.now()
+
+    async def waits() -> bool:
+        polled_at.append(clock.now() - begin)
+        await asyncio.sleep(0)
+        return False
+
+    for number in range(800):  # 40 or so at each moment
+        polled(registry, waits, name=f"t{number}")
+    async with Runner(":memory:", registry=registry, clock=clock):
+        await clock.advance(1.5 * SECOND)
+
+    assert len(polled_at) == 800
+    assert max(polled_at) < 1.1 * SECOND

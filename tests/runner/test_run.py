@@ -1,6 +1,7 @@
 """Workflows run end to end: declared, started, worked on, asked for. Both stores."""
 
 import asyncio
+import random
 from datetime import timedelta
 from pathlib import Path
 
@@ -65,6 +66,21 @@ async def test_names_that_are_made_are_in_the_order_of_time(url: str) -> None:
 
     assert names == sorted(set(names))
     assert all(name.startswith("w-") for name in names)
+
+
+async def test_names_that_are_made_differ_though_users_seed_their_random_numbers_alike() -> None:
+    with Registry() as registry, Workflow("w"):
+
+        @task()
+        async def only() -> None: ...
+
+    names: list[str] = []
+    async with Runner(":memory:", registry=registry, clock=VirtualClock()) as runner:
+        for _ in range(3):  # at one moment of the clock
+            random.seed(7)
+            names.append((await runner.start.aio("w")).name)
+
+    assert len(set(names)) == 3
 
 
 async def test_a_task_starts_on_an_event_that_another_task_sends(url: str) -> None:

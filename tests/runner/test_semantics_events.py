@@ -22,13 +22,14 @@ from asyncflow import (
     TaskAction,
     TaskStatus,
     UsageError,
+    VirtualClock,
     Workflow,
     WorkflowRule,
     WorkflowStatus,
     task,
 )
 from tests.client.ears import Heard
-from tests.runner.scene import When, ended, turns, until
+from tests.runner.scene import When, ended, forever, turns, until
 
 MANUAL, EVENT, PERIODIC = ExecutionType
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
@@ -302,3 +303,39 @@ async def test_tasks_and_callers_in_16_threads_at_once_get_offsets_that_are_all_
     assert len({event.offset for event in listed}) == len(listed) == 320
     assert sorted(map(str, heard)) == sorted(str(event.value) for event in listed)
     assert sorted(map(str, heard_by_rule)) == sorted(map(str, heard))
+
+
+async def test_between_conditions_that_take_long_others_have_their_turn() -> None:
+    clock = VirtualClock()
+    asked, others = list[int](), list[int]()
+
+    def long(_event: Event, _context: Context) -> bool:
+        asked.append(len(others))
+        clock._seconds += 0.006  # as if it had worked for so long
+        return False
+
+    with Registry() as registry, Workflow("w"):
+
+        @task()
+        async def stays() -> None:
+            await forever()
+
+        @task()
+        async def hears() -> None: ...
+
+        hears.action_on_condition(TaskAction.START, When(long))
+
+    async with Runner(":memory:", registry=registry, clock=clock, grace=0) as runner:
+        for _ in range(20):
+            await runner.start.aio("w")
+
+        async def counts() -> None:
+            while len(asked) < 20:
+                others.append(1)
+                await turns(1)
+
+        counting = asyncio.create_task(counts())
+        await runner.send_event.aio("said")
+        await counting
+
+    assert len(set(asked)) == 20  # between any two of them

@@ -259,3 +259,10 @@ def db_page(folder: Path) -> int:
     with closing(sqlite3.connect(folder / "flows.db")) as db:
         size: int = db.execute("PRAGMA page_size").fetchone()[0]
         return size
+
+
+def test_a_wal_without_a_header_is_looked_at_later(tmp_path: Path) -> None:
+    (tmp_path / "flows.db-wal").touch()  # cut off between two looks, by another program
+
+    with closing(checkpoint.Wal(str(tmp_path / "flows.db-wal"))) as file, pytest.raises(OSError):
+        file.look()

@@ -104,9 +104,11 @@ class Wal:
         self._file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
 
     def look(self) -> None:
-        """Read its header."""
+        """Read its header; raise OSError if it has none: somebody has cut it off just now."""
         os.lseek(self._file, 0, os.SEEK_SET)
         header = os.read(self._file, _HEADER)
+        if len(header) < _HEADER:
+            raise OSError("this WAL has no header")
         if header[16:24] != self.salts:
             self.salts = header[16:24]
             self._frame = 24 + int.from_bytes(header[8:12], "big")
