@@ -230,12 +230,6 @@ def main() -> int:
     elif reason := plan.differs(records):
         print(f"{reason}: ask for the same, or begin a new run with --fresh", file=sys.stderr)
         return 2
-    elif records.about["sources"] != digest():
-        print(
-            "the sources have changed since this run began: begin anew with --fresh",
-            file=sys.stderr,
-        )
-        return 2
     done = Contest(plan, records, given.environments).run(given.budget)
     if records.all:
         write(records, given.environments)

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Self
 
 from asyncflow import Registry, Runner, Workflow, WorkflowExecution, new_event, task
 from benchmarks.contest.heat import left_behind
@@ -90,7 +91,7 @@ class Child:
         what, when = line.split()
         return what, int(when)
 
-    def __enter__(self) -> "Child":
+    def __enter__(self) -> Self:
         """Leave it running."""
         return self
 

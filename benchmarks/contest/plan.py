@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from benchmarks.contest.environments import cache
 from benchmarks.contest.field import ASYNCFLOW, EVENTS, FLOOR, PEERS, Contestant, Event
-from benchmarks.contest.records import Records
+from benchmarks.contest.records import Records, digest
 from benchmarks.yardstick import count, positive
 
 OWN_ONES: Final = (ASYNCFLOW, FLOOR)
@@ -63,6 +63,8 @@ class Plan:
             kept = records.about.get(name, "unknown")
             if kept != value:
                 return f"the {name} of this run is {kept}, not {value}"
+        if records.about["sources"] != digest():
+            return "the sources have changed since this run began"
         kept_many = {(each.contestant, each.event): each.many for each in records.all}
         for _, who, event, many in self.heats():
             kept = kept_many.get((who.name, event.name), many)

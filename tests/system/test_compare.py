@@ -158,6 +158,13 @@ def test_a_run_goes_on_with_events_of_the_same_size_only(tmp_path: Path) -> None
     assert asked([])[1].differs(run) == "this run has 99 in W1 of floor, not 100"
 
 
+def test_a_run_goes_on_with_the_same_sources_only(tmp_path: Path) -> None:
+    run = begun(tmp_path, W1)
+    run.about["sources"] = "others"
+
+    assert asked([])[1].differs(run) == "the sources have changed since this run began"
+
+
 def test_fresh_begins_with_other_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun(tmp_path, W1)
 
