@@ -154,12 +154,13 @@ def test_two_thousand_kills_of_four_processes_lose_nothing(
     nursery: Nursery, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     begin = time.perf_counter()
-    crowd = Crowd(nursery, tmp_path, executions=8000, width=16, seed=66, pause=0.5)
+    # Short tasks: what is killed five times before a task of it has ended would be parked.
+    crowd = Crowd(nursery, tmp_path, executions=800, width=8, seed=66, pause=0.03)
     children = {slot: crowd.begin(slot) for slot in range(4)}
     while crowd.kills < 2000:
         slot = crowd.random.randrange(4)
         if not crowd.kill_at(children[slot], crowd.random.randint(1, 120)):
-            crowd.executions += 100  # those that begin from now on find more to do
+            crowd.executions += 200  # those that begin from now on find more to do
         if crowd.kills % 20 == 0:
             crowd.look(copied=False)
         children[slot] = crowd.begin(slot)
