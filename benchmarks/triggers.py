@@ -18,10 +18,8 @@ import time
 import tracemalloc
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine
-from heapq import heappop, heappush
 from importlib import import_module
 from itertools import pairwise, product
-from math import ceil
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +27,7 @@ import uvloop
 
 from asyncflow import Context, Registry, Runner, TriggerResult, Workflow, task, trigger
 from asyncflow._runner.meter import Meter
+from benchmarks.contestants.bare_polls import Heap
 from benchmarks.yardstick import CHILD, count, judge, options, positive, run
 
 INTERVAL: Final = 1.0
@@ -150,39 +149,6 @@ def polled_in_threads(stamps: Stamps) -> Callable[[int], Callable[[], TriggerRes
         return poll
 
     return make
-
-
-class Heap:
-    """Due times in one heap, and one handle of the loop for the first of them."""
-
-    def __init__(self) -> None:
-        """Begin with none."""
-        self._entries: list[tuple[float, int, asyncio.Future[None]]] = []
-        self._loop = asyncio.get_running_loop()
-        self._armed = False
-
-    def until(self, due: float, number: int) -> asyncio.Future[None]:
-        """Return what is done at a time."""
-        future = self._loop.create_future()
-        heappush(self._entries, (due, number, future))
-        if not self._armed:
-            self._arm(self._entries[0][0])
-        return future
-
-    def _arm(self, due: float) -> None:
-        self._armed = True
-        # Rounded up to milliseconds, as whoever wants few wake-ups does.
-        self._loop.call_later(ceil(max(due - time.monotonic(), 0.0) * 1000) / 1000, self._fire)
-
-    def _fire(self) -> None:
-        now, entries = time.monotonic(), self._entries
-        while entries and entries[0][0] <= now:
-            future = heappop(entries)[2]
-            if not future.done():
-                future.set_result(None)
-        self._armed = False
-        if entries:
-            self._arm(entries[0][0])
 
 
 async def floor(many: int, seconds: float) -> Figures:

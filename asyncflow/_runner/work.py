@@ -10,7 +10,7 @@ from typing import Any
 
 from asyncflow._client.listeners import Sent
 from asyncflow._core.commands import Command
-from asyncflow._core.execution import Decision
+from asyncflow._core.execution import Decision, TaskChange
 from asyncflow._core.facts import Fact, TaskEnded
 from asyncflow._core.state import Closing, Head
 from asyncflow._model.record import EventRecord, LogRecord
@@ -35,7 +35,6 @@ from asyncflow._store.batch import (
     NewExecution,
     Notified,
     Receipt,
-    TaskWrite,
     WorkflowCell,
 )
 from asyncflow._store.fact_text import fact_body
@@ -48,8 +47,8 @@ class Answer:
     new: NewExecution | None = None
     head: Head | None = None
     fingerprint: str | None = None
-    tasks: dict[tuple[str, int], TaskWrite] = field(
-        default_factory=dict[tuple[str, int], TaskWrite]
+    tasks: dict[tuple[str, int], TaskChange] = field(
+        default_factory=dict[tuple[str, int], TaskChange]
     )
     context: dict[str, str | None] = field(default_factory=dict[str, str | None])
     cells: dict[str, str | None] = field(default_factory=dict[str, str | None])
@@ -66,7 +65,7 @@ class Answer:
             key = (change.state.name, change.state.sequence_number)
             earlier = self.tasks.pop(key, None)
             if earlier is not None and earlier.outcome is not None and change.outcome is None:
-                self.tasks[key] = TaskWrite(change.state, earlier.outcome)
+                self.tasks[key] = TaskChange(change.state, earlier.outcome)
             else:
                 self.tasks[key] = change
         if decision.closings:

@@ -201,13 +201,6 @@ class NewExecution:
     once: str | None = None
 
 
-TaskWrite: TypeAlias = TaskChange
-"""The row of one task execution, keyed by execution, task and sequence number.
-
-An outcome of None keeps what the row says of the last attempt.
-"""
-
-
 @value(frozen=True, slots=True)
 class FactWrite:
     """A line for the log of facts: evidence, never read to recover, but for the order in it."""
@@ -225,7 +218,8 @@ class ExecutionWrite:
         target: the row's id, or the row to make. If it is refused nothing of this write happens
             and the receipt says why in its place.
         head: the new head; None keeps the row's. A final head releases the execution's owner.
-        tasks: rows to insert or replace, at most one for each task and sequence number.
+        tasks: rows to insert or replace, at most one for each task and sequence number; an outcome
+            of None keeps what the row says of the last attempt.
         context: top-level keys and their JSON text; None deletes the key.
         fingerprint: of the plan it now runs under; None keeps the row's.
         cells: users' states by name and their JSON text; None clears.
@@ -234,7 +228,7 @@ class ExecutionWrite:
 
     target: int | NewExecution
     head: Head | None = None
-    tasks: tuple[TaskWrite, ...] = ()
+    tasks: tuple[TaskChange, ...] = ()
     context: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
     facts: tuple[FactWrite, ...] = ()
     fingerprint: str | None = None

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from asyncflow._core.execution import TaskChange
 from asyncflow._core.state import Head, TaskState
 from asyncflow._model.record import EventRecord, LogRecord, ScheduleRecord, TriggerRecord
 from asyncflow._model.status import ExecutionType, TaskStatus, WorkflowStatus
@@ -17,7 +18,6 @@ from asyncflow._store.batch import (
     NewExecution,
     RunnerRow,
     Signal,
-    TaskWrite,
 )
 from asyncflow._store.change import PutSchedule
 from asyncflow._store.protocol import Store
@@ -113,8 +113,8 @@ def fact(kind: str) -> FactWrite:
     return FactWrite(kind, '{"n": 1}', NOON)
 
 
-def task(name: str, number: int = 1, status: TaskStatus = TaskStatus.QUEUED) -> TaskWrite:
-    return TaskWrite(TaskState(name, number, 1, status, begin=NOON))
+def task(name: str, number: int = 1, status: TaskStatus = TaskStatus.QUEUED) -> TaskChange:
+    return TaskChange(TaskState(name, number, 1, status, begin=NOON))
 
 
 def awaited(

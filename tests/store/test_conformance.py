@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from asyncflow._core.execution import TaskChange
 from asyncflow._core.state import Head, Outcome, TaskState
 from asyncflow._model.record import ExecutionRecord, TaskExecutionRecord
 from asyncflow._model.status import ExecutionType, TaskStatus, WorkflowStatus
@@ -13,7 +14,6 @@ from asyncflow._store.batch import (
     Receipt,
     Refused,
     StoredExecution,
-    TaskWrite,
 )
 from asyncflow._store.protocol import Store
 from asyncflow._store.queries import (
@@ -195,7 +195,7 @@ async def test_a_task_execution_is_read_as_it_was_written(store: Store) -> None:
     )
     outcome = Outcome(TaskStatus.FAILED, '"r"', "ValueError: x", "Traceback …", True)
 
-    await store.commit(Batch(None, (ExecutionWrite(a, None, (TaskWrite(state, outcome),)),)))
+    await store.commit(Batch(None, (ExecutionWrite(a, None, (TaskChange(state, outcome),)),)))
 
     assert (await store.read(StoredExecutions((a,))))[0].tasks == (state,)
     assert await store.read(TaskExecutions(a)) == (
@@ -225,18 +225,18 @@ async def test_no_outcome_keeps_the_outcome_and_another_one_replaces_all_of_it(
     succeeded = Outcome(TaskStatus.SUCCESS, "1")
     waiting = TaskState("t", 1, 1, TaskStatus.RETRYING)
 
-    async def told(write: TaskWrite) -> tuple[object, ...]:
+    async def told(write: TaskChange) -> tuple[object, ...]:
         await store.commit(Batch(None, (ExecutionWrite(a, None, (write,)),)))
         (t,) = await store.read(TaskExecutions(a))
         return (t.status, t.result, t.error, t.traceback, t.abandoned)
 
     kept = (None, "ValueError: x", "Traceback", True)
-    assert await told(TaskWrite(waiting, failed)) == (TaskStatus.RETRYING, *kept)
+    assert await told(TaskChange(waiting, failed)) == (TaskStatus.RETRYING, *kept)
     assert await told(task("t")) == (TaskStatus.QUEUED, *kept)
     ended = TaskState("t", 1, 2, TaskStatus.SUCCESS)
     after = (TaskStatus.SUCCESS, "1", None, None, False)
-    assert await told(TaskWrite(ended, succeeded)) == after
-    assert await told(TaskWrite(ended)) == after
+    assert await told(TaskChange(ended, succeeded)) == after
+    assert await told(TaskChange(ended)) == after
 
 
 async def test_task_executions_come_in_the_order_in_which_they_were_first_stored(
@@ -254,7 +254,7 @@ async def test_task_executions_come_in_the_order_in_which_they_were_first_stored
 
 async def test_a_task_that_never_started_has_a_state_and_no_execution(store: Store) -> None:
     (a,) = await start(store, "a")
-    idle = TaskWrite(TaskState("t"))
+    idle = TaskChange(TaskState("t"))
 
     await store.commit(Batch(None, (ExecutionWrite(a, None, (idle,)),)))
 
@@ -390,7 +390,7 @@ async def test_text_that_is_not_utf_8_in_an_error_is_stored_escaped(store: Store
     (a,) = await start(store, "a")
     outcome = Outcome(TaskStatus.FAILED, None, "OSError: é \udcff", "File \udcff")
     head = replace(RUNNING, error="t: \udcff", parked_reason="\udcff")
-    write = TaskWrite(TaskState("t", 1), outcome)
+    write = TaskChange(TaskState("t", 1), outcome)
 
     await store.commit(Batch(None, (ExecutionWrite(a, head, (write,)),)))
 

@@ -3,10 +3,11 @@
 from dataclasses import replace
 from datetime import timedelta
 
+from asyncflow._core.execution import TaskChange
 from asyncflow._core.state import Outcome, TaskState
 from asyncflow._model.record import RuleRecord
 from asyncflow._model.status import TaskStatus
-from asyncflow._store.batch import Batch, Cause, ExecutionWrite, Refused, TaskWrite, WorkflowCell
+from asyncflow._store.batch import Batch, Cause, ExecutionWrite, Refused, WorkflowCell
 from asyncflow._store.change import AddRule, DropRule, SetEnabled, SetRulePaused
 from asyncflow._store.protocol import Store
 from asyncflow._store.queries import (
@@ -219,7 +220,7 @@ async def test_metrics_are_kept_without_an_outcome_and_replaced_with_one(store: 
     (a,) = await start(store, "a")
 
     async def metrics(outcome: Outcome | None) -> str | None:
-        write = TaskWrite(TaskState("t", 1, 1, TaskStatus.SUCCESS), outcome)
+        write = TaskChange(TaskState("t", 1, 1, TaskStatus.SUCCESS), outcome)
         await ids(store, ExecutionWrite(a, None, (write,)))
         (found,) = await store.read(TaskExecutions(a))
         return found.metrics

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from asyncflow._core.execution import TaskChange
 from asyncflow._core.state import Closing, TaskState
 from asyncflow._model.record import AwaitedRecord
 from asyncflow._model.status import EventPhase
@@ -16,7 +17,6 @@ from asyncflow._store.batch import (
     Fence,
     NewAwaited,
     Notified,
-    TaskWrite,
 )
 from asyncflow._store.change import DeleteWorkflow
 from asyncflow._store.protocol import Store
@@ -357,10 +357,10 @@ async def test_whether_a_run_awaits_events_is_kept(store: Store) -> None:
         (found,) = await store.read(StoredExecutions((a,)))
         return found.tasks
 
-    await store.commit(Batch(executions=(ExecutionWrite(a, tasks=(TaskWrite(t),)),)))
+    await store.commit(Batch(executions=(ExecutionWrite(a, tasks=(TaskChange(t),)),)))
     assert await stored() == (t,)
     over = replace(t, awaits=False)
-    await store.commit(Batch(executions=(ExecutionWrite(a, tasks=(TaskWrite(over),)),)))
+    await store.commit(Batch(executions=(ExecutionWrite(a, tasks=(TaskChange(over),)),)))
     assert await stored() == (over,)
 
 

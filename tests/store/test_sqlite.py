@@ -16,9 +16,10 @@ from typing import TypeVar
 
 import pytest
 
+from asyncflow._core.execution import TaskChange
 from asyncflow._core.state import Outcome
 from asyncflow._model.status import TaskStatus
-from asyncflow._store.batch import Batch, Cause, DroppedTicks, ExecutionWrite, TaskWrite
+from asyncflow._store.batch import Batch, Cause, DroppedTicks, ExecutionWrite
 from asyncflow._store.change import DeleteWorkflow, DropSchedule
 from asyncflow._store.queries import Events, Executions, Facts, Inbox, Runners
 from asyncflow._store.sqlite.connection import Connection
@@ -49,7 +50,7 @@ MANY_WRITERS = """
 import asyncio, sys
 from asyncflow._core.state import Outcome
 from asyncflow._model.status import TaskStatus
-from asyncflow._store.batch import Batch, ExecutionWrite, TaskWrite
+from asyncflow._store.batch import Batch, ExecutionWrite
 from asyncflow._store.sqlite.store import SqliteStore
 from tests.store.samples import event, new, runner
 
@@ -214,7 +215,7 @@ async def test_the_schema_itself_forbids_what_must_not_run_twice(
 
 async def test_the_status_of_the_last_attempt_that_ended_is_kept(sqlite: SqliteStore) -> None:
     (a,) = await start(sqlite, "a")
-    failed = TaskWrite(task("t").state, Outcome(TaskStatus.FAILED))
+    failed = TaskChange(task("t").state, Outcome(TaskStatus.FAILED))
     for write in (failed, task("t")):
         await sqlite.commit(Batch(None, (ExecutionWrite(a, None, (write,)),)))
 

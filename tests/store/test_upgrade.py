@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from asyncflow._core.execution import TaskChange
 from asyncflow._core.state import Head, Outcome, TaskState
 from asyncflow._model.record import (
     EventRecord,
@@ -30,7 +31,6 @@ from asyncflow._store.batch import (
     Letter,
     Refused,
     RunnerRow,
-    TaskWrite,
     Tick,
 )
 from asyncflow._store.change import AddTriggers, SetEnabled
@@ -218,10 +218,10 @@ async def test_a_database_of_version_1_keeps_its_events_facts_and_letters(path: 
 async def test_an_upgraded_database_is_written_to_and_counts_on(path: Path) -> None:
     store = SqliteStore(path)
     await store.open()
-    again = TaskWrite(
+    again = TaskChange(
         TaskState("t", 2, 4, TaskStatus.SUCCESS), Outcome(TaskStatus.SUCCESS, metrics="{}")
     )
-    first = TaskWrite(TaskState("v", 1, 1, TaskStatus.QUEUED))
+    first = TaskChange(TaskState("v", 1, 1, TaskStatus.QUEUED))
     write = ExecutionWrite(3, None, (again, first), cells={"s": "1"})
     made = ExecutionWrite(new("c"))
 

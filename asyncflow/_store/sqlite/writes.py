@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
+from asyncflow._core.execution import TaskChange
 from asyncflow._core.state import TaskState
 from asyncflow._model.record import EventRecord, LogRecord
 from asyncflow._store.batch import (
@@ -20,7 +21,6 @@ from asyncflow._store.batch import (
     Letter,
     Receipt,
     Refused,
-    TaskWrite,
 )
 from asyncflow._store.codec import micros, micros_or_none, plain, utf8
 from asyncflow._store.for_rules import OnDuty, copies
@@ -214,7 +214,7 @@ def _check_executions(db: sqlite3.Connection, ids: Sequence[int]) -> None:
         raise unknown_executions(wanted.difference(row[0] for row in rows))
 
 
-def _task_row(execution: int, write: TaskWrite) -> tuple[Value, ...]:
+def _task_row(execution: int, write: TaskChange) -> tuple[Value, ...]:
     outcome = write.outcome
     attempt: tuple[Value, ...] = (None, 0, None, None, None, None)
     if outcome is not None:
