@@ -39,13 +39,13 @@ class Deadline:
     comes at the same time; of nested ones the outermost that expired raises.
     """
 
-    __slots__ = ("_cancelling", "_clock", "_delay", "_due", "_expired", "_over", "_task", "_timer")
+    __slots__ = ("_cancelling", "_clock", "_due", "_expired", "_over", "_task", "_timer", "delay")
 
     def __init__(self, clock: "Clock", delay: timedelta | None) -> None:
-        """Its time begins when it is entered."""
+        """Its time begins now, also where it is entered later."""
         self._clock = clock
-        self._delay = delay
-        self._due = 0.0
+        self.delay = delay
+        self._due = 0.0 if delay is None else clock.monotonic() + delay.total_seconds()
         self._expired = False
         self._over = False
         self._cancelling = 0
@@ -65,8 +65,7 @@ class Deadline:
             raise UsageError("this deadline was entered before: make one for each `async with`")
         self._task = task
         self._cancelling = task.cancelling()
-        if self._delay is not None:
-            self._due = self._clock.monotonic() + self._delay.total_seconds()
+        if self.delay is not None:
             self._timer = self._clock.call_at(self._due, partial(self._expire, task))
         return self
 
@@ -84,13 +83,14 @@ class Deadline:
         # Whoever else has cancelled the task meanwhile wants a CancelledError to come out of it.
         alone = self._task.uncancel() <= self._cancelling
         if alone and isinstance(exc, asyncio.CancelledError):
-            raise TimeoutError(f"not done within {self._delay}") from exc
+            raise TimeoutError(f"not done within {self.delay}") from exc
 
     def restart(self, delay: timedelta) -> None:
         """Let its time begin anew, with another length, unless it is over."""
         timer, task = self._timer, self._task
         if timer is not None and task is not None and not (self._expired or self._over):
             timer.cancel()
+            self.delay = delay
             self._due = self._clock.monotonic() + delay.total_seconds()
             self._timer = self._clock.call_at(self._due, partial(self._expire, task))
 
@@ -153,7 +153,7 @@ class Clock(ABC):
             timer.cancel()
 
     def deadline(self, delay: timedelta | None) -> Deadline:
-        """Bound what is done inside ``async with`` by a time; None: there is no bound."""
+        """Bound what is done inside ``async with`` by a time from now; None: there is no bound."""
         return Deadline(self, delay)
 
 

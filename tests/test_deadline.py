@@ -243,6 +243,21 @@ async def test_a_deadline_of_a_virtual_clock_expires_when_time_is_moved_over_it(
     assert isinstance(task.exception(), TimeoutError)
 
 
+async def test_the_time_of_a_deadline_begins_when_it_is_made() -> None:
+    clock = VirtualClock()
+    made = clock.deadline(SECOND)
+    await clock.advance(SECOND)
+
+    async def work() -> None:
+        async with made:
+            await forever()
+
+    task = asyncio.ensure_future(work())
+    await clock.advance(timedelta())
+
+    assert isinstance(task.exception(), TimeoutError)
+
+
 async def test_the_time_of_a_deadline_stands_still_while_it_is_suspended() -> None:
     clock = VirtualClock()
     go_on = asyncio.Event()

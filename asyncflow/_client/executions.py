@@ -10,13 +10,14 @@ from random import Random
 from typing import Final
 
 from asyncflow._client.workflows import WorkflowCalls
+from asyncflow._clock import Deadline
 from asyncflow._core.decide import TRIES
 from asyncflow._core.execution import ExecutionState
 from asyncflow._core.facts import StopRequested, TaskActionRequested
 from asyncflow._core.plan import Plan
 from asyncflow._dual import Page, dual_iterator, dual_method
 from asyncflow._model.context import Context
-from asyncflow._model.duration import parse_duration
+from asyncflow._model.duration import parse_timeout
 from asyncflow._model.execution import (
     ListingPlace,
     WorkflowExecution,
@@ -108,10 +109,10 @@ class ExecutionCalls(WorkflowCalls):
 
         Raises what `start` and `WorkflowExecution.wait` raise.
         """
-        patience = None if timeout is None else parse_duration(timeout, "timeout", zero=True)
+        deadline = self._clock.deadline(parse_timeout(timeout))
         wanted = self._wanted(workflow, namespace)
         record = await self._create(wanted, self._texts(context), name)
-        return as_ended(self, await self._end_in_time(record, patience))
+        return as_ended(self, await self._end_in_time(record, deadline))
 
     @dual_method
     async def execution(self, name: str) -> WorkflowExecution | None:
@@ -139,8 +140,7 @@ class ExecutionCalls(WorkflowCalls):
         self, name: str, timeout: str | float | timedelta | None = None
     ) -> WorkflowExecution:
         """Return the execution of that name once it has ended; see `WorkflowExecution.wait`."""
-        patience = None if timeout is None else parse_duration(timeout, "timeout", zero=True)
-        return as_ended(self, await self.await_end(name, patience))
+        return as_ended(self, await self.await_end(name, parse_timeout(timeout)))
 
     @dual_method
     async def stop(self, name: str, wait: bool = False) -> None:
@@ -152,11 +152,12 @@ class ExecutionCalls(WorkflowCalls):
     # --- the port ---
 
     async def await_end(self, name: str, timeout: timedelta | None) -> EndedExecution:
-        """Return an execution once it has ended."""
+        """Return an execution once it has ended; its time begins now, before it is looked up."""
+        deadline = self._clock.deadline(timeout)
         record = await self._existing(name)  # what has ended already is in time for any timeout
         if record.status.final:
             return await self._as_ended(record)
-        return await self._end_in_time(record, timeout)
+        return await self._end_in_time(record, deadline)
 
     async def request_stop(self, name: str) -> None:
         """Return once the wish to stop an execution is on disk."""
@@ -219,17 +220,15 @@ class ExecutionCalls(WorkflowCalls):
         self._limits.check("the context", sum(map(byte_size, (*texts, *texts.values()))))
         return texts
 
-    async def _end_in_time(
-        self, record: ExecutionRecord, timeout: timedelta | None
-    ) -> EndedExecution:
+    async def _end_in_time(self, record: ExecutionRecord, deadline: Deadline) -> EndedExecution:
         """Return an execution once it has ended; ``record`` is how it was found."""
-        if timeout is None:
+        if deadline.delay is None:
             return await self._ended(record)
         try:
-            async with self._clock.deadline(timeout):
+            async with deadline:
                 return await self._ended(record)
         except TimeoutError as error:
-            raise WaitTimeoutError(_in_vain(record, timeout)) from error
+            raise WaitTimeoutError(_in_vain(record, deadline.delay)) from error
 
     async def _ended(self, record: ExecutionRecord) -> EndedExecution:
         """Look again and again, less and less often."""
@@ -300,7 +299,7 @@ def refusal(why: Refused, row: NewExecution) -> AsyncflowError:
     return ExecutionExistsError(row.name)
 
 
-def _in_vain(record: ExecutionRecord, timeout: timedelta | None) -> str:
+def _in_vain(record: ExecutionRecord, timeout: timedelta) -> str:
     text = f"workflow execution {record.name!r} has not ended within {timeout}"
     if record.status is WorkflowStatus.INIT and record.owner is None:
         return f"{text}; no runner had taken it up: open one that has workflow {record.workflow!r}"

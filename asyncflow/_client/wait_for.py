@@ -18,7 +18,7 @@ from asyncflow._dual import Homed
 from asyncflow._home import GATE
 from asyncflow._model.condition import Condition, TaskStatusCondition, checked_condition
 from asyncflow._model.context import Context
-from asyncflow._model.duration import parse_duration
+from asyncflow._model.duration import parse_timeout
 from asyncflow._model.event import Event
 from asyncflow._model.execution import WorkflowExecution, snapshot
 from asyncflow._model.naming import storable_name
@@ -80,13 +80,13 @@ class WaitCalls(AwaitedCalls):
         timeout: str | float | timedelta | None,
     ) -> Any:  # noqa: ANN401  the overloads of `WaitFor` say which
         checked_condition(condition)
-        patience = None if timeout is None else parse_duration(timeout, "timeout", zero=True)
+        deadline = self._clock.deadline(parse_timeout(timeout))
         run = None if execution is None else await self._existing(execution)
         if run is not None and namespace not in {None, run.namespace}:
             text = f"workflow execution {run.name!r} is in namespace {run.namespace!r}, not in"
             raise UsageError(f"{text} {namespace!r}: leave the namespace out")
         try:
-            async with self._clock.deadline(patience):
+            async with deadline:
                 if isinstance(condition, TaskStatusCondition):
                     return await self._statuses_met(condition, run)
                 space = storable_name(namespace or "default", "a namespace")

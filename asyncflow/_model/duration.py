@@ -43,6 +43,11 @@ def parse_duration(value: Duration, what: str, *, zero: bool = False) -> timedel
     return found
 
 
+def parse_timeout(value: Duration | None) -> timedelta | None:
+    """Return how long a caller waits at most, from 0 on; None: for ever."""
+    return None if value is None else parse_duration(value, "timeout", zero=True)
+
+
 def duration_text(duration: timedelta) -> str:
     """Return a duration as `parse_duration` takes it: ``"1h30m"``.
 

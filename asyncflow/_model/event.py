@@ -24,7 +24,7 @@ from asyncflow._dual import (
 from asyncflow._home import Home
 from asyncflow._model.awaited import AwaitedFilter, action_of
 from asyncflow._model.born_waiting import BornWaiting, closed, payload_of
-from asyncflow._model.duration import parse_duration
+from asyncflow._model.duration import parse_timeout
 from asyncflow._model.events_place import EventsPlace, first_place, sent_to, wanted_of
 from asyncflow._model.execution import page_size
 from asyncflow._model.naming import event_key, execution_name, storable_name
@@ -333,7 +333,7 @@ class Event(BornWaiting, Generic[T_co]):
                 text = f"this copy of event {self.key!r} waits for nothing: Event.get() gives one"
                 raise UsageError(text)
             return cast("T_co", self.value)
-        patience = None if timeout is None else parse_duration(timeout, "timeout", zero=True)
+        patience = parse_timeout(timeout)
         if record.phase is EventPhase.RUNNING:
             record = await self._asked("Event.wait").await_closed((record,), patience)
         return cast("T_co", payload_of(record, getattr(self, "_author", None)))
@@ -354,7 +354,7 @@ class Event(BornWaiting, Generic[T_co]):
             WaitTimeoutError: the timeout of this call is over.
             UsageError: no event is given, or they are of several clients.
         """
-        patience = None if timeout is None else parse_duration(timeout, "timeout", zero=True)
+        patience = parse_timeout(timeout)
         if not events:
             text = "wait_any() waits for one of several events: give it at least one"
             raise UsageError(text)
@@ -378,7 +378,7 @@ async def find_event(
     timeout: str | float | timedelta | None,
 ) -> "Event[Any] | None":
     """Return an event of an execution; see `Event.get`."""
-    patience = None if timeout is None else parse_duration(timeout, "timeout", zero=True)
+    patience = parse_timeout(timeout)
     find = partial(_found, port, name, run_name, action_name)
     found = await find()
     return found if found is not None or not patience else await port.await_found(find, patience)

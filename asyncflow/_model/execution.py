@@ -16,7 +16,7 @@ from asyncflow._dual import (
     dual_method,
 )
 from asyncflow._home import Home
-from asyncflow._model.duration import parse_duration
+from asyncflow._model.duration import parse_timeout
 from asyncflow._model.log import LogLine
 from asyncflow._model.naming import storable_name
 from asyncflow._model.port import Port, current_port
@@ -298,7 +298,7 @@ class WorkflowExecution:
             WaitTimeoutError: it has not ended in time; it goes on.
             ExecutionParkedError: it cannot end under what is declared.
         """
-        patience = None if timeout is None else parse_duration(timeout, "timeout", zero=True)
+        patience = parse_timeout(timeout)
         return as_ended(self._port, await self._port.await_end(self.name, patience))
 
     @dual_method
