@@ -32,6 +32,14 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return found
 
 
+@pytest.fixture
+def nothing_heard() -> Iterator[None]:
+    """No logger makes a record; one that was asked before has kept its answer, and forgets it."""
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
 def test_a_task_that_ends_well_makes_no_record_where_warnings_are_heard(made: list[str]) -> None:
     async def main(_: Tally, database: Path) -> None:
         async with opened(database, declared()) as runner:
@@ -47,9 +55,8 @@ def test_a_task_that_ends_well_makes_no_record_where_warnings_are_heard(made: li
 
 
 def test_a_task_that_fails_makes_no_record_where_nothing_is_heard(
-    made: list[str], monkeypatch: pytest.MonkeyPatch
+    made: list[str], nothing_heard: None
 ) -> None:
-    monkeypatch.setattr(logging.root.manager, "disable", logging.CRITICAL)
     with Registry() as registry, Workflow("fails"):
 
         @task(id="t")

@@ -214,6 +214,7 @@ async def test_a_rule_that_is_added_where_another_is_on_duty_waits_for_the_duty(
         await first.add_workflow_rule.aio("started", on("go"))
         await second.add_workflow_rule.aio("started", on("other"), name="mine")
         await second.send_event.aio("other")
+        await until(lambda: rows(path, LETTERS) == [(0,)])
         before = rows(path, STARTED)
         await first.shutdown.aio()
         await until(lambda: rows(path, HELD) == [("RULES", "started", *epochs(path))])
