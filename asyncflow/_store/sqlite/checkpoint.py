@@ -39,7 +39,7 @@ class Checkpoints:
         self._limit = self._due_at = limit
         self._again = again
         self._salts = b""
-        self._long: Wal | None = None  # open, once it is as long as it stays
+        self._file: Wal | None = None
 
     def look(self, db: sqlite3.Connection) -> None:
         """Make one if the WAL is large; what goes wrong is logged and tried again later.
@@ -47,20 +47,20 @@ class Checkpoints:
         The next commit begins the WAL anew, if nobody reads what is in it any more.
         """
         try:
-            if self._long is None:
-                if os.stat(self._wal).st_size < self._limit:
-                    return
-                self._long = Wal(self._wal)
-            self._long.look()
+            if self._file is None:
+                self._file = Wal(self._wal)
+            if self._file.size() < self._limit:
+                return
+            self._file.look()
         except OSError:
             return  # whoever writes next finds out what is wrong
-        self._look_into(self._long, db)
+        self._look_into(self._file, db)
 
     def close(self) -> None:
         """Close what it has open; call it on its thread, before the connection is closed."""
-        if self._long is not None:
-            self._long.close()
-            self._long = None
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
     def _look_into(self, wal: "Wal", db: sqlite3.Connection) -> None:
         if wal.salts != self._salts:  # it began anew
@@ -101,7 +101,7 @@ class Wal:
         """Open it; `look` must be called before anything is asked."""
         self.salts = b""
         self._frame = 0
-        self._file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        self._file = _open(path)
 
     def look(self) -> None:
         """Read its header; raise OSError if it has none: somebody has cut it off just now."""
@@ -117,13 +117,17 @@ class Wal:
         """Close it."""
         os.close(self._file)
 
+    def size(self) -> int:
+        """Return how long it is; its times are not asked for, see `FileUpkeep`."""
+        return os.lseek(self._file, 0, os.SEEK_END)
+
     def reaches(self, size: int) -> bool:
         """Say whether the first so many bytes count."""
         return self._counts((size - _HEADER) // self._frame)
 
     def used(self) -> int:
         """Return how many bytes count."""
-        most = (os.fstat(self._file).st_size - _HEADER) // self._frame
+        most = (self.size() - _HEADER) // self._frame
         frames = bisect_left(range(1, most + 1), True, key=lambda number: not self._counts(number))
         return _HEADER + frames * self._frame
 
@@ -133,6 +137,15 @@ class Wal:
             return True
         os.lseek(self._file, _HEADER + (frames - 1) * self._frame + 8, os.SEEK_SET)
         return os.read(self._file, 8) == self.salts
+
+
+def _open(path: str) -> int:
+    """Open a file for reading, without a note of each read in it where that can be had."""
+    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0)
+    try:
+        return os.open(path, flags | getattr(os, "O_NOATIME", 0))
+    except PermissionError:  # it is another user's
+        return os.open(path, flags)
 
 
 @cache

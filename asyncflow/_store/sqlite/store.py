@@ -45,8 +45,11 @@ class SqliteStore:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        """Take a path; a relative one is looked up now. Nothing is opened."""
-        self._path = os.path.abspath(path)
+        """Take a path; a relative one, and a link, is looked up now. Nothing is opened.
+
+        SQLite, too, keeps the WAL beside the file that a link leads to.
+        """
+        self._path = os.path.realpath(path)
         self._places = sweep.Places()
         self._writer: Connection | None = None
         self._upkeep = FileUpkeep(self._path)
@@ -59,7 +62,7 @@ class SqliteStore:
 
     @property
     def location(self) -> str:
-        """The absolute path."""
+        """The absolute path, without links."""
         return self._path
 
     async def open(self) -> None:
