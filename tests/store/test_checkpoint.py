@@ -79,6 +79,20 @@ async def test_the_wal_does_not_grow_without_limit(sqlite: SqliteStore, tmp_path
     assert await pragma(sqlite._writer, "busy_timeout") == 10_000
 
 
+async def test_the_wal_of_a_database_that_is_opened_by_a_link_does_not_grow_either(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "flows.db")
+    store = SqliteStore(tmp_path / "link")
+    await store.open()
+    await start(store, "first")
+
+    await write(store, 4 * LIMIT // BIG)
+
+    assert wal(tmp_path) < 2 * LIMIT
+    await store.close()
+
+
 async def test_a_small_wal_is_left_alone(sqlite: SqliteStore) -> None:
     await start(sqlite, "a")
 

@@ -6,6 +6,7 @@ import os
 import signal
 import sqlite3
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -15,11 +16,15 @@ import pytest
 from asyncflow import Registry, Runner, StoreGoneError, UsageError, Workflow, WorkflowStatus, task
 from asyncflow._store.batch import Fence
 from asyncflow._store.queries import Executions
+from asyncflow._store.sqlite import upkeep
 from asyncflow._store.sqlite.store import SqliteStore
 from asyncflow.errors import StoreError
 from tests.store.samples import start
 from tests.store.test_sqlite import begin_writing, contents, make, on_writer
 from tests.store.test_sqlite_open import refusal
+
+SETTLED = 0.05
+"""Seconds after which a directory has another time for each change."""
 
 
 async def names(store: SqliteStore) -> list[str]:
@@ -36,9 +41,17 @@ def kept(folder: Path) -> dict[str, bytes | None]:
 
 @pytest.mark.parametrize("end", ["", "-wal", "-shm"])
 @pytest.mark.parametrize("instead", ["nothing", "a copy"])
+@pytest.mark.parametrize("by", ["its path", "a link"])
+@pytest.mark.parametrize("after", [0, SETTLED])
 async def test_nothing_is_written_to_files_that_were_deleted_or_replaced(
-    sqlite: SqliteStore, tmp_path: Path, end: str, instead: str
+    tmp_path: Path, end: str, instead: str, by: str, after: float
 ) -> None:
+    tmp_path /= "at"
+    tmp_path.mkdir()
+    (tmp_path.parent / "link").symlink_to(tmp_path / "flows.db")
+    sqlite = SqliteStore(tmp_path / "flows.db" if by == "its path" else tmp_path.parent / "link")
+    await sqlite.open()
+    await anyio.sleep(after)
     await start(sqlite, "kept")
     path = tmp_path / f"flows.db{end}"
     bytes_ = path.read_bytes()
@@ -55,6 +68,37 @@ async def test_nothing_is_written_to_files_that_were_deleted_or_replaced(
     assert isinstance(caught.value, FileNotFoundError)
     assert await names(sqlite) == ["kept"]
     assert kept(tmp_path) == before
+    await sqlite.close()
+
+
+@pytest.mark.parametrize(
+    ("changed", "later", "settled"),
+    [(1, 10**7, False), (1, 3 * 10**7, True), (10**9, 10**9, False), (10**9, 3 * 10**9, True)],
+)
+def test_the_time_of_a_directory_is_trusted_once_a_change_would_show_another(
+    changed: int, later: int, settled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "time_ns", lambda: changed + later)
+
+    assert upkeep.settled(changed) is settled
+
+
+async def test_no_commit_asks_for_the_times_of_a_file_that_it_writes(
+    sqlite: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    stat = os.stat
+    await anyio.sleep(SETTLED)
+    await start(sqlite, "first")
+
+    def noting(path: str) -> os.stat_result:
+        asked.append(path)
+        return stat(path)
+
+    monkeypatch.setattr(os, "stat", noting)
+    await start(sqlite, "second")
+
+    assert asked == [str(tmp_path)]
 
 
 async def test_what_was_put_back_is_written_to_again(sqlite: SqliteStore, tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ class FileUpkeep:
                     "more: end every process that uses it, put back what was moved, and start anew"
                 )
                 raise StoreGoneError(message)
-        self._entries = entries if entries is not None and _settled(max(entries[2:])) else None
+        self._entries = entries if entries is not None and settled(max(entries[2:])) else None
 
     def closing(self) -> None:
         """Let go of the WAL."""
@@ -83,7 +83,7 @@ def _entries(directory: str) -> _Entries:
     return (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns)
 
 
-def _settled(changed: int) -> bool:
+def settled(changed: int) -> bool:
     """Say whether a change from now on would show another time than ``changed``."""
     tick = _TICK if changed % 1_000_000_000 else _COARSE_TICK
     return time.time_ns() - changed > tick
