@@ -49,7 +49,7 @@ class SqliteStore:
 
         SQLite, too, keeps the WAL beside the file that a link leads to.
         """
-        self._path = os.path.realpath(path)
+        self._path = _free_of_links(os.path.abspath(path))
         self._places = sweep.Places()
         self._writer: Connection | None = None
         self._upkeep = FileUpkeep(self._path)
@@ -165,6 +165,13 @@ class SqliteStore:
         if connection is None:
             raise not_open(self._path)
         return connection
+
+
+def _free_of_links(path: str) -> str:
+    try:
+        return os.path.realpath(path)
+    except ValueError:  # nobody can have such a path; to open it says so
+        return path
 
 
 def _make_writer(path: str, upkeep: FileUpkeep) -> sqlite3.Connection:
