@@ -138,6 +138,48 @@ async def test_a_writer_that_stays_puts_the_checkpoint_off(
             assert db.execute("PRAGMA busy_timeout").fetchone() == (10_000,)
 
 
+async def test_a_checkpoint_that_was_put_off_is_made_after_the_next_commit(
+    sqlite: SqliteStore, tmp_path: Path
+) -> None:
+    await start(sqlite, "a")
+    await write(sqlite, 1)
+    checkpoints = checkpoint.Checkpoints(str(tmp_path / "flows.db"), limit=2 * BIG)
+    with (
+        closing(sqlite3.connect(tmp_path / "flows.db", isolation_level=None)) as other,
+        closing(sqlite3.connect(tmp_path / "flows.db")) as db,
+        armed() as passes,
+    ):
+        checkpoints.look(db)
+        await write(sqlite, 2)
+        other.execute("BEGIN IMMEDIATE")
+        checkpoints.look(db)
+        assert not passes["store.checkpoint.before"]
+        other.execute("COMMIT")
+        checkpoints.look(db)
+        assert passes["store.checkpoint.after"] == 1
+    checkpoints.close()
+
+
+async def test_a_wal_that_is_far_from_its_limit_is_looked_at_once_after_a_commit(
+    sqlite: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await start(sqlite, "a")
+    await write(sqlite, LIMIT // BIG + 1)
+    await write(sqlite, 1)  # the first one since it began anew
+    read: list[int] = []
+    original = checkpoint._read
+
+    def counting(file: int, length: int, place: int) -> bytes:
+        read.append(length)
+        return original(file, length, place)
+
+    monkeypatch.setattr(checkpoint, "_read", counting)
+    await write(sqlite, 3)
+
+    assert wal(tmp_path) == LIMIT
+    assert read == [8, 8, 8]
+
+
 async def test_nobody_commits_while_a_checkpoint_is_made(
     sqlite: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ WAL anew (sqlite.org/wal.html#walresetbug). So no connection of ours makes check
 import logging
 import os
 import sqlite3
+import sys
 from bisect import bisect_left
 from contextlib import closing
 from functools import cache
@@ -39,6 +40,7 @@ class Checkpoints:
         self._limit = self._due_at = limit
         self._again = again
         self._salts = b""
+        self._left: bytes | None = None  # of before it began anew, where the limit is
         self._file: Wal | None = None
 
     def look(self, db: sqlite3.Connection) -> None:
@@ -49,12 +51,13 @@ class Checkpoints:
         try:
             if self._file is None:
                 self._file = Wal(self._wal)
-            if self._file.size() < self._limit:
-                return
+            there = self._file.there(self._limit)
+            if there == self._left:
+                return  # as most often: what was found not to count has not been written over
             self._file.look()
         except OSError:
             return  # whoever writes next finds out what is wrong
-        self._look_into(self._file, db)
+        self._left = None if self._look_into(self._file, db) else there
 
     def close(self) -> None:
         """Close what it has open; call it on its thread, before the connection is closed."""
@@ -62,11 +65,14 @@ class Checkpoints:
             self._file.close()
             self._file = None
 
-    def _look_into(self, wal: "Wal", db: sqlite3.Connection) -> None:
+    def _look_into(self, wal: "Wal", db: sqlite3.Connection) -> bool:
+        """Return whether it is time for one, or was until somebody's reading is over."""
         if wal.salts != self._salts:  # it began anew
             self._salts, self._due_at = wal.salts, self._limit
-        if wal.reaches(self._due_at) and self._make(db):
+        due = wal.reaches(self._due_at)
+        if due and self._make(db):
             self._due_at = wal.used() + self._again
+        return due or self._due_at > self._limit
 
     def _make(self, db: sqlite3.Connection) -> bool:
         """Return whether it was tried: not if others kept the lock of writers from us."""
@@ -105,8 +111,7 @@ class Wal:
 
     def look(self) -> None:
         """Read its header; raise OSError if it has none: somebody has cut it off just now."""
-        os.lseek(self._file, 0, os.SEEK_SET)
-        header = os.read(self._file, _HEADER)
+        header = _read(self._file, _HEADER, 0)
         if len(header) < _HEADER:
             raise OSError("this WAL has no header")
         if header[16:24] != self.salts:
@@ -117,9 +122,9 @@ class Wal:
         """Close it."""
         os.close(self._file)
 
-    def size(self) -> int:
-        """Return how long it is; its times are not asked for, see `FileUpkeep`."""
-        return os.lseek(self._file, 0, os.SEEK_END)
+    def there(self, size: int) -> bytes:
+        """Return what says whether the first so many bytes count, if `look` found the salts."""
+        return self._mark((size - _HEADER) // self._frame) if self._frame else b""
 
     def reaches(self, size: int) -> bool:
         """Say whether the first so many bytes count."""
@@ -127,16 +132,30 @@ class Wal:
 
     def used(self) -> int:
         """Return how many bytes count."""
-        most = (self.size() - _HEADER) // self._frame
+        size = os.lseek(self._file, 0, os.SEEK_END)  # its times are not asked for: see `FileUpkeep`
+        most = (size - _HEADER) // self._frame
         frames = bisect_left(range(1, most + 1), True, key=lambda number: not self._counts(number))
         return _HEADER + frames * self._frame
 
     def _counts(self, frames: int) -> bool:
         """Say whether so many frames count: whether the last of them does."""
+        return frames < 1 or self._mark(frames) == self.salts
+
+    def _mark(self, frames: int) -> bytes:
+        """Return the salts of the last of so many frames, b"" if there are none."""
         if frames < 1:
-            return True
-        os.lseek(self._file, _HEADER + (frames - 1) * self._frame + 8, os.SEEK_SET)
-        return os.read(self._file, 8) == self.salts
+            return b""
+        return _read(self._file, 8, _HEADER + (frames - 1) * self._frame + 8)
+
+
+if sys.platform == "win32":
+
+    def _read(file: int, length: int, place: int) -> bytes:
+        os.lseek(file, place, os.SEEK_SET)
+        return os.read(file, length)
+
+else:
+    _read = os.pread
 
 
 def _open(path: str) -> int:
