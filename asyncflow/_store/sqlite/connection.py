@@ -77,13 +77,11 @@ class Connection(aiosqlite.Connection):
 
         The failpoints ``{point}.before`` and ``{point}.after`` are around the COMMIT.
         """
-        whole = partial(in_transaction, self._conn, work, point)
-        return await self._call(partial(_kept_up, whole, self._conn, self._upkeep))
+        return await self._call(partial(_transact, self._conn, self._upkeep, work, point))
 
     async def outside(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run ``work`` outside of any transaction but those of its single statements."""
-        whole = partial(work, self._conn)
-        return await self._call(partial(_kept_up, whole, self._conn, self._upkeep))
+        return await self._call(partial(_outside, self._conn, self._upkeep, work))
 
     async def query(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run ``work`` on one snapshot of what is committed."""
@@ -145,11 +143,27 @@ def in_transaction(
     return result
 
 
-def _kept_up(work: Callable[[], T], db: sqlite3.Connection, upkeep: Upkeep | None) -> T:
+def _transact(
+    db: sqlite3.Connection,
+    upkeep: Upkeep | None,
+    work: Callable[[sqlite3.Connection], T],
+    point: str,
+) -> T:
     if upkeep is None:
-        return work()
+        return in_transaction(db, work, point)
     upkeep.before()
-    result = work()
+    result = in_transaction(db, work, point)
+    upkeep.after(db)
+    return result
+
+
+def _outside(
+    db: sqlite3.Connection, upkeep: Upkeep | None, work: Callable[[sqlite3.Connection], T]
+) -> T:
+    if upkeep is None:
+        return work(db)
+    upkeep.before()
+    result = work(db)
     upkeep.after(db)
     return result
 
