@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from asyncflow._core.execution import TaskChange
 from asyncflow._core.state import Head, Outcome, TaskState
 from asyncflow._model.record import ExecutionRecord, TaskExecutionRecord
@@ -126,6 +128,24 @@ async def test_of_two_heads_in_one_batch_the_last_one_counts(store: Store) -> No
     await store.commit(Batch(None, (ExecutionWrite(a, stopping), ExecutionWrite(a, ENDED))))
 
     assert (await store.read(StoredExecutions((a,))))[0].head == ENDED
+
+
+@pytest.mark.parametrize("others", [0, 1, 9])
+async def test_a_head_without_an_error_clears_the_one_that_was_there(
+    store: Store, others: int
+) -> None:
+    numbers = await start(store, *(f"a{n}" for n in range(others + 2)))
+    parked = replace(RUNNING, error="x", parked_reason="y")
+
+    for heads in ([parked] * len(numbers), [parked, *[RUNNING] * (others + 1)]):
+        writes = map(ExecutionWrite, numbers, heads)
+        await store.commit(Batch(None, tuple(writes)))
+
+        assert [x.head for x in await store.read(StoredExecutions(numbers))] == heads
+
+    await store.commit(Batch(None, (ExecutionWrite(numbers[0], RUNNING),)))
+
+    assert (await store.read(StoredExecutions(numbers[:1])))[0].head == RUNNING
 
 
 async def test_a_fingerprint_replaces_the_fingerprint_and_none_keeps_it(store: Store) -> None:

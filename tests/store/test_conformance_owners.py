@@ -97,6 +97,39 @@ async def test_a_runner_that_was_replaced_renews_nothing(store: Store) -> None:
     assert await beats(store) == {"r1": 1}
 
 
+@pytest.mark.parametrize("execution", [1, 9])
+async def test_a_runner_that_was_replaced_is_told_so_whatever_it_writes_to(
+    store: Store, execution: int
+) -> None:
+    old = await store.register(runner("r1"))
+    await start(store, "a", fence=old)
+    await store.register(runner("r1"))
+
+    for fence in (old, Fence("r9", old.epoch)):
+        with pytest.raises(FencedError, match=fence.runner):
+            await store.commit(Batch(fence, (ExecutionWrite(execution, ENDED),)))
+
+
+@pytest.mark.parametrize("fenced", [True, False])
+@pytest.mark.parametrize("executions", [(9,), (1, 9), (8, 9)])
+async def test_a_write_to_an_execution_that_is_not_there_stores_nothing(
+    store: Store, executions: tuple[int, ...], *, fenced: bool
+) -> None:
+    fence = await store.register(runner("r1"))
+    await start(store, "a", fence=fence)
+    before = await everything(store)
+
+    with pytest.raises(StoreError, match=r"no workflow execution of id (8, )?9"):
+        await store.commit(
+            Batch(
+                fence if fenced else None,
+                tuple(ExecutionWrite(id_, ENDED, facts=(fact("F"),)) for id_ in executions),
+            )
+        )
+
+    assert await everything(store) == before
+
+
 async def test_a_pulse_goes_on_after_an_error(store: Store) -> None:
     fence = await store.register(runner("r1"))
     pulse = store.pulse()

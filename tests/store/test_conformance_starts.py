@@ -10,7 +10,14 @@ from asyncflow._model.status import WorkflowStatus
 from asyncflow._store.batch import Batch, Cause, ExecutionWrite, Firing, NewExecution, Refused, Tick
 from asyncflow._store.change import DeleteWorkflow, PutSchedule, SetEnabled
 from asyncflow._store.protocol import Store
-from asyncflow._store.queries import Firings, Schedules, TaskExecutions, Ticks
+from asyncflow._store.queries import (
+    ExecutionByName,
+    Firings,
+    Schedules,
+    StoredExecutions,
+    TaskExecutions,
+    Ticks,
+)
 from tests.store.samples import (
     ENDED,
     NOON,
@@ -21,6 +28,7 @@ from tests.store.samples import (
     fact,
     new,
     put,
+    runner,
     schedule,
     task,
 )
@@ -119,6 +127,64 @@ async def test_a_refused_execution_writes_nothing_at_all(
     assert isinstance(id_, int)
     await store.commit(Batch(None, (ExecutionWrite(id_, None, (task("t"),)),)))
     assert [found.id for found in await store.read(TaskExecutions(id_))] == [1]
+
+
+# ---- one alone in its batch, against which only its name and its workflow can stand
+
+
+@pytest.mark.parametrize("reason", [Refused.NAME_TAKEN, Refused.DISABLED])
+async def test_a_plain_execution_that_is_refused_uses_up_no_id(
+    store: Store, reason: Refused
+) -> None:
+    await ids(store, new("a"))
+    if reason is Refused.DISABLED:  # it comes first
+        await store.change(SetEnabled("default", "release", enabled=False))
+    before = await everything(store)
+
+    assert await ids(store, new("a")) == (reason,)
+
+    assert await everything(store) == before
+    assert await ids(store, new("a", "release", "far"), new("b", "other")) == (
+        Refused.NAME_TAKEN,
+        2,
+    )
+    assert await ids(store, new("c", "release", "far")) == (3,)
+    assert await ids(store, new("d", "other")) == (4,)
+
+
+async def test_a_plain_execution_starts_beside_writes_to_others(store: Store) -> None:
+    fence = await store.register(runner("r1"))
+    (a,) = await ids(store, new("a"))
+    assert isinstance(a, int)
+    writes = (
+        ExecutionWrite(a, ENDED),
+        ExecutionWrite(new("b"), RUNNING, (task("t"),), {"k": "1"}, (fact("F"),), "p"),
+        ExecutionWrite(a, None, (task("u"),)),
+    )
+
+    receipt = await store.commit(Batch(fence, writes))
+
+    assert receipt.ids == (1, 2, 1)
+    found = await store.read(ExecutionByName("b"))
+    assert found is not None
+    assert (found.id, found.owner, found.fingerprint, found.begin) == (2, "r1", "p", NOON)
+    assert [x.task_name for x in await store.read(TaskExecutions(2))] == ["t"]
+    assert [x.task_name for x in await store.read(TaskExecutions(1))] == ["u"]
+
+
+@pytest.mark.parametrize("head", [None, ENDED, replace(RUNNING, error="e", parked_reason="p")])
+@pytest.mark.parametrize("others", [0, 1, 9])
+async def test_executions_start_with_any_head(store: Store, head: Head | None, others: int) -> None:
+    writes = [ExecutionWrite(new(f"b{n}"), RUNNING) for n in range(others)]
+
+    receipt = await store.commit(Batch(None, (*writes, ExecutionWrite(new("a"), head))))
+
+    assert receipt.ids == tuple(range(1, others + 2))
+    found = await store.read(StoredExecutions(tuple(range(1, others + 2))))
+    assert [x.head for x in found] == [RUNNING] * others + [head or Head()]
+
+
+# ---- more than that
 
 
 async def test_what_an_execution_refused_at_last_would_have_taken_is_free(store: Store) -> None:

@@ -166,7 +166,6 @@ async def test_what_a_batch_does_not_have_costs_no_statement(sqlite: SqliteStore
     assert [" ".join(sql.split()[:3]) for sql in seen] == [
         "COMMIT",  # of the transaction that set the callback
         "BEGIN IMMEDIATE",
-        "SELECT epoch FROM",
         "SELECT 1 FROM",
         "UPDATE execution SET",
         "INSERT INTO task_execution",

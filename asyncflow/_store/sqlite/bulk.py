@@ -7,6 +7,7 @@ took 317 ms, in statements of many rows 10 ms.
 
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 Value = str | int | None
@@ -36,7 +37,10 @@ class Bulk:
 
     def run(self, db: sqlite3.Connection, rows: Collection[Sequence[Value]]) -> None:
         """Execute for these rows, in order."""
-        if rows:
+        if len(rows) == 1:
+            (row,) = rows
+            db.execute(self._sql[1], row)
+        elif rows:
             for sql, values in self._statements(rows):
                 db.execute(sql, values)
 
@@ -52,5 +56,5 @@ class Bulk:
         for size in _SIZES:
             sql = self._sql[size]
             while len(ordered) - done >= size:
-                yield sql, [value for row in ordered[done : done + size] for value in row]
+                yield sql, list(chain.from_iterable(ordered[done : done + size]))
                 done += size

@@ -1,10 +1,10 @@
 """What a batch writes of executions themselves: which get a row, and how they stand."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from asyncflow._core.state import Head
-from asyncflow._store.batch import Batch, ExecutionWrite, NewExecution, Refused
+from asyncflow._store.batch import Batch, ExecutionWrite, Fence, NewExecution, Refused
 from asyncflow._store.codec import micros, micros_or_none, plain, utf8
 from asyncflow._store.sqlite import trigger_writes
 from asyncflow._store.sqlite.admission import Admission
@@ -12,23 +12,42 @@ from asyncflow._store.sqlite.bulk import Bulk, Value
 from asyncflow._store.sqlite.terms import last_id
 from asyncflow._store.sqlite.ticks import TickLines
 
-_INSERT_EXECUTIONS = Bulk(
-    "INSERT INTO execution (id, name, workflow, namespace, execution_type, created, fingerprint, "
-    'owner, status, stopping, "begin", "end", error, parked_reason, heard, recoveries, cause, '
-    "alone) VALUES",
-    18,
+# What most rows do not have is not bound to them: see `task_writes`.
+_COLUMNS = (
+    "name, workflow, namespace, execution_type, created, fingerprint, owner, status, stopping, "
+    'heard, recoveries, "begin"'
 )
-_UPDATE_HEADS = Bulk(
-    "UPDATE execution SET owner = CASE WHEN v.column2 THEN NULL ELSE owner END, "
-    'status = v.column3, stopping = v.column4, "begin" = v.column5, "end" = v.column6, '
-    "error = v.column7, parked_reason = v.column8, heard = v.column9, "
-    "recoveries = v.column10 FROM (VALUES",
-    10,
-    ") AS v WHERE execution.id = v.column1",
-    single="UPDATE execution SET owner = CASE WHEN ?2 THEN NULL ELSE owner END, status = ?3, "
-    'stopping = ?4, "begin" = ?5, "end" = ?6, error = ?7, parked_reason = ?8, heard = ?9, '
-    "recoveries = ?10 WHERE id = ?1",  # a third of the time
+_USUAL = 12  # so many columns
+_WHOLE = _USUAL + 5
+_INSERT_USUAL = Bulk(f"INSERT INTO execution (id, {_COLUMNS}) VALUES", _USUAL + 1)
+_INSERT_WHOLE = Bulk(
+    f'INSERT INTO execution (id, {_COLUMNS}, "end", error, parked_reason, cause, alone) VALUES',
+    _WHOLE + 1,
 )
+# One that only its name and its workflow can stand against: one statement instead of four.
+_ADMIT_USUAL = (
+    f"INSERT INTO execution ({_COLUMNS}) "
+    f"SELECT {', '.join(f'?{n}' for n in range(1, _USUAL + 1))} "
+    "WHERE NOT EXISTS (SELECT 1 FROM execution WHERE name = ?1) "  # ON CONFLICT would use up an id
+    "AND NOT EXISTS (SELECT 1 FROM disabled_workflow WHERE namespace = ?3 AND name = ?2)"
+)
+
+
+def _update_of(width: int, reasons: str) -> Bulk:
+    sql = (
+        "UPDATE execution SET owner = CASE WHEN {0}2 THEN NULL ELSE owner END, status = {0}3, "
+        'stopping = {0}4, heard = {0}5, recoveries = {0}6, "begin" = {0}7, "end" = {0}8, '
+    ) + reasons
+    return Bulk(
+        sql.format("v.column") + " FROM (VALUES",
+        width,
+        ") AS v WHERE execution.id = v.column1",
+        single=sql.format("?") + " WHERE id = ?1",  # a third of the time
+    )
+
+
+_UPDATE_USUAL = _update_of(8, "error = NULL, parked_reason = NULL")
+_UPDATE_WHOLE = _update_of(10, "error = {0}9, parked_reason = {0}10")
 _UPDATE_FINGERPRINTS = Bulk(
     "UPDATE execution SET fingerprint = v.column2 FROM (VALUES",
     2,
@@ -36,6 +55,10 @@ _UPDATE_FINGERPRINTS = Bulk(
 )
 _INSERT_ONCE = Bulk("INSERT INTO started_once (namespace, workflow, key) VALUES", 3)
 _INITIAL = Head()
+_NO_REASONS = (None, None)
+_NOTHING_ELSE = (None,) * 7
+
+_Row = tuple[Value, ...]
 
 
 def update(db: sqlite3.Connection, writes: Sequence[ExecutionWrite]) -> None:
@@ -49,9 +72,19 @@ def update(db: sqlite3.Connection, writes: Sequence[ExecutionWrite]) -> None:
                 heads[write.target] = write.head
             if write.fingerprint is not None:
                 prints[write.target] = write.fingerprint
-    rows = [(id_, int(head.status.final), *_head_row(head)) for id_, head in heads.items()]
-    _UPDATE_HEADS.run(db, rows)
-    _UPDATE_FINGERPRINTS.run(db, list(prints.items()))
+    if heads:
+        _update_heads(db, heads)
+    if prints:
+        _UPDATE_FINGERPRINTS.run(db, list(prints.items()))
+
+
+def _update_heads(db: sqlite3.Connection, heads: Mapping[int, Head]) -> None:
+    whole = any(_reasons(head) != _NO_REASONS for head in heads.values())
+    rows: list[_Row] = []
+    for id_, head in heads.items():
+        row = (id_, int(head.status.final), *_head_row(head), micros_or_none(head.end))
+        rows.append((*row, *_reasons(head)) if whole else row)
+    (_UPDATE_WHOLE if whole else _UPDATE_USUAL).run(db, rows)
 
 
 def insert(
@@ -63,65 +96,91 @@ def insert(
     """
     new = [w.target for w in batch.executions if isinstance(w.target, NewExecution)]
     if not (new or batch.dropped):
-        return tuple(w.target for w in batch.executions if isinstance(w.target, int))
+        return tuple([w.target for w in batch.executions if isinstance(w.target, int)])
+    if len(new) == 1 and not batch.dropped:
+        admitted = _insert_usual(db, batch, new[0])
+        if admitted is not None:
+            targets = [w.target for w in batch.executions]
+            return tuple([x if isinstance(x, int) else admitted for x in targets])
     ticks = TickLines(db, batch.dropped, new)
     ids = _insert_new(db, batch, Admission(db, new, offsets, ticks))
     ticks.write(db)
     return ids
 
 
+def _insert_usual(db: sqlite3.Connection, batch: Batch, new: NewExecution) -> int | Refused | None:
+    """Insert the only new one of a batch and return its id; None if more stands against it."""
+    (write,) = (w for w in batch.executions if w.target is new)
+    head = write.head or _INITIAL
+    if (new.cause, new.origin, new.alone, new.once, head.end, *_reasons(head)) != _NOTHING_ELSE:
+        return None
+    inserted = db.execute(_ADMIT_USUAL, _execution_row(new, write, batch.fence))
+    if inserted.rowcount:
+        return inserted.lastrowid
+    sql = "SELECT 1 FROM disabled_workflow WHERE namespace = ? AND name = ?"
+    disabled = db.execute(sql, (new.namespace, new.workflow)).fetchone()
+    return Refused.DISABLED if disabled else Refused.NAME_TAKEN
+
+
 def _insert_new(
     db: sqlite3.Connection, batch: Batch, admission: Admission
 ) -> tuple[int | Refused, ...]:
-    owner = batch.fence.runner if batch.fence else None
     free = last_id(db, "execution") + 1
     ids: list[int | Refused] = []
-    rows: list[tuple[Value, ...]] = []
+    rows: list[_Row] = []
     started: list[tuple[int, NewExecution]] = []
     for write in batch.executions:
         if isinstance(write.target, int):
             ids.append(write.target)
             continue
-        id_ = free + len(rows)
+        id_ = free + len(started)
         head = write.head or _INITIAL
         refused = admission.admit(write.target, id_, final=head.status.final)
         ids.append(refused or id_)
         if refused is None:
-            row = _execution_row(id_, write.target, write, owner)
-            rows.append((*row, admission.cause_of(write.target), write.target.alone))
+            row = (id_, *_execution_row(write.target, write, batch.fence))
+            rest = (*_reasons(head), admission.cause_of(write.target), write.target.alone)
+            rows.append((*row, micros_or_none(head.end), *rest))
             started.append((id_, write.target))
-    _INSERT_EXECUTIONS.run(db, rows)
+    _insert_rows(db, rows)
     once = [(x.namespace, x.workflow, x.once) for _, x in started if x.once is not None]
     _INSERT_ONCE.run(db, once)
     trigger_writes.note_firings(db, started)
     return tuple(ids)
 
 
-def _execution_row(
-    id_: int, new: NewExecution, write: ExecutionWrite, owner: str | None
-) -> tuple[Value, ...]:
+def _insert_rows(db: sqlite3.Connection, rows: Sequence[_Row]) -> None:
+    nothing = (None,) * (_WHOLE - _USUAL)
+    usual = [row[: _USUAL + 1] for row in rows if row[_USUAL + 1 :] == nothing]
+    _INSERT_USUAL.run(db, usual)
+    if len(usual) < len(rows):
+        _INSERT_WHOLE.run(db, [row for row in rows if row[_USUAL + 1 :] != nothing])
+
+
+def _execution_row(new: NewExecution, write: ExecutionWrite, fence: Fence | None) -> _Row:
+    """Return what all rows have, but for the id."""
     head = write.head or _INITIAL
     return (
-        id_,
         new.name,
         new.workflow,
         new.namespace,
         plain(new.execution_type),
         micros(new.created),
         write.fingerprint or new.fingerprint,
-        None if head.status.final else owner,
+        None if fence is None or head.status.final else fence.runner,
         *_head_row(head),
     )
 
 
-def _head_row(head: Head) -> tuple[Value, ...]:
+def _head_row(head: Head) -> _Row:
     return (
         plain(head.status),
         int(head.stopping),
-        micros_or_none(head.begin),
-        micros_or_none(head.end),
-        utf8(head.error),
-        utf8(head.parked_reason),
         head.heard,
         head.recoveries,
+        micros_or_none(head.begin),
     )
+
+
+def _reasons(head: Head) -> tuple[str | None, str | None]:
+    return (utf8(head.error), utf8(head.parked_reason))

@@ -8,11 +8,9 @@ tables remember the greatest one, so that none comes back.
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TypeVar
 
-from asyncflow._core.execution import TaskChange
-from asyncflow._core.state import TaskState
 from asyncflow._model.record import EventRecord, LogRecord
 from asyncflow._store.batch import (
     Batch,
@@ -22,7 +20,7 @@ from asyncflow._store.batch import (
     Receipt,
     Refused,
 )
-from asyncflow._store.codec import micros, micros_or_none, plain, utf8
+from asyncflow._store.codec import micros, utf8
 from asyncflow._store.for_rules import OnDuty, copies
 from asyncflow._store.heirs import NO_NAMES
 from asyncflow._store.refusal import unknown_executions
@@ -36,24 +34,9 @@ from asyncflow._store.sqlite import (
 from asyncflow._store.sqlite.bulk import Bulk, Value
 from asyncflow._store.sqlite.event_writes import insert_events, insert_letters
 from asyncflow._store.sqlite.owners import check_fence
+from asyncflow._store.sqlite.task_writes import write_tasks
 from asyncflow._store.sqlite.terms import AMONG
 
-_UPSERT_TASKS = Bulk(
-    "INSERT INTO task_execution (execution, task, seq, try_number, status, execution_type, "
-    'failures, again, "begin", "end", due, period, awaits, outcome, abandoned, result, '
-    "error, traceback, metrics) VALUES",
-    19,
-    "ON CONFLICT (execution, task, seq) DO UPDATE SET try_number = excluded.try_number, "
-    "status = excluded.status, execution_type = excluded.execution_type, "
-    'failures = excluded.failures, again = excluded.again, "begin" = excluded."begin", '
-    '"end" = excluded."end", due = excluded.due, period = excluded.period, '
-    "awaits = excluded.awaits, "
-    + ", ".join(
-        f"{column} = CASE WHEN excluded.outcome IS NULL THEN {column} ELSE excluded.{column} END"
-        for column in ("abandoned", "result", "error", "traceback", "metrics")
-    )
-    + ", outcome = coalesce(excluded.outcome, outcome)",
-)
 _UPSERT_CONTEXT = Bulk(
     "INSERT INTO context (execution, key, value) VALUES",
     3,
@@ -88,21 +71,25 @@ _INSERT_LOGS = Bulk(
     ") WHERE column1 IN (SELECT id FROM execution)",
 )
 _INSERT_FACTS = Bulk("INSERT INTO fact (execution, kind, body, at) VALUES", 4)
+_BOTH_THERE = (
+    "SELECT 1 FROM runner r CROSS JOIN execution e WHERE r.id = ? AND epoch = ? AND e.id = ?"
+)
 _Written = list[tuple[int, ExecutionWrite]]
 K = TypeVar("K", bound=tuple[Value, ...])
 
 
 def commit(db: sqlite3.Connection, batch: Batch) -> Receipt:
     """Write a batch."""
-    check_fence(db, batch.fence)
     targets = [w.target for w in batch.executions if isinstance(w.target, int)]
-    waiting = [new.execution for new in batch.awaited]
-    _check_executions(db, [*targets, *waiting, *_confined(batch.events)])
+    if batch.awaited:
+        targets += (new.execution for new in batch.awaited)
+    _check(db, batch.fence, targets, batch.events)
     offsets = insert_events(db, batch.events)
     signals = _tell_rules(db, batch, offsets) if batch.for_rules or batch.signals else ()
     expired = awaited_writes.expire(db, batch.expired)
     awaited = awaited_writes.register(db, batch.awaited)
-    execution_writes.update(db, batch.executions)
+    if targets:
+        execution_writes.update(db, batch.executions)
     ids = execution_writes.insert(db, batch, offsets)
     written = [
         (id_, write)
@@ -116,16 +103,23 @@ def commit(db: sqlite3.Connection, batch: Batch) -> Receipt:
 
 def _write_parts(db: sqlite3.Connection, written: _Written) -> None:
     """Write what belongs to executions that have their rows."""
-    _UPSERT_TASKS.run(db, [_task_row(id_, task) for id_, w in written for task in w.tasks])
-    if any(w.closings for _, w in written):
+    contexts: dict[tuple[int, str], str | None] = {}
+    cells: dict[tuple[int, str], str | None] = {}
+    facts: list[tuple[Value, ...]] = []
+    closes = False
+    for id_, write in written:
+        if write.context:
+            contexts.update({(id_, key): text for key, text in write.context.items()})
+        if write.cells:
+            cells.update({(id_, name): text for name, text in write.cells.items()})
+        closes = closes or bool(write.closings)
+        facts += [(id_, x.kind, x.body, micros(x.at)) for x in write.facts]
+    write_tasks(db, written)
+    if closes:
         awaited_writes.close(db, written)
-    contexts = {(id_, key): text for id_, w in written for key, text in w.context.items()}
     _put(db, contexts, _UPSERT_CONTEXT, _DELETE_CONTEXT)
-    cells = {(id_, name): text for id_, w in written for name, text in w.cells.items()}
     _put(db, cells, _UPSERT_CELLS, _DELETE_CELLS)
-    _INSERT_FACTS.run(
-        db, [(id_, f.kind, f.body, micros(f.at)) for id_, w in written for f in w.facts]
-    )
+    _INSERT_FACTS.run(db, facts)
 
 
 def _write_rest(db: sqlite3.Connection, batch: Batch) -> None:
@@ -148,10 +142,9 @@ def append(
     db: sqlite3.Connection, letters: Sequence[Letter], fence: Fence | None
 ) -> tuple[int | None, ...]:
     """Put letters into the inbox, those to a namespace once for each runner."""
-    check_fence(db, fence)
     with_event = [letter.event for letter in letters if letter.event is not None]
     targets = [letter.execution for letter in letters if letter.execution is not None]
-    _check_executions(db, [*targets, *_confined(with_event)])
+    _check(db, fence, targets, with_event)
     given = iter(insert_events(db, with_event))
     offsets = tuple(next(given) if letter.event else None for letter in letters)
     wide = any(letter.execution is None for letter in letters)
@@ -193,57 +186,38 @@ def _post_for_rules(
     )
 
 
-def _confined(events: Iterable[EventRecord]) -> Iterable[int]:
-    return (event.execution for event in events if event.execution is not None)
-
-
-def _check_executions(db: sqlite3.Connection, ids: Sequence[int]) -> None:
-    wanted = frozenset(ids)
-    if not wanted:
+def _check(
+    db: sqlite3.Connection,
+    fence: Fence | None,
+    targets: Iterable[int],
+    events: Iterable[EventRecord],
+) -> None:
+    """Refuse who must not write, and what is for executions that are not there."""
+    wanted = {*targets, *(x.execution for x in events if x.execution is not None)}
+    if len(wanted) == 1 and _both_there(db, fence, *wanted):  # most are so
         return
-    if len(wanted) == 1:  # most are so; they need no list that SQLite would have to read
-        (one,) = wanted
-        if db.execute("SELECT 1 FROM execution WHERE id = ?", (one,)).fetchone():
-            return
+    check_fence(db, fence)
+    if wanted:
+        _check_executions(db, wanted)
+
+
+def _both_there(db: sqlite3.Connection, fence: Fence | None, execution: int) -> bool:
+    """Ask for both at once, without a list that SQLite would have to read."""
+    if fence is None:
+        found = db.execute("SELECT 1 FROM execution WHERE id = ?", (execution,))
+    else:
+        found = db.execute(_BOTH_THERE, (fence.runner, fence.epoch, execution))
+    return found.fetchone() is not None
+
+
+def _check_executions(db: sqlite3.Connection, wanted: Collection[int]) -> None:
     sql = "SELECT count(*) FROM execution WHERE id IN (SELECT value FROM json_each(?))"
     if db.execute(sql, (json.dumps(list(wanted)),)).fetchone() != (len(wanted),):
         rows = db.execute(
             "SELECT id FROM execution WHERE id IN (SELECT value FROM json_each(?))",
             (json.dumps(list(wanted)),),
         ).fetchall()
-        raise unknown_executions(wanted.difference(row[0] for row in rows))
-
-
-def _task_row(execution: int, write: TaskChange) -> tuple[Value, ...]:
-    outcome = write.outcome
-    attempt: tuple[Value, ...] = (None, 0, None, None, None, None)
-    if outcome is not None:
-        attempt = (
-            plain(outcome.status),
-            int(outcome.abandoned),
-            outcome.result,
-            utf8(outcome.error),
-            utf8(outcome.traceback),
-            outcome.metrics,
-        )
-    return (execution, *_state_row(write.state), *attempt)
-
-
-def _state_row(task: TaskState) -> tuple[Value, ...]:
-    return (
-        task.name,
-        task.sequence_number,
-        task.try_number,
-        plain(task.status),
-        plain(task.execution_type),
-        task.failures,
-        None if task.again is None else plain(task.again),
-        micros_or_none(task.begin),
-        micros_or_none(task.end),
-        micros_or_none(task.due),
-        task.period,
-        int(task.awaits),
-    )
+        raise unknown_executions(set(wanted).difference(row[0] for row in rows))
 
 
 def _put(
