@@ -24,12 +24,12 @@ _INSERT_WHOLE = Bulk(
     f'INSERT INTO execution (id, {_COLUMNS}, "end", error, parked_reason, cause, alone) VALUES',
     _WHOLE + 1,
 )
-# One that only its name and its workflow can stand against: one statement instead of four.
+# One that only its name and its workflow can stand against: one statement instead of four. The
+# name is for the index to refuse: to look for it where it goes costs SQLite a table of its own.
 _ADMIT_USUAL = (
     f"INSERT INTO execution ({_COLUMNS}) "
     f"SELECT {', '.join(f'?{n}' for n in range(1, _USUAL + 1))} "
-    "WHERE NOT EXISTS (SELECT 1 FROM execution WHERE name = ?1) "  # ON CONFLICT would use up an id
-    "AND NOT EXISTS (SELECT 1 FROM disabled_workflow WHERE namespace = ?3 AND name = ?2)"
+    "WHERE NOT EXISTS (SELECT 1 FROM disabled_workflow WHERE namespace = ?3 AND name = ?2)"
 )
 
 
@@ -95,8 +95,6 @@ def insert(
     Or why one was refused. Call it after `update`: what ends makes room.
     """
     new = [w.target for w in batch.executions if isinstance(w.target, NewExecution)]
-    if not (new or batch.dropped):
-        return tuple([w.target for w in batch.executions if isinstance(w.target, int)])
     if len(new) == 1 and not batch.dropped:
         admitted = _insert_usual(db, batch, new[0])
         if admitted is not None:
@@ -114,12 +112,13 @@ def _insert_usual(db: sqlite3.Connection, batch: Batch, new: NewExecution) -> in
     head = write.head or _INITIAL
     if (new.cause, new.origin, new.alone, new.once, head.end, *_reasons(head)) != _NOTHING_ELSE:
         return None
-    inserted = db.execute(_ADMIT_USUAL, _execution_row(new, write, batch.fence))
-    if inserted.rowcount:
-        return inserted.lastrowid
-    sql = "SELECT 1 FROM disabled_workflow WHERE namespace = ? AND name = ?"
-    disabled = db.execute(sql, (new.namespace, new.workflow)).fetchone()
-    return Refused.DISABLED if disabled else Refused.NAME_TAKEN
+    try:
+        inserted = db.execute(_ADMIT_USUAL, _execution_row(new, write, batch.fence))
+    except sqlite3.IntegrityError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_CONSTRAINT_UNIQUE:
+            raise
+        return Refused.NAME_TAKEN  # and no id was used up, as by ON CONFLICT
+    return inserted.lastrowid if inserted.rowcount else Refused.DISABLED
 
 
 def _insert_new(

@@ -84,7 +84,7 @@ def write_tasks(db: sqlite3.Connection, written: Sequence[tuple[int, ExecutionWr
 def _changes(written: Sequence[tuple[int, ExecutionWrite]]) -> Iterable[tuple[int, TaskChange]]:
     """Return the changes of all writes, those of one run as one."""
     changes = [(id_, change) for id_, write in written for change in write.tasks]
-    if len({id_ for id_, _ in written}) == len(written):
+    if len(written) == 1 or len({id_ for id_, _ in written}) == len(written):
         return changes
     last: dict[tuple[int, str, int], TaskChange] = {}
     for id_, change in changes:
@@ -122,20 +122,17 @@ def _row(execution: int, change: TaskChange) -> _Row:
     )
     waits = task.again is not None or task.due is not None
     if outcome is None:
-        if not waits and task.begin is None and task.end is None:
+        if task.begin is None and task.end is None and not waits:
             return row
         attempt: _Row = (None, 0, None)
     else:
         attempt = (plain(outcome.status), int(outcome.abandoned), outcome.result)
     row = (*row, micros_or_none(task.begin), micros_or_none(task.end), *attempt)
-    if outcome is None or waits or _tells_more(outcome):
+    if outcome is None or waits:
         return (*row, *_rest(task, outcome))
-    return row
-
-
-def _tells_more(outcome: Outcome) -> bool:
-    more = (outcome.error, outcome.traceback, outcome.metrics)
-    return more != (None, None, None)
+    if outcome.error is outcome.traceback is outcome.metrics is None:
+        return row
+    return (*row, *_rest(task, outcome))
 
 
 def _rest(task: TaskState, outcome: Outcome | None) -> _Row:

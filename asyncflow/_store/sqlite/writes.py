@@ -74,40 +74,41 @@ _INSERT_FACTS = Bulk("INSERT INTO fact (execution, kind, body, at) VALUES", 4)
 _BOTH_THERE = (
     "SELECT 1 FROM runner r CROSS JOIN execution e WHERE r.id = ? AND epoch = ? AND e.id = ?"
 )
-_Written = list[tuple[int, ExecutionWrite]]
 K = TypeVar("K", bound=tuple[Value, ...])
 
 
 def commit(db: sqlite3.Connection, batch: Batch) -> Receipt:
     """Write a batch."""
-    targets = [w.target for w in batch.executions if isinstance(w.target, int)]
-    if batch.awaited:
-        targets += (new.execution for new in batch.awaited)
-    _check(db, batch.fence, targets, batch.events)
+    known = [w.target for w in batch.executions if isinstance(w.target, int)]
+    waiting = [new.execution for new in batch.awaited] if batch.awaited else ()
+    _check(db, batch.fence, (*known, *waiting), batch.events)
     offsets = insert_events(db, batch.events)
     signals = _tell_rules(db, batch, offsets) if batch.for_rules or batch.signals else ()
     expired = awaited_writes.expire(db, batch.expired)
     awaited = awaited_writes.register(db, batch.awaited)
-    if targets:
+    if known:
         execution_writes.update(db, batch.executions)
-    ids = execution_writes.insert(db, batch, offsets)
-    written = [
-        (id_, write)
-        for id_, write in zip(ids, batch.executions, strict=True)
-        if not isinstance(id_, Refused)
-    ]
-    _write_parts(db, written)
+    ids: tuple[int | Refused, ...] = tuple(known)
+    if len(known) < len(batch.executions) or batch.dropped:
+        ids = execution_writes.insert(db, batch, offsets)
+    _write_parts(db, ids, batch.executions)
     _write_rest(db, batch)
     return Receipt(ids, offsets, awaited, signals, expired)
 
 
-def _write_parts(db: sqlite3.Connection, written: _Written) -> None:
+def _write_parts(
+    db: sqlite3.Connection, ids: Sequence[int | Refused], writes: Sequence[ExecutionWrite]
+) -> None:
     """Write what belongs to executions that have their rows."""
+    written: list[tuple[int, ExecutionWrite]] = []
     contexts: dict[tuple[int, str], str | None] = {}
     cells: dict[tuple[int, str], str | None] = {}
     facts: list[tuple[Value, ...]] = []
     closes = False
-    for id_, write in written:
+    for id_, write in zip(ids, writes, strict=True):
+        if isinstance(id_, Refused):
+            continue
+        written.append((id_, write))
         if write.context:
             contexts.update({(id_, key): text for key, text in write.context.items()})
         if write.cells:
@@ -117,8 +118,10 @@ def _write_parts(db: sqlite3.Connection, written: _Written) -> None:
     write_tasks(db, written)
     if closes:
         awaited_writes.close(db, written)
-    _put(db, contexts, _UPSERT_CONTEXT, _DELETE_CONTEXT)
-    _put(db, cells, _UPSERT_CELLS, _DELETE_CELLS)
+    if contexts:
+        _put(db, contexts, _UPSERT_CONTEXT, _DELETE_CONTEXT)
+    if cells:
+        _put(db, cells, _UPSERT_CELLS, _DELETE_CELLS)
     _INSERT_FACTS.run(db, facts)
 
 
@@ -190,10 +193,12 @@ def _check(
     db: sqlite3.Connection,
     fence: Fence | None,
     targets: Iterable[int],
-    events: Iterable[EventRecord],
+    events: Sequence[EventRecord],
 ) -> None:
     """Refuse who must not write, and what is for executions that are not there."""
-    wanted = {*targets, *(x.execution for x in events if x.execution is not None)}
+    wanted = set(targets)
+    if events:
+        wanted.update(x.execution for x in events if x.execution is not None)
     if len(wanted) == 1 and _both_there(db, fence, *wanted):  # most are so
         return
     check_fence(db, fence)
@@ -224,8 +229,6 @@ def _put(
     db: sqlite3.Connection, changes: Mapping[K, str | None], upsert: Bulk, delete: Bulk
 ) -> None:
     """Write texts under their keys; None deletes."""
-    if not changes:
-        return
     upsert.run(db, [(*key, text) for key, text in changes.items() if text is not None])
     delete.run(db, [key for key, text in changes.items() if text is None])
 
