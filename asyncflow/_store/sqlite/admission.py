@@ -48,12 +48,13 @@ class Admission:
         self._disabled = {
             (row[0], row[1]) for row in db.execute("SELECT namespace, name FROM disabled_workflow")
         }
-        causes = [cause for each in new if (cause := self.cause_of(each)) is not None]
+        more = [each for each in new if not is_plain(each)]
+        causes = [cause for each in more if (cause := self.cause_of(each)) is not None]
         self._caused = _caused(db, causes) if causes else set[tuple[str, str, int]]()
-        alone = {key for each in new if (key := _of_workflow(each, each.alone)) is not None}
+        alone = {key for each in more if (key := _of_workflow(each, each.alone)) is not None}
         self._alone: set[_OfWorkflow] = set(_SELECT_ALONE.select(db, alone))
-        self._cursors = _cursors(db, new)
-        once = {key for each in new if (key := _of_workflow(each, each.once)) is not None}
+        self._cursors = _cursors(db, more)
+        once = {key for each in more if (key := _of_workflow(each, each.once)) is not None}
         self._once: set[_OfWorkflow] = set(_SELECT_ONCE.select(db, once))
 
     def cause_of(self, new: NewExecution) -> int | None:
@@ -71,6 +72,8 @@ class Admission:
         if refused is not None:
             return refused
         self._names.add(new.name)
+        if is_plain(new):
+            return None
         cause = self.cause_of(new)
         if cause is not None:
             self._caused.add((new.namespace, new.workflow, cause))
@@ -88,6 +91,9 @@ class Admission:
             return Refused.DISABLED
         if new.name in self._names:
             return Refused.NAME_TAKEN
+        return None if is_plain(new) else self._refusal_of_more(new)
+
+    def _refusal_of_more(self, new: NewExecution) -> Refused | None:
         if (new.namespace, new.workflow, self.cause_of(new)) in self._caused:
             return Refused.CAUSED_ALREADY
         refused = self._refusal_of(new.origin)
@@ -108,6 +114,11 @@ class Admission:
             return None
         stored = self._cursors.get((write.namespace, write.trigger))
         return None if stored == write.instead_of else Refused.OUTDATED
+
+
+def is_plain(new: NewExecution) -> bool:
+    """Say whether only its name and its workflow can stand against an execution."""
+    return new.cause is None and new.origin is None and new.alone is None and new.once is None
 
 
 def _of_workflow(new: NewExecution, text: str | None) -> _OfWorkflow | None:

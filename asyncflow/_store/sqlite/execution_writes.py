@@ -1,13 +1,13 @@
 """What a batch writes of executions themselves: which get a row, and how they stand."""
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from asyncflow._core.state import Head
 from asyncflow._store.batch import Batch, ExecutionWrite, Fence, NewExecution, Refused
 from asyncflow._store.codec import micros, micros_or_none, plain, utf8
 from asyncflow._store.sqlite import trigger_writes
-from asyncflow._store.sqlite.admission import Admission
+from asyncflow._store.sqlite.admission import Admission, is_plain
 from asyncflow._store.sqlite.bulk import Bulk, Value
 from asyncflow._store.sqlite.terms import last_id
 from asyncflow._store.sqlite.ticks import TickLines
@@ -18,11 +18,10 @@ _COLUMNS = (
     'heard, recoveries, "begin"'
 )
 _USUAL = 12  # so many columns
-_WHOLE = _USUAL + 5
 _INSERT_USUAL = Bulk(f"INSERT INTO execution (id, {_COLUMNS}) VALUES", _USUAL + 1)
 _INSERT_WHOLE = Bulk(
     f'INSERT INTO execution (id, {_COLUMNS}, "end", error, parked_reason, cause, alone) VALUES',
-    _WHOLE + 1,
+    _USUAL + 6,
 )
 # One that only its name and its workflow can stand against: one statement instead of four. The
 # name is for the index to refuse: to look for it where it goes costs SQLite a table of its own.
@@ -56,9 +55,10 @@ _UPDATE_FINGERPRINTS = Bulk(
 _INSERT_ONCE = Bulk("INSERT INTO started_once (namespace, workflow, key) VALUES", 3)
 _INITIAL = Head()
 _NO_REASONS = (None, None)
-_NOTHING_ELSE = (None,) * 7
+_NOTHING_MORE = (None,) * 5
 
 _Row = tuple[Value, ...]
+_Started = tuple[int, NewExecution, ExecutionWrite]
 
 
 def update(db: sqlite3.Connection, writes: Sequence[ExecutionWrite]) -> None:
@@ -110,7 +110,7 @@ def _insert_usual(db: sqlite3.Connection, batch: Batch, new: NewExecution) -> in
     """Insert the only new one of a batch and return its id; None if more stands against it."""
     (write,) = (w for w in batch.executions if w.target is new)
     head = write.head or _INITIAL
-    if (new.cause, new.origin, new.alone, new.once, head.end, *_reasons(head)) != _NOTHING_ELSE:
+    if not is_plain(new) or head.end is not None or _reasons(head) != _NO_REASONS:
         return None
     try:
         inserted = db.execute(_ADMIT_USUAL, _execution_row(new, write, batch.fence))
@@ -126,8 +126,7 @@ def _insert_new(
 ) -> tuple[int | Refused, ...]:
     free = last_id(db, "execution") + 1
     ids: list[int | Refused] = []
-    rows: list[_Row] = []
-    started: list[tuple[int, NewExecution]] = []
+    started: list[_Started] = []
     for write in batch.executions:
         if isinstance(write.target, int):
             ids.append(write.target)
@@ -137,23 +136,30 @@ def _insert_new(
         refused = admission.admit(write.target, id_, final=head.status.final)
         ids.append(refused or id_)
         if refused is None:
-            row = (id_, *_execution_row(write.target, write, batch.fence))
-            rest = (*_reasons(head), admission.cause_of(write.target), write.target.alone)
-            rows.append((*row, micros_or_none(head.end), *rest))
-            started.append((id_, write.target))
-    _insert_rows(db, rows)
-    once = [(x.namespace, x.workflow, x.once) for _, x in started if x.once is not None]
+            started.append((id_, write.target, write))
+    _insert_rows(db, batch.fence, admission, started)
+    once = [(x.namespace, x.workflow, x.once) for _, x, _ in started if x.once is not None]
     _INSERT_ONCE.run(db, once)
-    trigger_writes.note_firings(db, started)
+    trigger_writes.note_firings(db, ((id_, x) for id_, x, _ in started))
     return tuple(ids)
 
 
-def _insert_rows(db: sqlite3.Connection, rows: Sequence[_Row]) -> None:
-    nothing = (None,) * (_WHOLE - _USUAL)
-    usual = [row[: _USUAL + 1] for row in rows if row[_USUAL + 1 :] == nothing]
+def _insert_rows(
+    db: sqlite3.Connection, fence: Fence | None, admission: Admission, started: Iterable[_Started]
+) -> None:
+    usual: list[_Row] = []
+    whole: list[_Row] = []
+    for id_, new, write in started:
+        row = (id_, *_execution_row(new, write, fence))
+        head = write.head or _INITIAL
+        end, cause = micros_or_none(head.end), admission.cause_of(new)
+        more = (end, *_reasons(head), cause, new.alone)
+        if more == _NOTHING_MORE:
+            usual.append(row)
+        else:
+            whole.append((*row, *more))
     _INSERT_USUAL.run(db, usual)
-    if len(usual) < len(rows):
-        _INSERT_WHOLE.run(db, [row for row in rows if row[_USUAL + 1 :] != nothing])
+    _INSERT_WHOLE.run(db, whole)
 
 
 def _execution_row(new: NewExecution, write: ExecutionWrite, fence: Fence | None) -> _Row:
