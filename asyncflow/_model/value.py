@@ -25,6 +25,8 @@ MAX_DEPTH: Final = 200
 MAX_PARTS: Final = 2_000_000
 """Values inside one value. A list that holds one list twice, and so on, is short in memory only."""
 
+_LARGE: Final = 2**63
+
 _SCALARS: Final = frozenset({bool, int, float, str, type(None)})
 
 _escaped: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
@@ -78,6 +80,8 @@ def to_json_text(value: object, path: str = "value") -> str:
         ValueError: NaN, an infinity, a number of too many digits, a value inside itself, or too
             many inside each other.
     """
+    if type(value) is int and -_LARGE < value < _LARGE:
+        return str(value)  # many results are small numbers; all else below does the same for them
     try:
         if _is_builtin(value):
             try:

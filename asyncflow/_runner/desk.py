@@ -121,8 +121,7 @@ class Desk:
         work.entries.append(wanted)
         decision = decide(live.plan, live.state, wanted.fact)
         live.state.apply(decision)
-        answer = work.answers[live] = Answer(new=wanted.row)
-        answer.context.update(live.state.context)
+        work.answers[live] = Answer(wanted.row, live.state.context)
         work.answer(live, wanted.fact, decision)
 
     def _begin_all(self, work: Work, impulse: Impulse) -> Iterator[None]:

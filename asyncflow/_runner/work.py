@@ -4,8 +4,8 @@ It also holds what must wait for the commit: commands, and callers who are to be
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from asyncflow._client.listeners import Sent
@@ -40,50 +40,67 @@ from asyncflow._store.batch import (
 from asyncflow._store.fact_text import fact_body
 
 
-@dataclass(slots=True)
 class Answer:
-    """What changes in one execution, several decisions laid over each other."""
+    """What was decided about one execution, in order."""
 
-    new: NewExecution | None = None
-    head: Head | None = None
-    fingerprint: str | None = None
-    tasks: dict[tuple[str, int], TaskChange] = field(
-        default_factory=dict[tuple[str, int], TaskChange]
-    )
-    context: dict[str, str | None] = field(default_factory=dict[str, str | None])
-    cells: dict[str, str | None] = field(default_factory=dict[str, str | None])
-    facts: list[FactWrite] = field(default_factory=list[FactWrite])
-    closings: tuple[Closing, ...] = ()
+    __slots__ = ("_context", "_decided", "fingerprint", "new")
+
+    def __init__(
+        self, new: NewExecution | None = None, context: Mapping[str, str] | None = None
+    ) -> None:
+        """Begin with nothing decided.
+
+        Args:
+            new: the row that the execution is to get first.
+            context: what it begins with.
+        """
+        self.new = new
+        self.fingerprint: str | None = None
+        self._context = context
+        self._decided: list[tuple[Fact, Decision]] = []
 
     def add(self, fact: Fact, decision: Decision) -> None:
-        """Lay one more decision over those before it."""
-        if decision.head is not None:
-            self.head = decision.head
-        self.context.update(decision.context)
-        self.cells.update(decision.cells)
-        for change in decision.tasks:
-            key = (change.state.name, change.state.sequence_number)
-            earlier = self.tasks.pop(key, None)
-            if earlier is not None and earlier.outcome is not None and change.outcome is None:
-                self.tasks[key] = TaskChange(change.state, earlier.outcome)
-            else:
-                self.tasks[key] = change
-        if decision.closings:
-            self.closings += decision.closings
-        self.facts.append(FactWrite(type(fact).__name__, fact_body(fact), fact.at))
+        """Take one more decision."""
+        self._decided.append((fact, decision))
 
     def write(self, row: int) -> ExecutionWrite:
         """Return it as a store wants it."""
+        decided = self._decided
+        whole = decided[0][1] if len(decided) == 1 else _laid_over_each_other(decided)
+        facts = [FactWrite(type(fact).__name__, fact_body(fact), fact.at) for fact, _ in decided]
+        context = {**self._context, **whole.context} if self._context else whole.context
         return ExecutionWrite(
-            target=self.new or row,
-            head=self.head,
-            tasks=tuple(self.tasks.values()),
-            context=self.context,
-            facts=tuple(self.facts),
-            fingerprint=self.fingerprint,
-            cells=self.cells,
-            closings=self.closings,
+            self.new or row,
+            whole.head,
+            whole.tasks,
+            context,
+            tuple(facts),
+            self.fingerprint,
+            whole.cells,
+            whole.closings,
         )
+
+
+def _laid_over_each_other(decided: Sequence[tuple[Fact, Decision]]) -> Decision:
+    """Return what several decisions change, the last one's word for each."""
+    head: Head | None = None
+    tasks: dict[tuple[str, int], TaskChange] = {}
+    context: dict[str, str | None] = {}
+    cells: dict[str, str | None] = {}
+    closings: list[Closing] = []
+    for _, each in decided:
+        head = each.head or head
+        context.update(each.context)
+        cells.update(each.cells)
+        closings += each.closings
+        for change in each.tasks:
+            key = (change.state.name, change.state.sequence_number)
+            earlier = tasks.pop(key, None)
+            if earlier is not None and earlier.outcome is not None and change.outcome is None:
+                tasks[key] = TaskChange(change.state, earlier.outcome)
+            else:
+                tasks[key] = change
+    return Decision(head, tuple(tasks.values()), context, cells, closings=tuple(closings))
 
 
 class Work:
@@ -129,8 +146,12 @@ class Work:
     def empty(self) -> bool:
         """Whether there is nothing to store."""
         rows = self.answers or self.storing or self.taken or self.cells or self.logs
-        waits = self.awaited or self.signals or self.expired or self.notified
-        return not (rows or waits or self.impulses)
+        return not (rows or self.impulses or self._waits)
+
+    @property
+    def _waits(self) -> bool:
+        """Whether anything of awaited events is to be stored."""
+        return bool(self.awaited or self.signals or self.expired or self.notified)
 
     def answer(self, live: LiveExecution, fact: Fact, decision: Decision) -> None:
         """Add what follows from a fact, if anything does."""
@@ -143,11 +164,13 @@ class Work:
             answer.add(fact, decision)
         for command in decision.commands:
             self.commands.append((live, command))
-        for closing in decision.closings:
-            self.closings.append((live, closing))
+        if decision.closings:
+            self.closings += [(live, closing) for closing in decision.closings]
 
     def batch(self, fence: Fence, executions: Sequence[ExecutionWrite]) -> Batch:
         """Return it as a store wants it, with what `Answer.write` gave for each answer."""
+        if not (self.storing or self.impulses or self._waits):  # so are those of most tasks
+            return Batch(fence, tuple(executions), (), tuple(self.taken), self.cells, self.logs)
         impulses = self.impulses
         return Batch(
             fence=fence,

@@ -22,6 +22,7 @@ from asyncflow._core.facts import (
     TaskStarted,
 )
 from asyncflow._model.status import TaskAction
+from asyncflow._store.codec import plain
 from asyncflow.errors import StoreError
 
 
@@ -31,8 +32,7 @@ def fact_body(fact: Fact) -> str:  # noqa: C901  one arm for each fact, the freq
         case TaskEnded():
             outcome = fact.outcome
             attempt = [fact.task, fact.sequence_number, fact.try_number]
-            began = None if fact.began is None else fact.began.isoformat()
-            return _json([*attempt, outcome.status, outcome.error, began])
+            return _json([*attempt, plain(outcome.status), outcome.error, fact.began])
         case TaskStarted() | RetryFellDue():
             return _json([fact.task, fact.sequence_number, fact.try_number])
         case ExecutionStarted() | ExecutionRecovered() | RecoverySurvived() | StopRequested():
@@ -55,7 +55,11 @@ def _json(body: object) -> str:
     try:
         return to_json(body).decode()
     except ValueError:  # it writes no lone surrogates; escaped, they are harmless
-        return json.dumps(body)
+        return json.dumps(body, default=_time_text)
+
+
+def _time_text(at: datetime) -> str:
+    return str(to_json(at), "ascii").strip('"')
 
 
 SIGNALLED: Final = "EventSignalled"
