@@ -63,6 +63,14 @@ class Attempt:
         """Whether the engine cancels it; any other cancellation is the user's own affair."""
         return self.stopping or self.dropped
 
+    @property
+    def followed(self) -> bool:
+        """Whether more of its operator may be called, once its work has ended."""
+        operator = self.operator
+        if operator.on_success is not None or operator.on_failure is not None:
+            return True
+        return type(operator).get_metrics is not Operator.get_metrics
+
     def began(self, at: datetime) -> TaskStarted:
         """Tell that the body began."""
         command = self.command

@@ -192,7 +192,10 @@ class TaskRunner:
                     ended = self._broken_off(attempt, error, deadline)
                     if ended is None:
                         raise
-                ended = await self._conclude(attempt, ended)
+                hit("task.body.after")
+                if attempt.followed:
+                    ended = await self._conclude(attempt, ended)
+                hit("task.result.before")
         except asyncio.CancelledError as error:
             if attempt.dropped:
                 raise
@@ -265,12 +268,10 @@ class TaskRunner:
 
     async def _conclude(self, attempt: Attempt, ended: TaskEnded) -> TaskEnded:
         """Return how the body ended, its metrics asked for and its callbacks called."""
-        hit("task.body.after")
         if not attempt.dropped:
             ended = await self._measured(attempt, ended)
         if not attempt.ending:
             await call_back(self._clock, attempt, ended)
-        hit("task.result.before")
         return ended
 
     def _succeed(self, attempt: Attempt, value: object) -> TaskEnded:
