@@ -111,8 +111,7 @@ class ExecutionCalls(WorkflowCalls):
         """
         deadline = self._clock.deadline(parse_timeout(timeout))
         wanted = self._wanted(workflow, namespace)
-        record = await self._create(wanted, self._texts(context), name)
-        return as_ended(self, await self._end_in_time(record, deadline))
+        return as_ended(self, await self._executed(wanted, self._texts(context), name, deadline))
 
     @dual_method
     async def execution(self, name: str) -> WorkflowExecution | None:
@@ -190,6 +189,12 @@ class ExecutionCalls(WorkflowCalls):
             [Letter(record.namespace, kind, body, fact.at, record.id)], self._fence
         )
         await self._ring()
+
+    async def _executed(
+        self, workflow: Workflow, texts: Mapping[str, str], name: str | None, deadline: Deadline
+    ) -> EndedExecution:
+        """Start a workflow; return its execution once that has ended."""
+        return await self._end_in_time(await self._create(workflow, texts, name), deadline)
 
     async def _create(
         self, workflow: Workflow, texts: Mapping[str, str], name: str | None

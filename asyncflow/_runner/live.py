@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from asyncflow._core.execution import ExecutionState
 from asyncflow._core.facts import EventAwaited, ExecutionStarted, Fact
@@ -109,7 +109,7 @@ class LiveExecution:
     state: ExecutionState
     id: int = 0
     held: "deque[Told] | None" = None
-    waiters: list[asyncio.Future[None]] = field(default_factory=list[asyncio.Future[None]])
+    waiters: "list[asyncio.Future[Any]]" = field(default_factory=list[asyncio.Future[Any]])
     ended: dict[str, tuple[int, int]] | None = None
     awaiting: dict[int, Awaiting] = field(default_factory=dict[int, Awaiting])
     watched: int = 0
@@ -117,9 +117,9 @@ class LiveExecution:
     over: bool = False
     parked: str | None = None
 
-    def as_ended(self, record: ExecutionRecord) -> EndedExecution:
-        """Return how it has ended, as it is on disk; ``record`` is how it was found before."""
-        return EndedExecution(self.record(record), self.state.context)
+    def as_ended(self, known: "NewExecution | ExecutionRecord") -> EndedExecution:
+        """Return how it has ended, as it is on disk; ``known`` says what never changes."""
+        return EndedExecution(self.record(known), self.state.context)
 
     def record(self, known: "NewExecution | ExecutionRecord") -> ExecutionRecord:
         """Return its record as the state has it; ``known`` says what never changes."""
@@ -157,7 +157,7 @@ class LiveExecution:
         return None
 
     @contextmanager
-    def news(self, news: asyncio.Future[None], *, ends: bool = False) -> Generator[None]:
+    def news(self, news: asyncio.Future[Any], *, ends: bool = False) -> Generator[None]:
         """Have a future resolved with the next transaction about it, or about its end only."""
         self.waiters.append(news)
         self.watched += not ends
@@ -247,12 +247,17 @@ class Told:
 
 @dataclass(slots=True)
 class Wanted:
-    """A new execution, all but stored; ``done``, if any, is told why if it gets no row."""
+    """A new execution, all but stored.
+
+    Attributes:
+        done: told why if it gets no row, and else that it has one: not that, if ``to_its_end``.
+    """
 
     live: LiveExecution
     row: NewExecution
     fact: Fact
     done: asyncio.Future[Refused | None] | None = None
+    to_its_end: bool = False
 
     @classmethod
     def of(
@@ -262,10 +267,12 @@ class Wanted:
         row: NewExecution,
         texts: Mapping[str, str],
         done: asyncio.Future[Refused | None] | None = None,
+        *,
+        to_its_end: bool = False,
     ) -> "Wanted":
         """Return an execution that is to begin with a context, given as JSON text by key."""
         live = LiveExecution(row.name, plan, workflow, ExecutionState.new(plan, texts))
-        return cls(live, row, ExecutionStarted(row.created), done)
+        return cls(live, row, ExecutionStarted(row.created), done, to_its_end)
 
 
 @dataclass(slots=True)

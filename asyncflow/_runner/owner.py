@@ -12,7 +12,9 @@ from typing import Any
 
 from asyncflow._client.client import Client
 from asyncflow._client.event_calls import event_letter
+from asyncflow._client.executions import new_execution, refusal
 from asyncflow._client.news import News
+from asyncflow._clock import Deadline
 from asyncflow._core.facts import StopRequested, TaskActionRequested
 from asyncflow._model.awaited import EventWish
 from asyncflow._model.port import TaskScope
@@ -27,7 +29,7 @@ from asyncflow._model.value import byte_size
 from asyncflow._model.workflow import Workflow
 from asyncflow._operators.threads import in_thread_of_task, without_slot
 from asyncflow._runner.engine import Engine
-from asyncflow._runner.live import Publication, Told, Wanted
+from asyncflow._runner.live import LiveExecution, Publication, Told, Wanted
 from asyncflow._store.batch import NewExecution, Refused, Signal
 from asyncflow.errors import ExecutionParkedError, UsageError
 
@@ -48,18 +50,42 @@ class OwnerCalls(Client):
         self, workflow: Workflow, row: NewExecution, texts: Mapping[str, str]
     ) -> ExecutionRecord | Refused:
         """Store an execution that this runner owns, and begin it in the same transaction."""
+        live, told = await self._put_wanted(workflow, row, texts)
+        refused = await told
+        return live.record(row) if refused is None else refused
+
+    async def _executed(
+        self, workflow: Workflow, texts: Mapping[str, str], name: str | None, deadline: Deadline
+    ) -> EndedExecution:
+        """Wait once, for the end or for why there is none: that it has begun nobody asks."""
+        if deadline.delay is not None:
+            return await super()._executed(workflow, texts, name, deadline)
+        row = new_execution(self._plans.of(workflow), name, self._clock.now())
+        live, told = await self._put_wanted(workflow, row, texts, to_its_end=True)
+        with live.news(told, ends=True):
+            refused = await told
+        if refused is not None:
+            raise refusal(refused, row)
+        return live.as_ended(row) if live.over else await self._ended(live.record(row))
+
+    async def _put_wanted(
+        self,
+        workflow: Workflow,
+        row: NewExecution,
+        texts: Mapping[str, str],
+        *,
+        to_its_end: bool = False,
+    ) -> tuple[LiveExecution, asyncio.Future[Refused | None]]:
         driver = self._working_engine.driver
         async with driver.callers:
-            done: asyncio.Future[Refused | None] = asyncio.get_running_loop().create_future()
+            told: asyncio.Future[Refused | None] = asyncio.get_running_loop().create_future()
             if self._engine is None or self._engine.closing:
                 text = f"{self.label} shuts down and starts nothing more: open another one"
                 raise UsageError(text)
-            wanted = Wanted.of(self._plans.of(workflow), workflow, row, texts, done)
+            plan = self._plans.of(workflow)
+            wanted = Wanted.of(plan, workflow, row, texts, told, to_its_end=to_its_end)
             driver.put(wanted)
-        refused = await done
-        if refused is not None:
-            return refused
-        return wanted.live.record(row)
+        return wanted.live, told
 
     async def _ended(self, record: ExecutionRecord) -> EndedExecution:
         """Wait for news of an execution that this runner owns, else look as a client does."""

@@ -18,8 +18,9 @@ def acknowledge(entry: Told | Wanted, refused: Mapping[LiveExecution, Refused]) 
             confirm(entry.publication)
         if entry.done is not None and not entry.done.done():
             entry.done.set_result(None)
-    elif entry.done is not None and not entry.done.done():
-        entry.done.set_result(why)
+    elif entry.done is not None:
+        if not (entry.done.done() or (entry.to_its_end and why is None)):
+            entry.done.set_result(why)
     elif why is Refused.DISABLED and entry.row.cause is not None:
         error = WorkflowDisabledError(entry.row.workflow, entry.row.namespace)
         logger.warning("an event starts nothing: %s", error)
