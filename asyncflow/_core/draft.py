@@ -52,7 +52,10 @@ class Draft:
 
     def task(self, name: str) -> TaskState:
         """Return the latest run of a task, as it is by now."""
-        return self._latest.get(name) or self._state.task(name)
+        found = self._latest.get(name)
+        if found is None:  # kept: one that never ran would be made again for each look
+            found = self._latest[name] = self._state.task(name)
+        return found
 
     def alive(self) -> list[TaskState]:
         """Return the runs of which something is to come, as they are by now."""
@@ -119,12 +122,13 @@ class Draft:
             if task.again is None:
                 self.put(replace(task, again=kind))
         elif not task.status.alive:
-            number = task.sequence_number + 1
-            self.queue(TaskState(name, number, execution_type=kind, period=task.period))
+            self._queue(task.next_run(kind))
 
     def queue(self, task: TaskState) -> None:
         """Give a run its next attempt."""
-        queued = task.next_attempt()
+        self._queue(task.next_attempt())
+
+    def _queue(self, queued: TaskState) -> None:
         self.put(queued)
         self.dispatch(queued)
 
@@ -199,10 +203,13 @@ class Draft:
 
     def _fire(self, name: str, old: TaskStatus, new: TaskStatus) -> None:
         """Tell the status rules that look at a task of its change."""
-        chosen: dict[str, StatusRule] = {}
         for rule in self.plan.by_status.get((name, old), ()):
             self._met[rule.index] = self._count(rule) - 1
-        for rule in self.plan.by_status.get((name, new), ()):
+        rules = self.plan.by_status.get((name, new))
+        if rules is None:
+            return
+        chosen: dict[str, StatusRule] = {}
+        for rule in rules:
             self._met[rule.index] = count = self._count(rule) + 1
             if count == len(rule.upstreams):
                 chosen.setdefault(rule.task, rule)

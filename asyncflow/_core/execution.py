@@ -37,8 +37,8 @@ class Counts:
         """Return the counts after one task went from ``old`` to ``new``."""
         was, now = old.status, new.status
         waiting = self.waiting
-        if not old.sequence_number:
-            waiting += _waits(plan, new) - _waits(plan, old)
+        if new.sequence_number and not old.sequence_number:
+            waiting -= _listens(plan, old)
         return Counts(
             self.alive + now.alive - was.alive,
             self.pending + (new.again is not None) - (old.again is not None),
@@ -52,9 +52,7 @@ _FAILED: Final = TaskStatus.FAILED
 _STOPPED: Final = TaskStatus.STOPPED
 
 
-def _waits(plan: Plan, task: TaskState) -> bool:
-    if task.sequence_number:
-        return False
+def _listens(plan: Plan, task: TaskState) -> bool:
     found = plan.tasks.get(task.name)
     return found is not None and found.listens
 

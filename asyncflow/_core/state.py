@@ -70,6 +70,11 @@ class TaskState:
     period: int = 0
     awaits: bool = False
 
+    def next_run(self, kind: ExecutionType) -> "TaskState":
+        """Return another run of the task, with its first attempt QUEUED."""
+        number, period = self.sequence_number + 1, self.period
+        return TaskState(self.name, number, 1, TaskStatus.QUEUED, kind, period=period)
+
     def next_attempt(self) -> "TaskState":
         """Return the run with one more attempt, which is QUEUED."""
         return self._moved(TaskStatus.QUEUED, self.try_number + 1, self.again, self.begin, self.end)
