@@ -4,7 +4,7 @@ It never leaves a transaction open: cancelling the await does not reach the thre
 """
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
@@ -72,24 +72,27 @@ class Connection(aiosqlite.Connection):
         await super().close()
         self._thread.join()  # it has nothing left to do: microseconds
 
-    async def transact(self, work: Callable[[sqlite3.Connection], T], point: str) -> T:
+    # They return what is awaited, and are no coroutines of their own: each would be gone through
+    # on the way there and on the way back.
+
+    def transact(self, work: Callable[[sqlite3.Connection], T], point: str) -> Awaitable[T]:
         """Run ``work`` from BEGIN IMMEDIATE to COMMIT, or ROLLBACK if it raises.
 
         The failpoints ``{point}.before`` and ``{point}.after`` are around the COMMIT.
         """
-        return await self._call(partial(_transact, self._conn, self._upkeep, work, point))
+        return self._call(partial(_transact, self._conn, self._upkeep, work, point))
 
-    async def outside(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    def outside(self, work: Callable[[sqlite3.Connection], T]) -> Awaitable[T]:
         """Run ``work`` outside of any transaction but those of its single statements."""
-        return await self._call(partial(_outside, self._conn, self._upkeep, work))
+        return self._call(partial(_outside, self._conn, self._upkeep, work))
 
-    async def query(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    def query(self, work: Callable[[sqlite3.Connection], T]) -> Awaitable[T]:
         """Run ``work`` on one snapshot of what is committed."""
-        return await self._call(partial(_on_snapshot, self._conn, work))
+        return self._call(partial(_on_snapshot, self._conn, work))
 
-    async def _call(self, function: Callable[[], T]) -> T:
+    def _call(self, function: Callable[[], T]) -> Awaitable[T]:
         untyped: Any = self
-        result: T = await untyped._execute(function)  # noqa: SLF001  inherited, without types
+        result: Awaitable[T] = untyped._execute(function)  # noqa: SLF001  inherited, without types
         return result
 
     def _keep(self, make: Callable[[], sqlite3.Connection]) -> sqlite3.Connection:
