@@ -271,10 +271,8 @@ def new_execution(
     once: str | None = None,
 ) -> NewExecution:
     """Return an execution that is to get a row; without a name one is made."""
-    if name is None:
-        name = _made_name(plan.workflow, created)
     return NewExecution(
-        name=execution_name(name),
+        name=_made_name(plan.workflow, created) if name is None else execution_name(name),
         workflow=plan.workflow,
         namespace=plan.namespace,
         execution_type=kind,

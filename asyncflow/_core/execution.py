@@ -118,7 +118,8 @@ class ExecutionState:
     @classmethod
     def new(cls, plan: Plan, context: Mapping[str, str]) -> "ExecutionState":
         """Return an execution that has not begun."""
-        return cls.restore(plan, Head(), (), context)
+        counts, met = Counts(waiting=plan.listening), dict(plan.met) or _NONE_MET
+        return cls(Head(), {}, dict(context) or _NO_TEXTS, met, counts, _NO_TEXTS)
 
     @classmethod
     def restore(
@@ -131,7 +132,7 @@ class ExecutionState:
     ) -> "ExecutionState":
         """Return the execution whose stored state this is, under a plan that may be a newer one."""
         latest = {task.name: task for task in tasks}
-        counts = Counts(waiting=sum(task.listens for task in plan.tasks.values()))
+        counts = Counts(waiting=plan.listening)
         for name, task in latest.items():
             counts = counts.moved(plan, TaskState(name), task)
         met = {

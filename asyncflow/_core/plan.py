@@ -6,9 +6,9 @@ the workflow.
 
 import hashlib
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from asyncflow._frozen import value
 from asyncflow._model.condition import Condition, SingleEventCondition, TaskStatusCondition
@@ -66,6 +66,9 @@ class Plan:
         by_status: status rules by each (task, status) that they look at.
         by_key: event rules by each key, in order of declaration.
         periodic: tasks with a period: while there is one the execution does not end by itself.
+        listening: how many tasks an event may start.
+        met: numbers of status rules with how many of their upstreams have the wanted status before
+            any task has run.
     """
 
     workflow: str
@@ -77,6 +80,8 @@ class Plan:
     by_status: Mapping[tuple[str, TaskStatus], tuple[StatusRule, ...]]
     by_key: Mapping[str, tuple[EventRule, ...]]
     periodic: tuple[TaskPlan, ...] = ()
+    listening: int = 0
+    met: Mapping[int, int] = field(default_factory=dict[int, int])
 
     @classmethod
     def of(cls, workflow: Workflow) -> "Plan":
@@ -102,6 +107,13 @@ class Plan:
             by_status={cause: tuple(found) for cause, found in by_status.items()},
             by_key={key: tuple(found) for key, found in by_key.items()},
             periodic=tuple(task for task in tasks.values() if task.period is not None),
+            listening=sum(task.listens for task in tasks.values()),
+            met=Counter(
+                rule.index
+                for cause, found in by_status.items()
+                for rule in found
+                if cause[1] is TaskStatus.INIT
+            ),
         )
 
     @classmethod
