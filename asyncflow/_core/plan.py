@@ -108,12 +108,7 @@ class Plan:
             by_key={key: tuple(found) for key, found in by_key.items()},
             periodic=tuple(task for task in tasks.values() if task.period is not None),
             listening=sum(task.listens for task in tasks.values()),
-            met=Counter(
-                rule.index
-                for cause, found in by_status.items()
-                for rule in found
-                if cause[1] is TaskStatus.INIT
-            ),
+            met=_met_at_first(by_status),
         )
 
     @classmethod
@@ -155,6 +150,14 @@ def _tasks(workflow: Workflow, rules: list[StatusRule | EventRule]) -> dict[str,
         )
         for name, operator in workflow.tasks.items()
     }
+
+
+def _met_at_first(
+    by_status: Mapping[tuple[str, TaskStatus], list[StatusRule]],
+) -> Mapping[int, int]:
+    """Return what is met before any task has run: what looks at tasks that have not."""
+    first = [rules for (_, wanted), rules in by_status.items() if wanted is TaskStatus.INIT]
+    return Counter(rule.index for rules in first for rule in rules)
 
 
 def _fingerprint(

@@ -31,7 +31,7 @@ from asyncflow._operators.threads import in_thread_of_task, without_slot
 from asyncflow._runner.engine import Engine
 from asyncflow._runner.live import LiveExecution, Publication, Told, Wanted
 from asyncflow._store.batch import NewExecution, Refused, Signal
-from asyncflow.errors import ExecutionParkedError, UsageError
+from asyncflow.errors import AsyncflowError, ExecutionParkedError, UsageError
 
 
 class OwnerCalls(Client):
@@ -62,8 +62,13 @@ class OwnerCalls(Client):
             return await super()._executed(workflow, texts, name, deadline)
         row = new_execution(self._plans.of(workflow), name, self._clock.now())
         live, told = await self._put_wanted(workflow, row, texts, to_its_end=True)
-        with live.news(told, ends=True):
-            refused = await told
+        driver = self._working_engine.driver
+        try:
+            with live.news(told, ends=True):
+                refused = await told
+        except AsyncflowError:
+            driver.check()  # it says more, where all is over
+            raise
         if refused is not None:
             raise refusal(refused, row)
         return live.as_ended(row) if live.over else await self._ended(live.record(row))

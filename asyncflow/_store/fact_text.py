@@ -32,7 +32,8 @@ def fact_body(fact: Fact) -> str:  # noqa: C901  one arm for each fact, the freq
         case TaskEnded():
             outcome = fact.outcome
             attempt = [fact.task, fact.sequence_number, fact.try_number]
-            return _json([*attempt, plain(outcome.status), outcome.error, fact.began])
+            began = None if fact.began is None else fact.began.isoformat()
+            return _json([*attempt, plain(outcome.status), outcome.error, began])
         case TaskStarted() | RetryFellDue():
             return _json([fact.task, fact.sequence_number, fact.try_number])
         case ExecutionStarted() | ExecutionRecovered() | RecoverySurvived() | StopRequested():
@@ -55,11 +56,7 @@ def _json(body: object) -> str:
     try:
         return to_json(body).decode()
     except ValueError:  # it writes no lone surrogates; escaped, they are harmless
-        return json.dumps(body, default=_time_text)
-
-
-def _time_text(at: datetime) -> str:
-    return str(to_json(at), "ascii").strip('"')
+        return json.dumps(body)
 
 
 SIGNALLED: Final = "EventSignalled"

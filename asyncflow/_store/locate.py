@@ -1,4 +1,4 @@
-"""Which store an address means. It opens nothing and asks no disk."""
+"""Which store an address means. It opens nothing, and asks the disk for links only."""
 
 import os
 from pathlib import Path

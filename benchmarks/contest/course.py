@@ -26,7 +26,7 @@ LENGTH: Final = 100
 LATENCIES: Final = 0.2
 """The part of W1's and W5's many that is done first, unmeasured."""
 
-MOST_RUNS: Final = 5
+MOST_RUNS: Final = 20
 LONG_ENOUGH: Final = 2.0
 """Seconds after which a rate is not measured again in the same process."""
 

@@ -33,6 +33,14 @@ def live_of(runner: Runner, name: str) -> LiveExecution:
     return runner._engine.driver.names[name]
 
 
+async def until_begun(runner: Runner, name: str) -> None:
+    for _ in range(100_000):
+        found = await runner.execution.aio(name)
+        if found is not None:
+            return
+    raise AssertionError(name)
+
+
 async def until_waiting(live: LiveExecution, number: int = 1) -> None:
     for _ in range(100_000):
         if len(live.waiters) >= number:
@@ -112,6 +120,56 @@ async def test_a_waiter_is_told_when_its_runner_closes(waits: Runner) -> None:
 
     with pytest.raises(UsageError, match="answers nothing more"):
         await waiting
+
+
+async def test_who_executes_a_workflow_is_told_when_its_runner_closes(waits: Runner) -> None:
+    async with waits as runner:
+        executing = asyncio.create_task(runner.execute.aio("waits", name="one"))
+        await until_begun(runner, "one")
+
+    with pytest.raises(UsageError, match="answers nothing more"):
+        await executing
+
+
+async def test_who_gives_up_executing_a_workflow_leaves_nothing_behind(waits: Runner) -> None:
+    async with waits as runner:
+        executing = asyncio.create_task(runner.execute.aio("waits", name="one"))
+        await until_begun(runner, "one")
+        live = live_of(runner, "one")
+
+        executing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await executing
+
+        assert live.waiters == []
+        await runner.send_event.aio("go")
+        assert (await runner.wait.aio("one")).status is WorkflowStatus.SUCCESS
+
+
+async def test_who_executes_a_workflow_goes_on_waiting_when_others_are_told_of_its_tasks(
+    waits: Runner,
+) -> None:
+    async with waits as runner:
+        executing = asyncio.create_task(runner.execute.aio("waits", name="one"))
+        await until_begun(runner, "one")
+        live = live_of(runner, "one")
+
+        live.wake()  # as for each who waits for statuses of its tasks
+        await until_waiting(live)
+        early = executing.done()
+        await runner.send_event.aio("go")
+
+        assert (await executing).status is WorkflowStatus.SUCCESS
+    assert not early
+
+
+async def test_of_many_executions_of_one_name_one_is_stored(waits: Runner) -> None:
+    async with waits as runner:
+        all_of_them = [runner.execute.aio("chain", {"given": 1}, name="one") for _ in range(10)]
+        ends = await asyncio.gather(*all_of_them, return_exceptions=True)
+
+    assert [type(end) for end in ends].count(ExecutionExistsError) == 9
+    assert sum(isinstance(end, WorkflowExecution) for end in ends) == 1
 
 
 async def test_of_many_starts_of_one_name_one_is_stored(waits: Runner) -> None:

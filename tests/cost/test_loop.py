@@ -24,15 +24,15 @@ PASSES_OF_ONE = 10  # mostly 8
 PASSES_OF_CHAIN = 4.5 * LENGTH  # mostly 4.04
 PASSES_OF_WIDE = 13  # mostly 10
 
-HANDLES_OF_ONE = 9
+HANDLES_OF_ONE = 8
 HANDLES_OF_CHAIN = 4 * LENGTH + 5
 HANDLES_OF_WIDE = 2 * MANY + 10  # one that begins the body, one that looks at its end
-HANDLES_OF_MANY = 6 * MANY + 10
+HANDLES_OF_MANY = 5 * MANY + 10
 
-FUTURES_OF_ONE = 6
+FUTURES_OF_ONE = 5
 FUTURES_OF_CHAIN = LENGTH + 5
 FUTURES_OF_WIDE = 10
-FUTURES_OF_MANY = 2 * MANY + 10
+FUTURES_OF_MANY = MANY + 10
 
 
 def told(record: Record, what: str, cost: Cost) -> None:

@@ -1,8 +1,10 @@
 """Waiting from outside for a condition or for statuses: `wait_for` in both forms."""
 
 import asyncio
+from collections.abc import Coroutine
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 
@@ -30,10 +32,14 @@ from asyncflow import (
     new_event,
     task,
 )
+from asyncflow._store.memory.store import MemoryStore
+from asyncflow._store.queries import Query
 from tests.client.forms import Form, form_of
 from tests.client.samples import declare
 from tests.runner.asking import asked, asks
 from tests.runner.scene import When, turns, until
+
+R = TypeVar("R")
 
 SECOND = timedelta(seconds=1)
 
@@ -296,6 +302,44 @@ async def test_the_wait_for_an_execution_has_a_timeout_and_it_goes_on(store: str
         done = await run.wait.aio(timeout="1s")
 
     assert done.status is WorkflowStatus.SUCCESS
+
+
+class Slow(MemoryStore):
+    """Answers nothing while its gate is closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def read(self, query: Query[R]) -> R:
+        await self.gate.wait()
+        return await super().read(query)
+
+
+@pytest.mark.parametrize("call", ["wait", "wait_for"])
+async def test_the_time_of_a_wait_begins_at_the_call(call: str) -> None:
+    clock = VirtualClock()
+    runner = Runner(":memory:", registry=asks(one), clock=clock, grace=0)
+    runner._store = store = Slow()
+    async with runner:
+        run = await runner.start.aio("w")
+        store.gate.clear()
+        begun: Coroutine[Any, Any, object]
+        if call == "wait":
+            begun = runner.wait.aio(run.name, timeout="1s")
+        else:
+            condition = TaskStatusCondition({"ask": TaskStatus.SUCCESS})
+            begun = runner.wait_for.aio(condition, execution=run.name, timeout="1s")
+        waiting: asyncio.Future[object] = asyncio.ensure_future(begun)
+        await turns()
+        moving = asyncio.ensure_future(clock.advance(SECOND))
+        await turns()
+        store.gate.set()
+        await moving
+
+        with pytest.raises(WaitTimeoutError):
+            await waiting
 
 
 async def test_a_namespace_that_is_not_the_execution_s_is_refused() -> None:

@@ -93,6 +93,18 @@ async def test_the_wal_of_a_database_that_is_opened_by_a_link_does_not_grow_eith
     await store.close()
 
 
+async def test_nor_does_that_of_a_store_that_was_closed_and_opened_again(
+    sqlite: SqliteStore, tmp_path: Path
+) -> None:
+    await start(sqlite, "a")
+    await sqlite.close()
+    await sqlite.open()
+
+    await write(sqlite, 4 * LIMIT // BIG)
+
+    assert wal(tmp_path) < 2 * LIMIT
+
+
 async def test_a_small_wal_is_left_alone(sqlite: SqliteStore) -> None:
     await start(sqlite, "a")
 

@@ -6,7 +6,6 @@ import os
 import signal
 import sqlite3
 import sys
-import time
 from contextlib import closing
 from pathlib import Path
 
@@ -76,11 +75,9 @@ async def test_nothing_is_written_to_files_that_were_deleted_or_replaced(
     [(1, 10**7, False), (1, 3 * 10**7, True), (10**9, 10**9, False), (10**9, 3 * 10**9, True)],
 )
 def test_the_time_of_a_directory_is_trusted_once_a_change_would_show_another(
-    changed: int, later: int, settled: bool, monkeypatch: pytest.MonkeyPatch
+    changed: int, later: int, settled: bool
 ) -> None:
-    monkeypatch.setattr(time, "time_ns", lambda: changed + later)
-
-    assert upkeep.settled(changed) is settled
+    assert upkeep.settled(changed, changed + later) is settled
 
 
 async def test_no_commit_asks_for_the_times_of_a_file_that_it_writes(
@@ -99,6 +96,27 @@ async def test_no_commit_asks_for_the_times_of_a_file_that_it_writes(
     await start(sqlite, "second")
 
     assert asked == [str(tmp_path)]
+
+
+@pytest.mark.parametrize("to", ["the file", "its directory"])
+async def test_nothing_is_written_once_a_link_leads_elsewhere(tmp_path: Path, to: str) -> None:
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        await make(tmp_path / name / "flows.db")
+    end = "flows.db" if to == "the file" else ""
+    path = tmp_path / "link"
+    path.symlink_to(tmp_path / "one" / end)
+    store = SqliteStore(path if end else path / "flows.db")
+    await store.open()
+    await anyio.sleep(SETTLED)
+    await start(store, "kept")
+
+    path.unlink()
+    path.symlink_to(tmp_path / "other" / end)
+
+    with pytest.raises(StoreGoneError, match="was deleted or replaced"):
+        await start(store, "lost")
+    await store.close()
 
 
 async def test_what_was_put_back_is_written_to_again(sqlite: SqliteStore, tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ class Checkpoints:
         """Close what it has open; call it on its thread, before the connection is closed."""
         if self._file is not None:
             self._file.close()
-            self._file = None
+            self._file, self._left = None, None
 
     def _look_into(self, wal: "Wal", db: sqlite3.Connection) -> bool:
         """Return whether it is time for one, or was until somebody's reading is over."""

@@ -49,10 +49,11 @@ class SqliteStore:
 
         SQLite, too, keeps the WAL beside the file that a link leads to.
         """
-        self._path = _free_of_links(os.path.abspath(path))
+        given = os.path.abspath(path)
+        self._path = _free_of_links(given)
         self._places = sweep.Places()
         self._writer: Connection | None = None
-        self._upkeep = FileUpkeep(self._path)
+        self._upkeep = FileUpkeep(self._path, given)
         self._reader: Connection | None = None
 
     @property

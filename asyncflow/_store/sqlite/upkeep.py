@@ -7,13 +7,14 @@ WAL at its place is another one than this process has, and two WALs damage a dat
 import os
 import sqlite3
 import time
+from collections.abc import Iterable
 from typing import Final
 
 from asyncflow._store.sqlite.checkpoint import Checkpoints
 from asyncflow.errors import StoreGoneError
 
 _Identity = tuple[int, int] | None
-_Entries = tuple[int, int, int, int] | None
+_Entries = list[tuple[int, int, int, int]] | None
 
 _TICK: Final = 20_000_000
 """Nanoseconds in which a directory may change twice and show one time for it."""
@@ -30,22 +31,29 @@ class FileUpkeep:
     asks for a file's times (Linux 6.13 and newer): the next write has to store a new one.
     """
 
-    def __init__(self, path: str) -> None:
-        """Take the path of the database, free of links; nothing is looked at yet."""
+    def __init__(self, path: str, given: str) -> None:
+        """Take the path of the database without links, and as it was given; nothing is looked at.
+
+        A link that is turned to another file leads whoever comes next there.
+        """
+        self._given = given
         self._path = path
-        self._directory = os.path.dirname(path)
-        self._paths = (path, f"{path}-wal", f"{path}-shm")
+        self._paths = (path, f"{path}-wal", f"{path}-shm", given)
         self._opened: tuple[_Identity, ...] = ()
+        self._directories: list[str] = []
         self._entries: _Entries = None  # as they were when the files were looked at
         self._checkpoints = Checkpoints(path)
 
     def opened(self) -> None:
         """Note which files they are, once the connection has them open."""
         self._opened = tuple(map(_identity, self._paths))
+        given, real = os.path.dirname(self._given), os.path.dirname(self._path)
+        self._directories = [given] if _identity(given) == _identity(real) else [given, real]
+        self._entries = None
 
     def before(self) -> None:
         """Raise `StoreGoneError` if one of the files is not the one that is open."""
-        entries = _entries(self._directory)
+        asked, entries = time.time_ns(), _entries(self._directories)
         if entries is not None and entries == self._entries:
             return
         for path, opened in zip(self._paths, self._opened, strict=True):
@@ -55,7 +63,8 @@ class FileUpkeep:
                     "more: end every process that uses it, put back what was moved, and start anew"
                 )
                 raise StoreGoneError(message)
-        self._entries = entries if entries is not None and settled(max(entries[2:])) else None
+        known = entries is not None and all(settled(max(each[2:]), asked) for each in entries)
+        self._entries = entries if known else None
 
     def closing(self) -> None:
         """Let go of the WAL."""
@@ -74,16 +83,16 @@ def _identity(path: str) -> _Identity:
     return (found.st_dev, found.st_ino)
 
 
-def _entries(directory: str) -> _Entries:
-    """Return what changes with the entries of a directory, and which one it is."""
+def _entries(directories: Iterable[str]) -> _Entries:
+    """Return what changes with the entries of directories, and which ones they are."""
     try:
-        found = os.stat(directory)
+        found = [os.stat(each) for each in directories]
     except OSError:
         return None
-    return (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns)
+    return [(each.st_dev, each.st_ino, each.st_mtime_ns, each.st_ctime_ns) for each in found]
 
 
-def settled(changed: int) -> bool:
-    """Say whether a change from now on would show another time than ``changed``."""
+def settled(changed: int, asked: int) -> bool:
+    """Say whether a change after ``asked`` would show another time than ``changed``."""
     tick = _TICK if changed % 1_000_000_000 else _COARSE_TICK
-    return time.time_ns() - changed > tick
+    return asked - changed > tick

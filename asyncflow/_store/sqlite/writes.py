@@ -1,9 +1,9 @@
 """What each verb writes, inside the transaction of its caller; runs on the database thread.
 
 A transaction takes few statements, however many rows: see `bulk`. Enums and flags are turned
-into plain str and int: Python's module asks its adapters about everything else. Ids are counted
-here and not by SQLite, which would want one statement for each to tell them; its AUTOINCREMENT
-tables remember the greatest one, so that none comes back.
+into plain str and int: Python's module asks its adapters about everything else. Where several
+rows get ids these are counted here and not by SQLite, which would want one statement for each to
+tell them; its AUTOINCREMENT tables remember the greatest one, so that none comes back.
 """
 
 import json
