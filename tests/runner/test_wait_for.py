@@ -331,7 +331,7 @@ async def test_the_time_of_a_wait_begins_at_the_call(call: str) -> None:
         else:
             condition = TaskStatusCondition({"ask": TaskStatus.SUCCESS})
             begun = runner.wait_for.aio(condition, execution=run.name, timeout="1s")
-        waiting: asyncio.Future[object] = asyncio.ensure_future(begun)
+        waiting = asyncio.ensure_future(begun)
         await turns()
         moving = asyncio.ensure_future(clock.advance(SECOND))
         await turns()
