@@ -12,7 +12,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, closing
 from pathlib import Path
 
@@ -251,15 +251,22 @@ def memory(folder: Path) -> None:
 PARTS: dict[str, Callable[[Path], None]] = {"history": history, "tasks": tasks, "memory": memory}
 
 
-def main() -> None:
-    """Run the parts that are asked for."""
+def chosen() -> Sequence[str]:
+    """Return the parts that are asked for."""
     parser = options(__doc__)
-    known = ", ".join(PARTS)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"some of {known} (default: all)")
-    parts = parser.parse_args().parts or PARTS
-    # By hand: where none is given, argparse of 3.11 looks for the list among the choices.
-    if not PARTS.keys() >= set(parts):
-        parser.error(f"the parts are {known}")
+    parser.add_argument("parts", nargs="*", metavar="PART", help="what to run (default: all)")
+    parts: list[str] = parser.parse_args().parts
+    # By hand: where none is given, argparse of 3.11 looks for the empty list among the choices.
+    for part in parts:
+        if part not in PARTS:
+            known = ", ".join(map(repr, PARTS))
+            parser.error(f"argument PART: invalid choice: {part!r} (choose from {known})")
+    return parts or list(PARTS)
+
+
+def main() -> None:
+    """Run them."""
+    parts = chosen()
     with tempfile.TemporaryDirectory() as folder:
         print(f"fsync {fsync_ms(Path(folder)):.2f} ms")
         for part in parts:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import yardstick
+from benchmarks import growth, yardstick
 from benchmarks.yardstick import judge, run
 
 FOLDER = Path(yardstick.__file__).parent
@@ -45,6 +45,12 @@ def test_a_part_of_growth_that_there_is_not_is_refused_by_name(
 
     assert status == 2
     assert "'nonsense' (choose from 'history', 'tasks', 'memory')" in capsys.readouterr().err
+
+
+def test_all_parts_of_growth_are_chosen_where_none_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["growth"])
+
+    assert growth.chosen() == ["history", "tasks", "memory"]
 
 
 def test_figures_within_their_limits_end_with_0(capsys: pytest.CaptureFixture[str]) -> None:
