@@ -6,7 +6,7 @@ import pytest
 
 from asyncflow._core.commands import CancelTimer, EndExecution, SetTimer, StartTask, StopTask
 from asyncflow._core.execution import NOTHING
-from asyncflow._core.facts import RetryFellDue, TaskEnded, TaskStarted
+from asyncflow._core.facts import RetryFellDue, TaskActionRequested, TaskEnded, TaskStarted
 from asyncflow._core.plan import Plan
 from asyncflow._core.state import Outcome
 from asyncflow._model.status import ExecutionType, TaskAction, TaskStatus, WorkflowStatus
@@ -237,6 +237,13 @@ def test_several_pending_restarts_are_one() -> None:
 
     assert play.task("a").sequence_number == 2
     assert play.status("a") is SUCCESS
+
+
+def test_a_restart_of_what_waits_to_start_again_changes_nothing() -> None:
+    play = one()
+    play.act("a", RESTART)
+
+    assert play.tell(TaskActionRequested(play.at, "a", RESTART)) == NOTHING
 
 
 def test_a_start_while_stopping_waits_for_the_stop() -> None:
