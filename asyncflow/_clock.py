@@ -37,6 +37,9 @@ class Deadline:
 
     It keeps to the rules of `asyncio.timeout`: a cancellation from outside wins, also one that
     comes at the same time; of nested ones the outermost that expired raises.
+
+    Attributes:
+        delay: how long it is; None: there is no bound.
     """
 
     __slots__ = ("_cancelling", "_clock", "_due", "_expired", "_over", "_task", "_timer", "delay")

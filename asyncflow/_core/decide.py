@@ -242,7 +242,7 @@ def _recover_task(draft: Draft, task: TaskState) -> None:
         case TaskStatus.QUEUED:
             draft.dispatch(task)
         case TaskStatus.RUNNING if draft.plan.tasks[task.name].idempotent:
-            draft.queue(task)
+            draft.queue(task.next_attempt())
         case TaskStatus.RUNNING:
             number, attempt = task.sequence_number, task.try_number
             draft.commands.append(StartTask(task.name, number, attempt, last=True, lost=True))
@@ -326,7 +326,7 @@ def _retry(draft: Draft, fact: RetryFellDue) -> None:
     task = draft.task(fact.task)
     known = task.name in draft.plan.tasks
     if known and _works(draft) and _is_at(task, fact) and task.status is TaskStatus.RETRYING:
-        draft.queue(task)
+        draft.queue(task.next_attempt())
 
 
 def _pass_period(draft: Draft, fact: PeriodPassed) -> None:

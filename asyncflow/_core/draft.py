@@ -122,13 +122,10 @@ class Draft:
             if task.again is None:
                 self.put(replace(task, again=kind))
         elif not task.status.alive:
-            self._queue(task.next_run(kind))
+            self.queue(task.next_run(kind))
 
-    def queue(self, task: TaskState) -> None:
-        """Give a run its next attempt."""
-        self._queue(task.next_attempt())
-
-    def _queue(self, queued: TaskState) -> None:
+    def queue(self, queued: TaskState) -> None:
+        """Make a run the latest of its task at an attempt that is QUEUED, and ask for its body."""
         self.put(queued)
         self.dispatch(queued)
 

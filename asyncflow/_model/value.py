@@ -26,6 +26,7 @@ MAX_PARTS: Final = 2_000_000
 """Values inside one value. A list that holds one list twice, and so on, is short in memory only."""
 
 _LARGE: Final = 2**63
+"""From here on an int is slow to write, and may have more digits than Python writes at all."""
 
 _SCALARS: Final = frozenset({bool, int, float, str, type(None)})
 

@@ -111,24 +111,19 @@ def test_cancelling_a_waiter_in_a_foreign_loop_cancels_its_wait_at_home(waits: R
         assert started.wait(timeout="10s").status is WorkflowStatus.SUCCESS
 
 
-async def test_a_waiter_is_told_when_its_runner_closes(waits: Runner) -> None:
+@pytest.mark.parametrize("call", ["wait", "execute"])
+async def test_a_waiter_is_told_when_its_runner_closes(call: str, waits: Runner) -> None:
     async with waits as runner:
-        started = await runner.start.aio("waits", name="one")
-        live = live_of(runner, "one")
-        waiting = asyncio.create_task(started.wait.aio())
-        await until_waiting(live)
+        if call == "wait":
+            started = await runner.start.aio("waits", name="one")
+            waiting = asyncio.create_task(started.wait.aio())
+        else:
+            waiting = asyncio.create_task(runner.execute.aio("waits", name="one"))
+            await until_begun(runner, "one")
+        await until_waiting(live_of(runner, "one"))
 
     with pytest.raises(UsageError, match="answers nothing more"):
         await waiting
-
-
-async def test_who_executes_a_workflow_is_told_when_its_runner_closes(waits: Runner) -> None:
-    async with waits as runner:
-        executing = asyncio.create_task(runner.execute.aio("waits", name="one"))
-        await until_begun(runner, "one")
-
-    with pytest.raises(UsageError, match="answers nothing more"):
-        await executing
 
 
 async def test_who_gives_up_executing_a_workflow_leaves_nothing_behind(waits: Runner) -> None:

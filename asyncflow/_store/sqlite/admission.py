@@ -48,7 +48,7 @@ class Admission:
         self._disabled = {
             (row[0], row[1]) for row in db.execute("SELECT namespace, name FROM disabled_workflow")
         }
-        more = [each for each in new if not is_plain(each)]
+        more = [each for each in new if not is_usual(each)]
         causes = [cause for each in more if (cause := self.cause_of(each)) is not None]
         self._caused = _caused(db, causes) if causes else set[tuple[str, str, int]]()
         alone = {key for each in more if (key := _of_workflow(each, each.alone)) is not None}
@@ -72,7 +72,7 @@ class Admission:
         if refused is not None:
             return refused
         self._names.add(new.name)
-        if is_plain(new):
+        if is_usual(new):
             return None
         cause = self.cause_of(new)
         if cause is not None:
@@ -91,7 +91,7 @@ class Admission:
             return Refused.DISABLED
         if new.name in self._names:
             return Refused.NAME_TAKEN
-        return None if is_plain(new) else self._refusal_of_more(new)
+        return None if is_usual(new) else self._refusal_of_more(new)
 
     def _refusal_of_more(self, new: NewExecution) -> Refused | None:
         if (new.namespace, new.workflow, self.cause_of(new)) in self._caused:
@@ -116,7 +116,7 @@ class Admission:
         return None if stored == write.instead_of else Refused.OUTDATED
 
 
-def is_plain(new: NewExecution) -> bool:
+def is_usual(new: NewExecution) -> bool:
     """Say whether only its name and its workflow can stand against an execution."""
     return new.cause is None and new.origin is None and new.alone is None and new.once is None
 

@@ -80,11 +80,11 @@ class Connection(aiosqlite.Connection):
 
         The failpoints ``{point}.before`` and ``{point}.after`` are around the COMMIT.
         """
-        return self._call(partial(_transact, self._conn, self._upkeep, work, point))
+        return self.outside(partial(in_transaction, work=work, point=point))
 
     def outside(self, work: Callable[[sqlite3.Connection], T]) -> Awaitable[T]:
         """Run ``work`` outside of any transaction but those of its single statements."""
-        return self._call(partial(_outside, self._conn, self._upkeep, work))
+        return self._call(partial(_kept_up, self._conn, self._upkeep, work))
 
     def query(self, work: Callable[[sqlite3.Connection], T]) -> Awaitable[T]:
         """Run ``work`` on one snapshot of what is committed."""
@@ -146,22 +146,10 @@ def in_transaction(
     return result
 
 
-def _transact(
+def _kept_up(
     db: sqlite3.Connection,
     upkeep: Upkeep | None,
     work: Callable[[sqlite3.Connection], T],
-    point: str,
-) -> T:
-    if upkeep is None:
-        return in_transaction(db, work, point)
-    upkeep.before()
-    result = in_transaction(db, work, point)
-    upkeep.after(db)
-    return result
-
-
-def _outside(
-    db: sqlite3.Connection, upkeep: Upkeep | None, work: Callable[[sqlite3.Connection], T]
 ) -> T:
     if upkeep is None:
         return work(db)

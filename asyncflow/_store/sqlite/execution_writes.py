@@ -7,7 +7,7 @@ from asyncflow._core.state import Head
 from asyncflow._store.batch import Batch, ExecutionWrite, Fence, NewExecution, Refused
 from asyncflow._store.codec import micros, micros_or_none, plain, utf8
 from asyncflow._store.sqlite import trigger_writes
-from asyncflow._store.sqlite.admission import Admission, is_plain
+from asyncflow._store.sqlite.admission import Admission, is_usual
 from asyncflow._store.sqlite.bulk import Bulk, Value
 from asyncflow._store.sqlite.terms import last_id
 from asyncflow._store.sqlite.ticks import TickLines
@@ -110,7 +110,7 @@ def _insert_usual(db: sqlite3.Connection, batch: Batch, new: NewExecution) -> in
     """Insert the only new one of a batch and return its id; None if more stands against it."""
     (write,) = (w for w in batch.executions if w.target is new)
     head = write.head or _INITIAL
-    if not is_plain(new) or head.end is not None or _reasons(head) != _NO_REASONS:
+    if not is_usual(new) or head.end is not None or _reasons(head) != _NO_REASONS:
         return None
     try:
         inserted = db.execute(_ADMIT_USUAL, _execution_row(new, write, batch.fence))
