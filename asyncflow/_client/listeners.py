@@ -96,6 +96,8 @@ class Listeners:
 
     def stop_those_of(self, scope: TaskScope) -> None:
         """End what a task has forgotten, each after its current batch; wait for none."""
+        if not self._by_task:
+            return  # as nearly always, and each task asks
         for listener in self._by_task.get(_task_of(scope), ())[:]:
             self._remove(listener)
             listener.end()

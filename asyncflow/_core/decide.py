@@ -272,41 +272,29 @@ def _end_attempt(draft: Draft, fact: TaskEnded) -> None:
     task = draft.task(fact.task)
     if not _is_at(task, fact):
         return
-    task = _begun(task, fact)
     works = task.status.alive and task.status is not TaskStatus.RETRYING
     if task.status is TaskStatus.STOPPING:
         # Whatever the body made of it: it was told to stop, and a later run may
         # already count on its having changed nothing.
         ended = fact.outcome
         stopped = Outcome(TaskStatus.STOPPED, abandoned=ended.abandoned, metrics=ended.metrics)
-        draft.finish(task, stopped)
+        draft.finish(task, stopped, fact.began)
     elif task.status is TaskStatus.QUEUED or task.status is TaskStatus.RUNNING:
         if fact.outcome.status is TaskStatus.SUCCESS:
             draft.merge(fact.context)
         if fact.outcome.status is TaskStatus.FAILED:
             _fail(draft, task, fact)
         else:
-            draft.finish(task, fact.outcome)
+            draft.finish(task, fact.outcome, fact.began)
     # One that fails and is tried again says nothing about what ends processes beside it.
     if works and draft.head.recoveries and draft.task(fact.task).status is not TaskStatus.RETRYING:
         draft.head = replace(draft.head, recoveries=0)
 
 
-def _begun(task: TaskState, fact: TaskEnded) -> TaskState:
-    """Return the attempt as begun: its start may not have been told, and no rule listens for it."""
-    if fact.began is None:
-        return task
-    if task.status is TaskStatus.QUEUED:
-        return task.running(fact.began)
-    if task.status is TaskStatus.STOPPING and task.begin is None:  # a stop came between the two
-        return replace(task, begin=fact.began)
-    return task
-
-
 def _fail(draft: Draft, task: TaskState, fact: TaskEnded) -> None:
     """Let a failed attempt be followed by another, if the task has one left."""
     plan = draft.plan.tasks.get(task.name)
-    task = replace(task, failures=task.failures + 1)
+    task = replace(task, failures=task.failures + 1, begin=task.begin or fact.began)
     if plan is None or not fact.retryable or task.failures > plan.retry.retries:
         draft.finish(task, fact.outcome)
         return

@@ -163,10 +163,13 @@ class Draft:
             self.stop(name)
         self._start(name, kind)
 
-    def finish(self, task: TaskState, outcome: Outcome) -> None:
-        """End a run, and make the start that waited for its end."""
+    def finish(self, task: TaskState, outcome: Outcome, began: datetime | None = None) -> None:
+        """End a run, and make the start that waited for its end.
+
+        Its attempt ``began`` then, if it did: that may not have been told, and no rule listens.
+        """
         again = task.again
-        self.put(task.ended(outcome.status, self.at), outcome)
+        self.put(task.ended(outcome.status, began, self.at), outcome)
         if outcome.status is TaskStatus.FAILED and self.head.error is None:
             text = f"task {task.name!r}: {outcome.error}"
             self.head = replace(self.head, error=text)

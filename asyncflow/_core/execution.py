@@ -95,6 +95,8 @@ NOTHING: Final = Decision()
 # Most executions have no such thing, and many thousands may wait: nobody changes these.
 _NO_TEXTS: Final[dict[str, str]] = {}
 _NONE_MET: Final[dict[int, int]] = {}
+_NONE_COUNTED: Final = Counts()
+_UNBEGUN: Final = Head()
 
 
 @dataclass(slots=True)
@@ -118,8 +120,9 @@ class ExecutionState:
     @classmethod
     def new(cls, plan: Plan, context: Mapping[str, str]) -> "ExecutionState":
         """Return an execution that has not begun."""
-        counts, met = Counts(waiting=plan.listening), dict(plan.met) or _NONE_MET
-        return cls(Head(), {}, dict(context) or _NO_TEXTS, met, counts, _NO_TEXTS)
+        counts = Counts(waiting=plan.listening) if plan.listening else _NONE_COUNTED
+        met = dict(plan.met) if plan.met else _NONE_MET
+        return cls(_UNBEGUN, {}, dict(context) or _NO_TEXTS, met, counts, _NO_TEXTS)
 
     @classmethod
     def restore(

@@ -84,9 +84,9 @@ class TaskState:
         begin = self.begin or at
         return self._moved(TaskStatus.RUNNING, self.try_number, self.again, begin, self.end)
 
-    def ended(self, status: TaskStatus, at: datetime) -> "TaskState":
-        """Return the run at its end; no start waits for that any more."""
-        return self._moved(status, self.try_number, None, self.begin, at)
+    def ended(self, status: TaskStatus, began: datetime | None, at: datetime) -> "TaskState":
+        """Return the run at its end; its first attempt began it. No start waits for that now."""
+        return self._moved(status, self.try_number, None, self.begin or began, at)
 
     def _moved(
         self,

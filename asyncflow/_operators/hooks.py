@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Awaitable, Callable
 from functools import partial
-from types import CodeType, FunctionType
+from types import CodeType, CoroutineType, FunctionType
 from typing import Final, ParamSpec, Protocol, TypeVar, cast
 
 from asyncflow._operators.threads import in_thread
@@ -31,7 +31,9 @@ def call(hook: Callable[P, T | Awaitable[T]], /, *args: P.args, **kwargs: P.kwar
     if not is_async(hook):
         return _called_in_thread(partial(hook, *args, **kwargs))
     found = hook(*args, **kwargs)
-    return cast("Awaitable[T]", found) if inspect.isawaitable(found) else _given(found)
+    if type(found) is CoroutineType or inspect.isawaitable(found):  # `inspect` takes longer
+        return cast("Awaitable[T]", found)
+    return _given(found)
 
 
 async def _called_in_thread(hook: Callable[[], T | Awaitable[T]]) -> T:

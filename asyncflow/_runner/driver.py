@@ -145,7 +145,7 @@ class Driver:
     def put(self, entry: Entry) -> None:
         """Append: the entry is answered in the order of coming, in one of the next transactions."""
         self.check()
-        if isinstance(entry, ANSWERED):
+        if isinstance(entry, ANSWERED) and entry.done is not None:
             self.callers.owe(entry.done)
         self._inbox.append(entry)
         self._rest.stir()
@@ -216,23 +216,29 @@ class Driver:
                 if not self._ready:
                     self.riders.rest()
                     await self._rest.until_stirred()
+                    self._turns.begin()
             if self._failure is not None:
                 raise self._failure
             error = None
-            async with self._still:
+            await self._still.acquire()  # `async with` would be two coroutines more each time
+            try:
                 work = await self._take()
                 if work.empty:
                     await self._finish(work, Receipt())
                 else:
                     error = await self._commit(work)
+            finally:
+                self._still.release()
             if error is not None:
                 await self._undo(work, error)
 
     @property
     def _ready(self) -> bool:
-        rides = self.riders and (self._closing or not self.riders.patient)
-        lines = self._log.due or (self._closing and self._log.waiting)
-        return bool(self._inbox or rides or lines or self._failure)
+        if self._inbox or self._log.due or self._failure is not None:
+            return True
+        if self._closing:
+            return bool(self.riders) or self._log.waiting
+        return not self.riders.patient and bool(self.riders)
 
     def _first(self, entries: Sequence[Entry]) -> None:
         """Append before everything else."""
@@ -258,7 +264,6 @@ class Driver:
     async def _take(self) -> Work:
         """Decide on what has gathered, on committed state plus what this very batch changes."""
         work = Work()
-        self._turns.begin()
         self._taking = True
         try:
             await self._decide(work)
@@ -323,9 +328,9 @@ class Driver:
         Who is told may go on before the others are.
         """
         self._turns.begin()
-        for publication, offset in zip(work.storing, receipt.offsets, strict=True):
-            publication.offset = offset
         if work.storing or work.signals:
+            for publication, offset in zip(work.storing, receipt.offsets, strict=True):
+                publication.offset = offset
             self._tell_listeners(work.sent(receipt))
         refused = self._number(work, receipt)
         hit("driver.dispatch.before")

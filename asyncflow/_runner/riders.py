@@ -12,16 +12,17 @@ from asyncflow._runner.live import Told
 from asyncflow._timer import Timer
 
 PATIENCE: Final = timedelta(milliseconds=10)
-"""How long a start waits, before there is a transaction for it alone."""
+"""How long a start waits while the driver rests, before there is a transaction for it alone."""
 
 
 class Riders:
     """Those that wait, in order. Everything is called on the home loop.
 
-    One timer looks after all: one for each that waits would be set and cancelled with each task.
+    One timer looks after all, and only while the driver rests: else its next transaction takes
+    them. One for each that waits would be set and cancelled with each task.
     """
 
-    __slots__ = ("_clock", "_first", "_over", "_set_off", "_timer", "_waiting", "patient")
+    __slots__ = ("_clock", "_due", "_over", "_resting", "_set_off", "_timer", "_waiting", "patient")
 
     def __init__(self, clock: Clock, set_off: Callable[[], None]) -> None:
         """Begin with nobody; ``set_off`` is called when the first has waited long enough."""
@@ -30,7 +31,8 @@ class Riders:
         self._set_off = set_off
         self._waiting: dict[int, Told] = {}
         self._over = False
-        self._first = 0.0  # when the first of them came
+        self._resting = False
+        self._due = 0.0  # when the first of them has waited long enough
         self._timer: Timer | None = None
 
     def __len__(self) -> int:
@@ -41,11 +43,9 @@ class Riders:
         """Let a start wait."""
         if self._over:
             return
-        if not self._waiting:
-            self._first = self._clock.monotonic()
+        if self._resting and not self._waiting:
+            self._wait()
         self._waiting[id(start)] = start
-        if self._timer is None:
-            self._timer = self._clock.call_later(PATIENCE, self._look)
 
     def overtake(self, start: Told | None) -> None:
         """Forget a start, if it waits: the attempt's end, put next, tells of it too."""
@@ -53,14 +53,18 @@ class Riders:
             self._waiting.pop(id(start), None)
 
     def take(self) -> Collection[Told]:
-        """Return those that wait; they wait no more."""
+        """Return those that wait, they wait no more; the driver is at work."""
         self.patient = True
+        self._resting = False
         taken, self._waiting = self._waiting, {}
         return taken.values()
 
     def rest(self) -> None:
-        """Leave no timer behind if nobody waits: nothing else may happen for long."""
-        if self._timer is not None and not self._waiting:
+        """Know that the driver rests; leave no timer behind if nobody waits."""
+        self._resting = True
+        if self._waiting:
+            self._wait()
+        elif self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
@@ -71,14 +75,18 @@ class Riders:
         if self._timer is not None:
             self._timer.cancel()
 
+    def _wait(self) -> None:
+        self._due = self._clock.monotonic() + PATIENCE.total_seconds()
+        if self._timer is None:
+            self._timer = self._clock.call_at(self._due, self._look)
+
     def _look(self) -> None:
         """Set off if the first has waited long enough, else look again when it has."""
         self._timer = None
-        if not self._waiting:
+        if not (self._resting and self._waiting):
             return
-        due = self._first + PATIENCE.total_seconds()
-        if due > self._clock.monotonic():
-            self._timer = self._clock.call_at(due, self._look)
+        if self._due > self._clock.monotonic():
+            self._timer = self._clock.call_at(self._due, self._look)
         else:
             self.patient = False
             self._set_off()

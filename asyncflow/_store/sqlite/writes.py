@@ -82,10 +82,10 @@ def commit(db: sqlite3.Connection, batch: Batch) -> Receipt:
     known = [w.target for w in batch.executions if isinstance(w.target, int)]
     waiting = [new.execution for new in batch.awaited] if batch.awaited else ()
     _check(db, batch.fence, (*known, *waiting), batch.events)
-    offsets = insert_events(db, batch.events)
+    offsets = insert_events(db, batch.events) if batch.events else ()
     signals = _tell_rules(db, batch, offsets) if batch.for_rules or batch.signals else ()
-    expired = awaited_writes.expire(db, batch.expired)
-    awaited = awaited_writes.register(db, batch.awaited)
+    expired = awaited_writes.expire(db, batch.expired) if batch.expired else ()
+    awaited = awaited_writes.register(db, batch.awaited) if batch.awaited else ()
     if known:
         execution_writes.update(db, batch.executions)
     ids: tuple[int | Refused, ...] = tuple(known)

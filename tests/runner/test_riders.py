@@ -1,0 +1,142 @@
+"""Starts that wait for a transaction to go with: for how long, and what of the clock they use."""
+
+from datetime import timedelta
+
+import pytest
+
+from asyncflow._clock import VirtualClock
+from asyncflow._core.execution import ExecutionState
+from asyncflow._core.facts import TaskStarted
+from asyncflow._core.plan import Plan
+from asyncflow._runner.live import LiveExecution, Told
+from asyncflow._runner.riders import PATIENCE, Riders
+
+LITTLE = timedelta(milliseconds=1)
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock()
+
+
+@pytest.fixture
+def set_off() -> list[None]:
+    return []
+
+
+@pytest.fixture
+def riders(clock: VirtualClock, set_off: list[None]) -> Riders:
+    return Riders(clock, lambda: set_off.append(None))
+
+
+def start_of(clock: VirtualClock, task: str = "a") -> Told:
+    plan = Plan.gone("work", "default")
+    live = LiveExecution("one", plan, None, ExecutionState.new(plan, {}))
+    return Told(live, TaskStarted(clock.now(), task, 1, 1))
+
+
+async def test_a_start_that_comes_while_the_driver_rests_sets_it_off_after_its_patience(
+    clock: VirtualClock, riders: Riders, set_off: list[None]
+) -> None:
+    riders.rest()
+    riders.add(start_of(clock))
+
+    await clock.advance(PATIENCE - LITTLE)
+    early = list(set_off)
+    await clock.advance(LITTLE)
+
+    assert not early
+    assert len(set_off) == 1
+    assert not riders.patient
+
+
+async def test_a_start_that_comes_before_the_driver_rests_sets_it_off_too(
+    clock: VirtualClock, riders: Riders, set_off: list[None]
+) -> None:
+    riders.add(start_of(clock))
+    riders.rest()
+
+    await clock.advance(PATIENCE)
+
+    assert len(set_off) == 1
+
+
+async def test_while_the_driver_works_a_start_sets_no_timer(
+    clock: VirtualClock, riders: Riders
+) -> None:
+    riders.rest()
+    riders.take()
+    riders.add(start_of(clock))
+
+    assert clock.next_deadline() is None
+
+
+async def test_a_start_that_was_overtaken_leaves_no_timer_behind(
+    clock: VirtualClock, riders: Riders
+) -> None:
+    start = start_of(clock)
+    riders.add(start)
+    riders.rest()
+    riders.overtake(start)
+    riders.take()
+    riders.rest()
+
+    assert clock.next_deadline() is None
+
+
+async def test_a_start_waits_for_all_of_its_patience_behind_one_that_was_overtaken(
+    clock: VirtualClock, riders: Riders, set_off: list[None]
+) -> None:
+    first = start_of(clock)
+    riders.add(first)
+    riders.rest()
+    await clock.advance(PATIENCE - LITTLE)
+    riders.overtake(first)
+    riders.take()
+    riders.add(start_of(clock, "b"))
+    riders.rest()
+
+    await clock.advance(PATIENCE - LITTLE)
+    early = list(set_off)
+    await clock.advance(LITTLE)
+
+    assert not early
+    assert len(set_off) == 1
+
+
+async def test_the_second_that_waits_does_not_put_the_first_off(
+    clock: VirtualClock, riders: Riders, set_off: list[None]
+) -> None:
+    riders.rest()
+    riders.add(start_of(clock))
+    await clock.advance(PATIENCE - LITTLE)
+    riders.add(start_of(clock, "b"))
+
+    await clock.advance(LITTLE)
+
+    assert len(set_off) == 1
+
+
+async def test_a_timer_that_fires_while_the_driver_works_does_nothing(
+    clock: VirtualClock, riders: Riders, set_off: list[None]
+) -> None:
+    riders.rest()
+    riders.add(start_of(clock))
+    riders.take()
+    riders.add(start_of(clock, "b"))
+
+    await clock.advance(PATIENCE)
+
+    assert not set_off
+    assert riders.patient
+
+
+async def test_in_the_end_nobody_waits(clock: VirtualClock, riders: Riders) -> None:
+    riders.rest()
+    riders.add(start_of(clock))
+
+    riders.end()
+    riders.add(start_of(clock, "b"))
+
+    assert not riders
+    assert clock.next_deadline() is None
