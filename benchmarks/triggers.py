@@ -71,7 +71,7 @@ class LatePolls(Meter):
 
     def __init__(self) -> None:
         """Begin with nothing."""
-        super().__init__(time.monotonic())
+        super().__init__()
         self.values: list[float] = []
 
     def add(self, now: float, value: float) -> None:

@@ -32,7 +32,7 @@ from asyncflow._runner.live import (
 )
 from asyncflow._runner.receivers import Receivers
 from asyncflow._runner.rulebook import Rulebook
-from asyncflow._runner.work import Answer, Work
+from asyncflow._runner.work import Work
 from asyncflow._store.batch import Notified
 from asyncflow.errors import TaskStopped, UsageError
 
@@ -118,11 +118,9 @@ class Desk:
 
     def _begin(self, work: Work, wanted: Wanted) -> None:
         live = wanted.live
-        work.entries.append(wanted)
         decision = decide(live.plan, live.state, wanted.fact)
         live.state.apply(decision)
-        work.answers[live] = Answer(wanted.row, live.state.context)
-        work.answer(live, wanted.fact, decision)
+        work.begin(wanted, decision)
 
     def _begin_all(self, work: Work, impulse: Impulse) -> Iterator[None]:
         for wanted in impulse.wanted:

@@ -58,6 +58,8 @@ MOST_AT_ONCE: Final = 512
 ANSWERED: Final = (Told, Wanted, Publication, Impulse, Awaited, Signalled)
 """Entries whose callers may wait for an answer."""
 
+NOBODY: Final[Mapping[LiveExecution, Refused]] = {}
+
 AFTER_ERROR: Final = (timedelta(milliseconds=50), timedelta(seconds=5))
 """Pause after a commit that failed: the first, doubled each time up to the second."""
 
@@ -224,6 +226,7 @@ class Driver:
             try:
                 work = await self._take()
                 if work.empty:
+                    self._turns.begin()
                     await self._finish(work, Receipt())
                 else:
                     error = await self._commit(work)
@@ -283,11 +286,13 @@ class Driver:
             # Starts first: the end of the same attempt may be in the inbox already.
             for start in self.riders.take():
                 self._desk.answer(work, start)
-            if not self._inbox or len(work) >= MOST_AT_ONCE or self._turns.over:
+            if not self._inbox or len(work) >= MOST_AT_ONCE:
                 return
             for _ in self._desk.open(work, self._inbox.popleft()) or ():
                 if self._turns.past:
                     await self._turns.give()
+            if self._turns.over:
+                return
 
     async def _commit(self, work: Work) -> StoreError | None:
         """Store it and act on it; return what went wrong."""
@@ -302,7 +307,7 @@ class Driver:
             self._trouble = ""
             logger.info("the store takes transactions again")
         self._log.stored()
-        self._count(work)
+        self.meters.stored.add(self._turns.begin(), work.facts, work.ended)
         await self._finish(work, receipt)
         return None
 
@@ -314,38 +319,34 @@ class Driver:
                 await self._turns.give()
         return work.batch(self._fence, executions)
 
-    def _count(self, work: Work) -> None:
-        now = self._clock.monotonic()
-        self.meters.transactions.add(now, 1)
-        if work.facts:
-            self.meters.facts.add(now, work.facts)
-        if work.ended:
-            self.meters.tasks.add(now, work.ended)
-
     async def _finish(self, work: Work, receipt: Receipt) -> None:
         """It is on disk: act on it, and tell those who wait for that.
 
         Who is told may go on before the others are.
         """
-        self._turns.begin()
         if work.storing or work.signals:
             for publication, offset in zip(work.storing, receipt.offsets, strict=True):
                 publication.offset = offset
             self._tell_listeners(work.sent(receipt))
-        refused = self._number(work, receipt)
+        refused = self._number(work, receipt) if work.wanted else NOBODY
         hit("driver.dispatch.before")
         for _ in self._act(work, refused):
             if self._turns.over:
                 await self._turns.give()
         for impulse in work.impulses:
             impulse.tell(refused)
-        self._waiters.settle(work, receipt)
+        if work.of_events:
+            self._waiters.settle(work, receipt)
+        if work.publications or work.heard:
+            await self._confirm(work)
+        hit("driver.dispatch.after")
+        self._tell_news()
+
+    async def _confirm(self, work: Work) -> None:
         for publication in (*work.publications, *(each.publication for each in work.heard)):
             confirm(publication)
             if self._turns.over:
                 await self._turns.give()
-        hit("driver.dispatch.after")
-        self._tell_news()
 
     def _act(self, work: Work, refused: Mapping[LiveExecution, Refused]) -> Iterator[None]:
         """Carry out commands, then tell those who wait; others may have a turn at each step."""

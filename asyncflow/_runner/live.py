@@ -3,8 +3,7 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, TypeAlias
@@ -156,17 +155,12 @@ class LiveExecution:
             raise TaskNotFoundError(task, self.plan.workflow, tuple(self.plan.tasks))
         return None
 
-    @contextmanager
-    def news(self, news: asyncio.Future[Any], *, ends: bool = False) -> Generator[None]:
-        """Have a future resolved with the next transaction about it, or about its end only."""
-        self.waiters.append(news)
-        self.watched += not ends
-        try:
-            yield
-        finally:
-            self.watched -= not ends
-            if news in self.waiters:
-                self.waiters.remove(news)
+    def news(self, news: asyncio.Future[Any], *, ends: bool = False) -> "LiveNews":
+        """Have a future resolved with the next transaction about it, or about its end only.
+
+        For a ``with``: after its body nobody waits any more.
+        """
+        return LiveNews(self, news, ends=ends)
 
     def note_parking(self) -> None:
         """Say once that it is parked: nobody may be waiting for it."""
@@ -180,6 +174,30 @@ class LiveExecution:
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
+
+
+class LiveNews:
+    """What `LiveExecution.news` is for a ``with``; each workflow that is executed needs one."""
+
+    __slots__ = ("_live", "_news", "_watched")
+
+    def __init__(self, live: LiveExecution, news: asyncio.Future[Any], *, ends: bool) -> None:
+        """Take whom to tell of what."""
+        self._live = live
+        self._news = news
+        self._watched = int(not ends)
+
+    def __enter__(self) -> None:
+        """Begin to wait."""
+        self._live.waiters.append(self._news)
+        self._live.watched += self._watched
+
+    def __exit__(self, *_: object) -> None:
+        """Wait no more."""
+        live = self._live
+        live.watched -= self._watched
+        if self._news in live.waiters:
+            live.waiters.remove(self._news)
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""What came to be within the last minute: counts, sums and the most, kept in slots of 5 s.
+"""What came to be within the last minute: counts, means and the most, kept in slots of 5 s.
 
 It keeps no value of its own for long, and tells no time: whoever adds or asks says when.
 """
@@ -19,18 +19,16 @@ class _Slot:
 
 
 class Meter:
-    """Adds up values; what is older than a minute is forgotten, but for their total."""
+    """Takes values; what is older than a minute is forgotten."""
 
-    __slots__ = ("_since", "_slots", "total")
+    __slots__ = ("_slots",)
 
-    def __init__(self, now: float) -> None:
-        """Begin at a moment of a monotonic clock, in seconds."""
-        self.total = 0.0
-        self._since = now
+    def __init__(self) -> None:
+        """Begin with none."""
         self._slots = [_Slot() for _ in range(SLOTS)]
 
     def add(self, now: float, value: float) -> None:
-        """Add a value."""
+        """Add a value, at a moment of a monotonic clock, in seconds."""
         number = int(now / SLOT)
         slot = self._slots[number % SLOTS]
         if slot.number != number:
@@ -39,13 +37,6 @@ class Meter:
         slot.added += value
         if value > slot.most:  # noqa: PLR1730  a call of max() would cost as much as all of this
             slot.most = value
-        self.total += value
-
-    def per_second(self, now: float) -> float:
-        """Return how much was added per second of the last minute, or since it began."""
-        first = max((int(now / SLOT) - SLOTS + 1) * SLOT, self._since)
-        added = sum(slot.added for slot in self._recent(now))
-        return added / max(now - first, 1.0)
 
     def mean(self, now: float) -> float:
         """Return the mean of the last minute's values, 0 without any."""
@@ -62,25 +53,74 @@ class Meter:
         return [slot for slot in self._slots if slot.number > oldest]
 
 
+@dataclass(slots=True)
+class Stored:
+    """Counts of what is on disk; or of so much of it in a second.
+
+    Attributes:
+        facts: of all transactions.
+        tasks: attempts that ended.
+    """
+
+    transactions: float = 0
+    facts: float = 0
+    tasks: float = 0
+
+
+class Throughput:
+    """Counts transactions, and what they store: together, since each of them asks for it."""
+
+    __slots__ = ("_numbers", "_since", "_slots", "total")
+
+    def __init__(self, now: float) -> None:
+        """Begin at a moment of a monotonic clock, in seconds."""
+        self.total = Stored()
+        self._since = now
+        self._numbers = [-1] * SLOTS
+        self._slots = [Stored() for _ in range(SLOTS)]
+
+    def add(self, now: float, facts: int, tasks: int) -> None:
+        """Count a transaction."""
+        number = int(now / SLOT)
+        place = number % SLOTS
+        if self._numbers[place] != number:
+            self._numbers[place], self._slots[place] = number, Stored()
+        slot, total = self._slots[place], self.total
+        slot.transactions += 1
+        slot.facts += facts
+        slot.tasks += tasks
+        total.transactions += 1
+        total.facts += facts
+        total.tasks += tasks
+
+    def per_second(self, now: float) -> Stored:
+        """Return how much there was in a second of the last minute, or since it began."""
+        oldest = int(now / SLOT) - SLOTS
+        numbered = zip(self._numbers, self._slots, strict=True)
+        recent = [slot for number, slot in numbered if number > oldest]
+        seconds = max(now - max((oldest + 1) * SLOT, self._since), 1.0)
+        return Stored(
+            transactions=sum(slot.transactions for slot in recent) / seconds,
+            facts=sum(slot.facts for slot in recent) / seconds,
+            tasks=sum(slot.tasks for slot in recent) / seconds,
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Meters:
     """What a runner measures of its work.
 
     Attributes:
-        facts: stored, as many as each transaction has.
-        transactions: one each.
-        tasks: attempts that ended, as many as each transaction has.
+        stored: what its transactions have put on disk.
         polls: seconds by which each began late.
         ticks: likewise.
     """
 
-    facts: Meter
-    transactions: Meter
-    tasks: Meter
+    stored: Throughput
     polls: Meter
     ticks: Meter
 
     @classmethod
     def begin(cls, now: float) -> "Meters":
         """Begin at a moment of the runner's clock."""
-        return cls(Meter(now), Meter(now), Meter(now), Meter(now), Meter(now))
+        return cls(Throughput(now), Meter(), Meter())

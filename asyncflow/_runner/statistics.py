@@ -22,7 +22,8 @@ from asyncflow._store.queries import Runners, Sizes
 async def statistics(engine: Engine, store: Store, watchdog: Watchdog | None) -> RunnerStatistics:
     """Return what is so now; of the store, as of its last commit."""
     sizes, runners = await store.read(Sizes()), await store.read(Runners())
-    now, meters = engine.clock.monotonic(), engine.driver.meters
+    meters, now = engine.driver.meters, engine.clock.monotonic()
+    total, per_second = meters.stored.total, meters.stored.per_second(now)
     return RunnerStatistics(
         loop=None if watchdog is None else _loop(watchdog),
         queues=QueueStatistics(
@@ -36,9 +37,9 @@ async def statistics(engine: Engine, store: Store, watchdog: Watchdog | None) ->
             waiting_for_thread=engine.tasks.waiting_for_thread,
         ),
         rates=RateStatistics(
-            facts=_rate(meters.facts, now),
-            transactions=_rate(meters.transactions, now),
-            tasks=_rate(meters.tasks, now),
+            facts=Rate(int(total.facts), per_second.facts),
+            transactions=Rate(int(total.transactions), per_second.transactions),
+            tasks=Rate(int(total.tasks), per_second.tasks),
         ),
         polls=_lateness(meters.polls, now),
         ticks=_lateness(meters.ticks, now),
@@ -62,10 +63,6 @@ def _loop(watchdog: Watchdog) -> LoopStatistics:
         place=watchdog.place,
         lateness=_lateness(watchdog.lateness, watchdog.now()),
     )
-
-
-def _rate(meter: Meter, now: float) -> Rate:
-    return Rate(total=int(meter.total), per_second=meter.per_second(now))
 
 
 def _lateness(meter: Meter, now: float) -> Lateness:

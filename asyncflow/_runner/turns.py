@@ -31,9 +31,11 @@ class Turns:
         self._asked = 0
         self._until = clock.monotonic() + AT_ONCE
 
-    def begin(self) -> None:
-        """Begin to count anew: others had their turn."""
-        self._until = self._clock.monotonic() + AT_ONCE
+    def begin(self) -> float:
+        """Begin to count anew, since others had their turn; return the clock's seconds."""
+        now = self._clock.monotonic()
+        self._until = now + AT_ONCE
+        return now
 
     @property
     def over(self) -> bool:

@@ -74,7 +74,7 @@ class Watchdog:
         self.blocked = 0
         self.longest = 0.0
         self.place: str | None = None
-        self.lateness = Meter(time.monotonic())
+        self.lateness = Meter()
         self._label = label
         self._limit = limit.total_seconds()
         # A block longer than the limit has begun at most one period before the look that finds it.

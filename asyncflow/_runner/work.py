@@ -110,6 +110,7 @@ class Work:
         entries: what was taken from the inbox, in order, for the case that it must be put back.
         facts: how many of them change something.
         ended: how many of these end an attempt.
+        wanted: how many executions are to get a row.
         late: who asked for an event when that was over, and why: so if this transaction is stored.
         storing: publications whose events this transaction stores, in order of their offsets.
     """
@@ -130,6 +131,7 @@ class Work:
         self.logs: tuple[LogRecord, ...] = ()
         self.facts = 0
         self.ended = 0
+        self.wanted = 0
         self.awaited: list[Awaited] = []
         self.late: list[tuple[Awaited, BaseException]] = []
         self.signals: list[Signalled] = []
@@ -152,6 +154,20 @@ class Work:
     def _waits(self) -> bool:
         """Whether anything of awaited events is to be stored."""
         return bool(self.awaited or self.signals or self.expired or self.notified)
+
+    @property
+    def of_events(self) -> bool:
+        """Whether anybody who waits for awaited events is to be told."""
+        told = self.signals or self.expired or self.awaited or self.closings
+        return bool(told or self.late)
+
+    def begin(self, wanted: Wanted, decision: Decision) -> None:
+        """Add an execution that is to get a row, and what follows from its beginning."""
+        live = wanted.live
+        self.entries.append(wanted)
+        self.wanted += 1
+        self.answers[live] = Answer(wanted.row, live.state.context)
+        self.answer(live, wanted.fact, decision)
 
     def answer(self, live: LiveExecution, fact: Fact, decision: Decision) -> None:
         """Add what follows from a fact, if anything does."""

@@ -300,7 +300,10 @@ async def test_a_task_that_never_began_is_not_asked(url: str) -> None:
         with armed("store.commit.before:2:raise"):
             execution = await runner.start.aio("w")
             stopping = asyncio.create_task(execution.stop.aio())
-            await turns()
+            while (
+                await runner.statistics.aio()
+            ).queues.inbox < 2:  # the beginning, again; the stop
+                await turns()
             await clock.advance(timedelta(seconds=1))
             await stopping
         _, (run,) = await ended(execution)

@@ -18,7 +18,7 @@ from asyncflow import (
     task,
     trigger,
 )
-from asyncflow._runner.meter import Meter
+from asyncflow._runner.meter import Meter, Stored, Throughput
 from tests.runner.scene import forever, turns
 
 NONE = Lateness(timedelta(), timedelta())
@@ -121,15 +121,23 @@ def test_a_runner_that_is_closed_has_none() -> None:
         runner.statistics()
 
 
-def test_a_meter_forgets_what_is_older_than_a_minute_but_its_total() -> None:
-    meter = Meter(1000.0)
+def test_a_meter_forgets_what_is_older_than_a_minute() -> None:
+    meter = Meter()
     meter.add(1000.0, 30.0)
     meter.add(1030.0, 10.0)
 
     assert meter.mean(1030.0) == 20.0
     assert meter.most(1030.0) == 30.0
-    assert meter.per_second(1040.0) == 1.0
     assert meter.most(1070.0) == 10.0
     assert meter.mean(1200.0) == 0.0
-    assert meter.per_second(1200.0) == 0.0
-    assert meter.total == 40.0
+
+
+def test_a_throughput_forgets_what_is_older_than_a_minute_but_its_total() -> None:
+    stored = Throughput(1000.0)
+    stored.add(1000.0, facts=30, tasks=20)
+    stored.add(1030.0, facts=10, tasks=0)
+
+    assert stored.per_second(1040.0) == Stored(transactions=0.05, facts=1.0, tasks=0.5)
+    assert stored.per_second(1070.0) == Stored(1 / 55, 10 / 55, 0.0)
+    assert stored.per_second(1200.0) == Stored(0.0, 0.0, 0.0)
+    assert stored.total == Stored(2, 40, 20)

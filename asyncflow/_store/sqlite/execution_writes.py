@@ -54,7 +54,6 @@ _UPDATE_FINGERPRINTS = Bulk(
 )
 _INSERT_ONCE = Bulk("INSERT INTO started_once (namespace, workflow, key) VALUES", 3)
 _INITIAL = Head()
-_NO_REASONS = (None, None)
 _NOTHING_MORE = (None,) * 5
 
 _Row = tuple[Value, ...]
@@ -79,7 +78,7 @@ def update(db: sqlite3.Connection, writes: Sequence[ExecutionWrite]) -> None:
 
 
 def _update_heads(db: sqlite3.Connection, heads: Mapping[int, Head]) -> None:
-    whole = any(_reasons(head) != _NO_REASONS for head in heads.values())
+    whole = any(map(_has_reasons, heads.values()))
     rows: list[_Row] = []
     for id_, head in heads.items():
         row = (id_, int(head.status.final), *_head_row(head), micros_or_none(head.end))
@@ -94,26 +93,30 @@ def insert(
 
     Or why one was refused. Call it after `update`: what ends makes room.
     """
-    new = [w.target for w in batch.executions if isinstance(w.target, NewExecution)]
-    if len(new) == 1 and not batch.dropped:
-        admitted = _insert_usual(db, batch, new[0])
+    writes = [w for w in batch.executions if isinstance(w.target, NewExecution)]
+    if len(writes) == 1 and not batch.dropped:
+        admitted = _insert_usual(db, batch.fence, writes[0])
         if admitted is not None:
+            if len(batch.executions) == 1:
+                return (admitted,)
             targets = [w.target for w in batch.executions]
             return tuple([x if isinstance(x, int) else admitted for x in targets])
+    new = [w.target for w in batch.executions if isinstance(w.target, NewExecution)]
     ticks = TickLines(db, batch.dropped, new)
     ids = _insert_new(db, batch, Admission(db, new, offsets, ticks))
     ticks.write(db)
     return ids
 
 
-def _insert_usual(db: sqlite3.Connection, batch: Batch, new: NewExecution) -> int | Refused | None:
+def _insert_usual(
+    db: sqlite3.Connection, fence: Fence | None, write: ExecutionWrite
+) -> int | Refused | None:
     """Insert the only new one of a batch and return its id; None if more stands against it."""
-    (write,) = (w for w in batch.executions if w.target is new)
-    head = write.head or _INITIAL
-    if not is_usual(new) or head.end is not None or _reasons(head) != _NO_REASONS:
+    new, head = write.target, write.head or _INITIAL
+    if isinstance(new, int) or not is_usual(new) or head.end is not None or _has_reasons(head):
         return None
     try:
-        inserted = db.execute(_ADMIT_USUAL, _execution_row(new, write, batch.fence))
+        inserted = db.execute(_ADMIT_USUAL, _execution_row(new, write, fence))
     except sqlite3.IntegrityError as error:
         if error.sqlite_errorcode != sqlite3.SQLITE_CONSTRAINT_UNIQUE:
             raise
@@ -185,6 +188,10 @@ def _head_row(head: Head) -> _Row:
         head.recoveries,
         micros_or_none(head.begin),
     )
+
+
+def _has_reasons(head: Head) -> bool:
+    return head.error is not None or head.parked_reason is not None
 
 
 def _reasons(head: Head) -> tuple[str | None, str | None]:

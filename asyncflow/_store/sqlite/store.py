@@ -51,6 +51,7 @@ class SqliteStore:
         """
         given = os.path.abspath(path)
         self._path = _free_of_links(given)
+        self._translated = translated(self._path)
         self._places = sweep.Places()
         self._writer: Connection | None = None
         self._upkeep = FileUpkeep(self._path, given)
@@ -109,7 +110,7 @@ class SqliteStore:
     async def commit(self, batch: Batch) -> Receipt:
         """Write a batch; cancelling the call does not cancel the transaction."""
         # Without `_write`, a coroutine less: all that happens waits for this call.
-        with translated(self._path):
+        with self._translated:
             work = partial(writes.commit, batch=batch)
             return await self._opened(self._writer).transact(work, "store.commit")
 
@@ -143,7 +144,7 @@ class SqliteStore:
         """Forget some of what is old; what must stay is walked over once in a pass."""
         work = partial(sweep.sweep, fence=fence, before=before, limit=limit, places=self._places)
         swept = await self._write(work, "store.sweep")
-        with translated(self._path):
+        with self._translated:
             shortened = await self._opened(self._writer).outside(vacuum.give_back)
         return replace(swept, more=swept.more or shortened)
 
@@ -154,7 +155,7 @@ class SqliteStore:
 
     async def read(self, query: Query[T]) -> T:
         """Answer a question from what is committed; writers do not hold it up."""
-        with translated(self._path):
+        with self._translated:
             return await self._opened(self._reader).query(partial(reads.answer, query=query))
 
     def pulse(self) -> SqlitePulse:
@@ -162,7 +163,7 @@ class SqliteStore:
         return SqlitePulse(self._path, self._upkeep)
 
     async def _write(self, work: Callable[[sqlite3.Connection], T], point: str) -> T:
-        with translated(self._path):
+        with self._translated:
             return await self._opened(self._writer).transact(work, point)
 
     def _opened(self, connection: Connection | None) -> Connection:

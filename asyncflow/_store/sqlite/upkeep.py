@@ -85,11 +85,14 @@ def _identity(path: str) -> _Identity:
 
 def _entries(directories: Iterable[str]) -> _Entries:
     """Return what changes with the entries of directories, and which ones they are."""
+    entries: list[tuple[int, int, int, int]] = []
     try:
-        found = [os.stat(each) for each in directories]
+        for each in directories:
+            found = os.stat(each)
+            entries.append((found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns))
     except OSError:
         return None
-    return [(each.st_dev, each.st_ino, each.st_mtime_ns, each.st_ctime_ns) for each in found]
+    return entries
 
 
 def settled(changed: int, asked: int) -> bool:

@@ -8,7 +8,7 @@ tell them; its AUTOINCREMENT tables remember the greatest one, so that none come
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TypeVar
 
 from asyncflow._model.record import EventRecord, LogRecord
@@ -81,7 +81,7 @@ def commit(db: sqlite3.Connection, batch: Batch) -> Receipt:
     """Write a batch."""
     known = [w.target for w in batch.executions if isinstance(w.target, int)]
     waiting = [new.execution for new in batch.awaited] if batch.awaited else ()
-    _check(db, batch.fence, (*known, *waiting), batch.events)
+    _check(db, batch.fence, (*known, *waiting) if waiting else known, batch.events)
     offsets = insert_events(db, batch.events) if batch.events else ()
     signals = _tell_rules(db, batch, offsets) if batch.for_rules or batch.signals else ()
     expired = awaited_writes.expire(db, batch.expired) if batch.expired else ()
@@ -192,15 +192,15 @@ def _post_for_rules(
 def _check(
     db: sqlite3.Connection,
     fence: Fence | None,
-    targets: Iterable[int],
+    targets: Sequence[int],
     events: Sequence[EventRecord],
 ) -> None:
     """Refuse who must not write, and what is for executions that are not there."""
+    if len(targets) == 1 and not events and _both_there(db, fence, targets[0]):  # most are so
+        return
     wanted = set(targets)
     if events:
         wanted.update(x.execution for x in events if x.execution is not None)
-    if len(wanted) == 1 and _both_there(db, fence, *wanted):  # most are so
-        return
     check_fence(db, fence)
     if wanted:
         _check_executions(db, wanted)
