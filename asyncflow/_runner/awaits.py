@@ -147,6 +147,8 @@ def _apart(
     records: Sequence[AwaitedRecord], id_: int, answer: Answer
 ) -> tuple[AwaitedRecord, Sequence[AwaitedRecord]]:
     """Return the record of an event as it is now, and those of the others."""
+    if len(records) == 1:
+        return answer.of(records[0]), ()
     found = next(answer.of(record) for record in records if record.id == id_)
     return found, [record for record in records if record.id != id_]
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, TypeAlias
 
@@ -73,14 +73,31 @@ class Answer:
 
     def of(self, record: AwaitedRecord) -> AwaitedRecord:
         """Return the record as it is now."""
-        return replace(
-            record,
+        # Written out: whoever waits for a signal waits for this, too, and `replace` is slow.
+        return AwaitedRecord(
+            id=record.id,
+            execution=record.execution,
+            run_name=record.run_name,
+            namespace=record.namespace,
+            task_name=record.task_name,
+            sequence_number=record.sequence_number,
+            name=record.name,
+            place=record.place,
+            data_type=record.data_type,
+            created=record.created,
+            prompt=record.prompt,
+            prompt_type=record.prompt_type,
+            description=record.description,
+            deadline=record.deadline,
             phase=self.phase,
-            ended=self.ended,
             value=self.value,
+            ended=self.ended,
             sender=self.sender,
             comment=self.comment,
             offset=self.offset,
+            notified=record.notified,
+            webhook_error=record.webhook_error,
+            label=record.label,
         )
 
 

@@ -187,22 +187,22 @@ class Work:
         """Return it as a store wants it, with what `Answer.write` gave for each answer."""
         if not (self.storing or self.impulses or self._waits):  # so are those of most tasks
             return Batch(fence, tuple(executions), (), tuple(self.taken), self.cells, self.logs)
-        impulses = self.impulses
+        impulses, storing = self.impulses, self.storing
         return Batch(
             fence=fence,
             executions=tuple(executions),
-            events=tuple(self._events()),
+            events=tuple(self._events()) if storing else (),
             taken=tuple(self.taken),
             cells=self.cells,
             logs=self.logs,
-            cursors=tuple([each.cursor for each in impulses if each.cursor is not None]),
-            failed_polls=tuple([each.failed for each in impulses if each.failed is not None]),
-            dropped=tuple([each.dropped for each in impulses if each.dropped is not None]),
-            awaited=tuple([each.row for each in self.awaited]),
-            signals=tuple([each.signal for each in self.signals]),
-            expired=tuple([each.expiry for each in self.expired]),
+            cursors=tuple([x.cursor for x in impulses if x.cursor]) if impulses else (),
+            failed_polls=tuple([x.failed for x in impulses if x.failed]) if impulses else (),
+            dropped=tuple([x.dropped for x in impulses if x.dropped]) if impulses else (),
+            awaited=tuple([x.row for x in self.awaited]) if self.awaited else (),
+            signals=tuple([x.signal for x in self.signals]) if self.signals else (),
+            expired=tuple([x.expiry for x in self.expired]) if self.expired else (),
             notified=tuple(self.notified),
-            for_rules=tuple([place for place, x in enumerate(self.storing) if x.for_workflows]),
+            for_rules=tuple([n for n, x in enumerate(storing) if x.for_workflows]),
         )
 
     def refuse(self, error: Exception) -> list[Entry]:

@@ -44,6 +44,8 @@ class OnDuty:
         If that is told by letter, no rules hear of the signal but by these, the writer's and the
         owner's included: another may come to the duty than to the execution.
         """
+        if not self.judges:
+            return []
         event = replace(signal.event, awaited=signal.awaited)
         return self._letters(event, None if signal.by_letter else self.writer)
 
@@ -68,10 +70,8 @@ def left_out(batch: Batch) -> str | None:
 
 def told_to_rules(batch: Batch) -> list[EventRecord]:
     """Return the events of a batch of which other runners may have to be told."""
-    return [
-        *(batch.events[place] for place in batch.for_rules),
-        *(signal.event for signal in batch.signals),
-    ]
+    sent = [batch.events[place] for place in batch.for_rules] if batch.for_rules else []
+    return sent + [signal.event for signal in batch.signals]
 
 
 def rules_letter(event: EventRecord, workflows: frozenset[str]) -> Letter:

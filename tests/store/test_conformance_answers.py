@@ -8,7 +8,7 @@ import pytest
 
 from asyncflow._model.record import EventRecord
 from asyncflow._model.status import EventPhase
-from asyncflow._store.batch import Batch, ExecutionWrite, Letter, NewAwaited
+from asyncflow._store.batch import Batch, ExecutionWrite, Letter, NewAwaited, Signal
 from asyncflow._store.protocol import Store
 from asyncflow._store.queries import (
     AwaitedByIds,
@@ -35,6 +35,17 @@ from tests.store.samples import (
 
 async def make(store: Store, *new: NewAwaited) -> None:
     await store.commit(Batch(awaited=new))
+
+
+async def signalled(store: Store, *signals: Signal, together: bool) -> tuple[int | None, ...]:
+    """Signal in one transaction, or in one for each; return what became of them."""
+    if together:
+        return (await store.commit(Batch(signals=signals))).signals
+    receipts = [await store.commit(Batch(signals=(each,))) for each in signals]
+    return tuple(offset for receipt in receipts for offset in receipt.signals)
+
+
+each_way = pytest.mark.parametrize("together", [True, False], ids=["together", "alone"])
 
 
 # ---- taken or refused
@@ -80,39 +91,46 @@ async def test_of_two_signals_the_first_one_is_taken(store: Store) -> None:
     assert len(await store.read(Events())) == 1
 
 
-async def test_a_signal_is_refused_from_its_deadline_on(store: Store) -> None:
+@each_way
+async def test_a_signal_is_refused_from_its_deadline_on(store: Store, together: bool) -> None:
     (a,) = await start(store, "a")
     await make(store, awaited(a, deadline=due(1)))
     in_time = due(1) - timedelta(microseconds=1)
 
-    receipt = await store.commit(Batch(signals=(signal(1, a, due(1)), signal(1, a, in_time))))
+    late, taken = signal(1, a, due(1)), signal(1, a, in_time)
+    found = await signalled(store, late, taken, together=together)
 
-    assert receipt.signals == (None, 1)
+    assert found == (None, 1)
 
 
-async def test_a_signal_is_refused_unless_it_is_of_the_execution(store: Store) -> None:
+@each_way
+async def test_a_signal_is_refused_unless_it_is_of_the_execution(
+    store: Store, together: bool
+) -> None:
     a, b = await start(store, "a", "b")
     await make(store, awaited(a))
     unconfined = replace(signal(1, a), event=replace(signal(1, a).event, execution=None))
 
-    receipt = await store.commit(Batch(signals=(signal(1, b), signal(1, 9), unconfined)))
+    found = await signalled(store, signal(1, b), signal(1, 9), unconfined, together=together)
 
-    assert receipt.signals == (None, None, None)
+    assert found == (None, None, None)
 
 
-async def test_what_is_refused_leaves_nothing_behind(store: Store) -> None:
+@each_way
+async def test_what_is_refused_leaves_nothing_behind(store: Store, together: bool) -> None:
     fence = await store.register(runner("r1"))
     (a,) = await start(store, "a", fence=fence)
     await make(store, awaited(a, deadline=due(1)))
     refused = (signal(1, a, due(1), letter=True), signal(9, a, letter=True), signal(9, 9))
 
-    receipt = await store.commit(Batch(events=(event("x"),), signals=refused))
+    receipt = await store.commit(Batch(events=(event("x"),)))
+    found = await signalled(store, *refused, together=together)
 
-    assert (receipt.offsets, receipt.signals) == ((1,), (None, None, None))
+    assert (receipt.offsets, found) == ((1,), (None, None, None))
     assert [found.key for found in await store.read(Events())] == ["x"]
     assert await store.read(Inbox("r1")) == ()
-    (found,) = await store.read(AwaitedEvents())
-    assert (found.phase, found.value) == (EventPhase.RUNNING, None)
+    (waits,) = await store.read(AwaitedEvents())
+    assert (waits.phase, waits.value) == (EventPhase.RUNNING, None)
 
 
 @pytest.mark.parametrize("taken", [(0, 2), (1,), ()])

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from asyncflow._model.record import AwaitedRecord
 from asyncflow._store.awaited import AwaitedTable, event_of, letter_about
 from asyncflow._store.batch import ExecutionWrite, Expiry, NewAwaited, Notified, Signal
-from asyncflow._store.codec import micros, micros_or_none, utf8
+from asyncflow._store.codec import micros, micros_or_none, plain, utf8
 from asyncflow._store.for_rules import OnDuty
 from asyncflow._store.sqlite.awaited_reads import COLUMNS, WAITS, record
 from asyncflow._store.sqlite.bulk import Bulk, Value
@@ -40,13 +40,25 @@ _UPDATE_SIGNALLED = Bulk(
     'sender = v.column4, comment = v.column5, "offset" = v.column6 FROM (VALUES',
     6,
     ") AS v WHERE awaited_event.id = v.column1",
+    single="UPDATE awaited_event SET phase = 'SUCCEEDED', value = ?2, ended = ?3, "
+    'sender = ?4, comment = ?5, "offset" = ?6 WHERE id = ?1',
+)
+# The event of a signal, if that is taken: one statement instead of three.
+_TAKE_ONE = (
+    "INSERT INTO event (key, value, namespace, execution, sender, create_time, context, awaited) "
+    "SELECT ?3, ?4, ?5, execution, ?6, ?7, ?8, id FROM awaited_event "
+    f"WHERE id = ?1 AND execution = ?2 AND {WAITS} AND (deadline IS NULL OR deadline > ?7)"
+)
+_CLOSED = (
+    "phase = CASE WHEN deadline <= {0}5 THEN 'TIMED_OUT' ELSE {0}4 END, "
+    "ended = CASE WHEN deadline <= {0}5 THEN deadline ELSE {0}5 END"
 )
 _UPDATE_CLOSED = Bulk(
-    "UPDATE awaited_event SET "
-    "phase = CASE WHEN deadline <= v.column5 THEN 'TIMED_OUT' ELSE v.column4 END, "
-    "ended = CASE WHEN deadline <= v.column5 THEN deadline ELSE v.column5 END FROM (VALUES",
+    f"UPDATE awaited_event SET {_CLOSED.format('v.column')} FROM (VALUES",
     5,
     f") AS v WHERE {_OF_RUN} AND {WAITS}",
+    single=f"UPDATE awaited_event SET {_CLOSED.format('?')} "
+    f"WHERE execution = ?1 AND task = ?2 AND seq = ?3 AND {WAITS}",
 )
 _UPDATE_NOTIFIED = Bulk(
     "UPDATE awaited_event SET notified = v.column2, webhook_error = v.column3 FROM (VALUES",
@@ -61,6 +73,8 @@ def take(
     """Write signals with their events and letters; return the events' offsets."""
     if not signals:
         return ()
+    if len(signals) == 1:
+        return (_take_one(db, signals[0], on_duty),)
     sql = f"SELECT id, execution, deadline FROM awaited_event WHERE id {AMONG} AND {WAITS}"
     found = db.execute(sql, (json.dumps([signal.awaited for signal in signals]),)).fetchall()
     waiting = {id_: (execution, deadline) for id_, execution, deadline in found}
@@ -79,6 +93,17 @@ def take(
     insert_letters(db, [each for x, offset in posted for each in _letters(x, offset, on_duty)])
     offsets = dict(zip(taken, given, strict=True))
     return tuple(offsets.get(place) for place in range(len(signals)))
+
+
+def _take_one(db: sqlite3.Connection, signal: Signal, on_duty: OnDuty) -> int | None:
+    event, of = signal.event, (signal.awaited, signal.event.execution)
+    shown = (event.key, event.value, event.namespace, event.sender)
+    inserted = db.execute(_TAKE_ONE, (*of, *shown, micros(event.create_time), event.context))
+    offset = inserted.lastrowid if inserted.rowcount else None
+    if offset is not None:
+        _UPDATE_SIGNALLED.run(db, (_signalled_row(signal, offset),))
+        insert_letters(db, list(_letters(signal, offset, on_duty)))
+    return offset
 
 
 def expire(db: sqlite3.Connection, expired: Sequence[Expiry]) -> tuple[bool, ...]:
@@ -136,7 +161,7 @@ def close(db: sqlite3.Connection, written: Iterable[tuple[int, ExecutionWrite]])
     first: dict[tuple[int, str, int], tuple[Value, ...]] = {}
     for id_, x in closings:
         run = (id_, x.task, x.sequence_number)
-        first.setdefault(run, (*run, x.phase.value, micros(x.at)))
+        first.setdefault(run, (*run, plain(x.phase), micros(x.at)))
     _UPDATE_CLOSED.run(db, list(first.values()))
 
 

@@ -3,9 +3,10 @@
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
+from asyncflow._model.record import EventRecord
 from asyncflow._store.batch import Batch, Duty, DutyKind
 from asyncflow._store.for_rules import (
     NOBODY,
@@ -33,6 +34,10 @@ _ON_DUTY: Final = (
     "CROSS JOIN json_each(d.keys) k WHERE d.kind = 'RULES' "
     "AND d.namespace IN (SELECT value FROM json_each(:namespaces)) "
     "AND d.runner IS NOT :but AND k.value IN (SELECT value FROM json_each(:keys))"
+)
+_ON_DUTY_FOR_ONE: Final = (
+    "SELECT d.namespace, k.value, d.runner, d.name FROM duty d CROSS JOIN json_each(d.keys) k "
+    "WHERE d.kind = 'RULES' AND d.namespace = ? AND k.value = ?"
 )
 _OF_NOBODY: Final = (
     f"SELECT namespace, name, keys FROM duty WHERE runner = '{NOBODY}' AND kind = 'RULES'"
@@ -104,16 +109,31 @@ def on_duty(db: sqlite3.Connection, batch: Batch) -> OnDuty:
     writer, events = writer_of(batch), told_to_rules(batch)
     if not events:
         return OnDuty(writer)
-    named = {
-        "namespaces": json.dumps(list({event.namespace for event in events})),
-        "keys": json.dumps(list({event.key for event in events})),
-        "but": left_out(batch),
-    }
+    rows = _who_expects(db, events, left_out(batch))
+    if not rows:
+        return OnDuty(writer)
     found: defaultdict[Expected, dict[str, frozenset[str]]] = defaultdict(dict)
-    for namespace, key, runner, name in db.execute(_ON_DUTY, named).fetchall():
+    for namespace, key, runner, name in rows:
         of = found[namespace, key]
         of[runner] = of.get(runner, frozenset()) | {name}
     return OnDuty(writer, found)
+
+
+def _who_expects(
+    db: sqlite3.Connection, events: Sequence[EventRecord], but: str | None
+) -> list[tuple[str, str, str, str]]:
+    """Return namespaces, keys, runners, and the workflows whose rules expect that.
+
+    Without one runner, if there is more than one event: `OnDuty` leaves it out anyway.
+    """
+    if len(events) == 1:  # most signals come alone, and lists cost more than all the rest
+        return db.execute(_ON_DUTY_FOR_ONE, (events[0].namespace, events[0].key)).fetchall()
+    named = {
+        "namespaces": json.dumps(list({event.namespace for event in events})),
+        "keys": json.dumps(list({event.key for event in events})),
+        "but": but,
+    }
+    return db.execute(_ON_DUTY, named).fetchall()
 
 
 def answer(db: sqlite3.Connection, _: Duties) -> Mapping[Duty, str]:

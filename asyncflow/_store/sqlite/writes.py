@@ -91,7 +91,8 @@ def commit(db: sqlite3.Connection, batch: Batch) -> Receipt:
     ids: tuple[int | Refused, ...] = tuple(known)
     if len(known) < len(batch.executions) or batch.dropped:
         ids = execution_writes.insert(db, batch, offsets)
-    _write_parts(db, ids, batch.executions)
+    if batch.executions:
+        _write_parts(db, ids, batch.executions)
     _write_rest(db, batch)
     return Receipt(ids, offsets, awaited, signals, expired)
 
@@ -171,7 +172,8 @@ def _tell_rules(
 ) -> tuple[int | None, ...]:
     """Put what rules of other runners hear before those, and take the signals."""
     on_duty = duties.on_duty(db, batch)
-    _post_for_rules(db, batch, offsets, on_duty)
+    if batch.for_rules and on_duty.judges:
+        _post_for_rules(db, batch, offsets, on_duty)
     return awaited_writes.take(db, batch.signals, on_duty)
 
 
