@@ -151,7 +151,8 @@ class AwaitedCalls(EventCalls):
     ) -> None:
         """Return once an awaited event has its payload, on disk; see `Event.signal`."""
         for what, text in (("payload", payload), ("comment", comment), ("sender", sender)):
-            self._limits.check(f"the {what}", byte_size(text or ""))
+            if text is not None:
+                self._limits.check(f"the {what}", byte_size(text))
         event = EventRecord(
             offset=None,
             key=record.name,

@@ -6,12 +6,12 @@ The store has names only. A model is checked where its class is known; a name is
 from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, TypeVar, cast
 from weakref import WeakSet
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from asyncflow._frozen import value
 from asyncflow._model.naming import check_text
 from asyncflow._model.value import from_json_text, to_json_text
 from asyncflow.errors import EventTypeError
@@ -27,7 +27,7 @@ _MODEL: Final = "model:"
 _models: Final[defaultdict[str, WeakSet[type[BaseModel]]]] = defaultdict(WeakSet)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PayloadType:
     """The type of an event's payload: ``bool``, ``int``, ``float``, ``str``, or a pydantic model.
 

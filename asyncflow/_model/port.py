@@ -218,7 +218,8 @@ class StopSign:
     def end_wait(self, end: Callable[[], object] | None) -> None:
         """Note that it waits no more."""
         self.waiting -= 1
-        self.waits = tuple(each for each in self.waits if each is not end)
+        if end is not None:
+            self.waits = tuple(each for each in self.waits if each is not end)
 
 
 class Tally:

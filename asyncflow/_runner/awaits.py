@@ -180,7 +180,7 @@ class _News:
 
     def __exit__(self, *_: object) -> None:
         for each in self._awaited:
-            each.waiters = tuple(other for other in each.waiters if other is not self._future)
+            each.waiters = tuple([other for other in each.waiters if other is not self._future])
         if self._sign is not None:
             self._sign.end_wait(self._stop)
 

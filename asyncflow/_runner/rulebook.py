@@ -142,7 +142,9 @@ class Rulebook:
 
     def of(self, namespace: str, key: str) -> tuple[RuledWorkflow, ...]:
         """Return the workflows that have a rule for this key, and are judged here."""
-        hearers = self._by_key.get((namespace, key), ())
+        hearers = self._by_key.get((namespace, key))
+        if hearers is None:
+            return ()
         return tuple(ruled for ruled in hearers if ruled.on_duty)
 
     def judge(self, ruled: RuledWorkflow, record: EventRecord) -> Verdicts | Pending:

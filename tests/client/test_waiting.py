@@ -34,15 +34,17 @@ def live_of(runner: Runner, name: str) -> LiveExecution:
 
 
 async def until_begun(runner: Runner, name: str) -> None:
-    for _ in range(100_000):
-        found = await runner.execution.aio(name)
-        if found is not None:
+    """Wait for the runner to know it: a moment before, others can read it already."""
+    assert runner._engine is not None
+    for _ in range(1_000_000):
+        if name in runner._engine.driver.names:
             return
+        await asyncio.sleep(0)
     raise AssertionError(name)
 
 
 async def until_waiting(live: LiveExecution, number: int = 1) -> None:
-    for _ in range(100_000):
+    for _ in range(1_000_000):
         if len(live.waiters) >= number:
             return
         await asyncio.sleep(0)

@@ -80,7 +80,8 @@ class Connection(aiosqlite.Connection):
 
         The failpoints ``{point}.before`` and ``{point}.after`` are around the COMMIT.
         """
-        return self.outside(partial(in_transaction, work=work, point=point))
+        whole = partial(in_transaction, work=work, point=point)
+        return self._call(partial(_kept_up, self._conn, self._upkeep, whole))
 
     def outside(self, work: Callable[[sqlite3.Connection], T]) -> Awaitable[T]:
         """Run ``work`` outside of any transaction but those of its single statements."""
