@@ -24,11 +24,11 @@ LENGTH: Final = 100
 """Tasks in the chain of W2 and W9."""
 
 LATENCIES: Final = 0.2
-"""The part of W1's and W5's many that is done first, unmeasured."""
+"""The part of W1's and W5's that is done first, unmeasured."""
 
 MOST_RUNS: Final = 20
 LONG_ENOUGH: Final = 2.0
-"""Seconds after which a rate is not measured again in the same process."""
+"""Seconds after which W1 to W4 are not run again in the same process."""
 
 WARM: Final = 100
 """Waiters of W6 that are there before the memory of the others is measured."""
@@ -55,14 +55,18 @@ async def until(met: Callable[[], bool], pause: float = 0.001) -> None:
 
 
 async def latencies(run: Run, many: int) -> Figures:
-    """W1: run one after the other; milliseconds of each after some that only warm up."""
+    """W1: run one after the other until it was long enough; milliseconds of each.
+
+    ``many`` are run at least, and the first part of all only warms up: a fresh process has to
+    grow its memory and its WAL.
+    """
     taken: list[float] = []
-    warm = int(many * LATENCIES)
-    for _ in range(warm + many):
+    until = time.perf_counter() + LONG_ENOUGH
+    while len(taken) < many * (1 + LATENCIES) or time.perf_counter() < until:
         begin = time.perf_counter()
         await run()
         taken.append(1000 * (time.perf_counter() - begin))
-    return {"ms": taken[warm:], "runs": len(taken)}
+    return {"ms": taken[int(len(taken) * LATENCIES) :], "runs": len(taken)}
 
 
 async def rates(run: Run, units: int) -> Figures:
