@@ -16,8 +16,10 @@ from asyncflow._model.port import CURRENT_TASK, TaskScope
 from asyncflow._model.record import AwaitedRecord
 from asyncflow._model.status import EventPhase
 from asyncflow._operators.threads import in_thread_of_task
+from asyncflow._runner.awaiting import Answer, Awaiting
 from asyncflow._runner.driver import Driver
-from asyncflow._runner.live import Answer, Awaited, Awaiting, LiveExecution, Signalled
+from asyncflow._runner.entries import Awaited, Signalled
+from asyncflow._runner.live import LiveExecution
 from asyncflow._runner.waiters import Waiters
 from asyncflow._store.batch import NewAwaited, Signal
 from asyncflow.errors import EventAlreadyExistsError, TaskStopped, UsageError

@@ -14,22 +14,17 @@ from asyncflow._core.decide import decide, may_await
 from asyncflow._core.facts import EventAwaited, EventSent, Fact, StopRequested, TaskActionRequested
 from asyncflow._core.state import TaskState
 from asyncflow._model.status import TaskAction, TaskStatus
-from asyncflow._runner.judge import Judge, Pending
-from asyncflow._runner.live import (
+from asyncflow._runner.entries import (
     Awaited,
     Entry,
     Expired,
-    Heard,
     Impulse,
-    LiveExecution,
-    Publication,
-    RuledWorkflow,
     Signalled,
-    Told,
     Undeliverable,
-    Verdicts,
     Wanted,
 )
+from asyncflow._runner.judge import Judge, Pending
+from asyncflow._runner.live import Heard, LiveExecution, Publication, RuledWorkflow, Told, Verdicts
 from asyncflow._runner.receivers import Receivers
 from asyncflow._runner.rulebook import Rulebook
 from asyncflow._runner.work import Work

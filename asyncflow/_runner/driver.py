@@ -20,17 +20,9 @@ from asyncflow._failpoint import hit
 from asyncflow._runner.callers import Callers
 from asyncflow._runner.desk import Desk
 from asyncflow._runner.duties import Duties
+from asyncflow._runner.entries import Awaited, Entry, Impulse, Signalled, Wanted
 from asyncflow._runner.judge import Judge
-from asyncflow._runner.live import (
-    Awaited,
-    Entry,
-    Impulse,
-    LiveExecution,
-    Publication,
-    Signalled,
-    Told,
-    Wanted,
-)
+from asyncflow._runner.live import LiveExecution, Publication, Told
 from asyncflow._runner.logs import TaskLog
 from asyncflow._runner.meter import Meters
 from asyncflow._runner.reread import reread, untaken
@@ -283,17 +275,22 @@ class Driver:
         return work
 
     async def _decide(self, work: Work) -> None:
-        while True:
-            # Starts first: the end of the same attempt may be in the inbox already.
-            for start in self.riders.take():
-                self._desk.answer(work, start)
-            if not self._inbox or len(work) >= MOST_AT_ONCE:
-                return
+        self._answer_starts(work)
+        while self._inbox:
+            gave = False
             for _ in self._desk.open(work, self._inbox.popleft()) or ():
                 if self._turns.past:
                     await self._turns.give()
-            if self._turns.over:
+                    gave = True
+            if gave:
+                self._answer_starts(work)
+            if self._inbox and (len(work) >= MOST_AT_ONCE or self._turns.over):
                 return
+
+    def _answer_starts(self, work: Work) -> None:
+        """Answer them before what comes after: the end of the same attempt may be in the inbox."""
+        for start in self.riders.take():
+            self._desk.answer(work, start)
 
     async def _commit(self, work: Work) -> StoreError | None:
         """Store it and act on it; return what went wrong."""

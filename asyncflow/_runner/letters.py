@@ -10,7 +10,8 @@ from dataclasses import replace
 from typing import Final
 
 from asyncflow._runner.driver import Driver
-from asyncflow._runner.live import Publication, Told, Undeliverable
+from asyncflow._runner.entries import Undeliverable
+from asyncflow._runner.live import Publication, Told
 from asyncflow._runner.rulebook import Rulebook
 from asyncflow._runner.waiters import Waiters, answer_of
 from asyncflow._store.batch import Fence, InboxItem

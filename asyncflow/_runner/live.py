@@ -1,104 +1,27 @@
-"""An execution that this runner owns, and what it has been told. Nothing here decides."""
+"""An execution that this runner owns, a workflow with rules, and what both are told.
+
+Nothing here decides.
+"""
 
 import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from asyncflow._core.execution import ExecutionState
-from asyncflow._core.facts import EventAwaited, ExecutionStarted, Fact
+from asyncflow._core.facts import Fact
 from asyncflow._core.plan import Plan
-from asyncflow._model.record import AwaitedRecord, EndedExecution, EventRecord, ExecutionRecord
+from asyncflow._model.record import EndedExecution, EventRecord, ExecutionRecord
 from asyncflow._model.rule import WorkflowRule
-from asyncflow._model.status import EventPhase, TaskStatus
+from asyncflow._model.status import TaskStatus
 from asyncflow._model.workflow import Workflow
-from asyncflow._store.batch import (
-    CursorWrite,
-    DroppedTicks,
-    Expiry,
-    FailedPoll,
-    NewAwaited,
-    NewExecution,
-    Notified,
-    Refused,
-    Signal,
-)
-from asyncflow._timer import Timer
+from asyncflow._runner.awaiting import Awaiting
+from asyncflow._store.batch import NewExecution
 from asyncflow.errors import TaskNotFoundError
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(slots=True, eq=False, repr=False)
-class Awaiting:
-    """An awaited event, in the memory of the execution's owner, as long as it waits.
-
-    Attributes:
-        waiters: told what became of it, with its id; None: the store knows.
-    """
-
-    task: str
-    sequence_number: int
-    waiters: "tuple[asyncio.Future[tuple[int, Answer | None]], ...]" = ()
-    timer: Timer | None = None
-
-    def tell(self, id_: int, answer: "Answer | None") -> None:
-        """Tell those who wait."""
-        if self.timer is not None:
-            self.timer.cancel()
-        for waiter in self.waiters:
-            if not waiter.done():
-                waiter.set_result((id_, answer))
-
-    def fail(self, error: Exception) -> None:
-        """Tell them that nobody will tell them."""
-        for waiter in self.waiters:
-            if not waiter.done():
-                waiter.set_exception(error)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What became of an awaited event; the fields are those of its record."""
-
-    phase: EventPhase
-    ended: datetime
-    value: str | None = None
-    sender: str | None = None
-    comment: str | None = None
-    offset: int | None = None
-
-    def of(self, record: AwaitedRecord) -> AwaitedRecord:
-        """Return the record as it is now."""
-        # Written out: whoever waits for a signal waits for this, too, and `replace` is slow.
-        return AwaitedRecord(
-            id=record.id,
-            execution=record.execution,
-            run_name=record.run_name,
-            namespace=record.namespace,
-            task_name=record.task_name,
-            sequence_number=record.sequence_number,
-            name=record.name,
-            place=record.place,
-            data_type=record.data_type,
-            created=record.created,
-            prompt=record.prompt,
-            prompt_type=record.prompt_type,
-            description=record.description,
-            deadline=record.deadline,
-            phase=self.phase,
-            value=self.value,
-            ended=self.ended,
-            sender=self.sender,
-            comment=self.comment,
-            offset=self.offset,
-            notified=record.notified,
-            webhook_error=record.webhook_error,
-            label=record.label,
-        )
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -281,36 +204,6 @@ class Told:
 
 
 @dataclass(slots=True)
-class Wanted:
-    """A new execution, all but stored.
-
-    Attributes:
-        done: told why if it gets no row, and else that it has one: not that, if ``to_its_end``.
-    """
-
-    live: LiveExecution
-    row: NewExecution
-    fact: Fact
-    done: asyncio.Future[Refused | None] | None = None
-    to_its_end: bool = False
-
-    @classmethod
-    def of(
-        cls,
-        plan: Plan,
-        workflow: Workflow,
-        row: NewExecution,
-        texts: Mapping[str, str],
-        done: asyncio.Future[Refused | None] | None = None,
-        *,
-        to_its_end: bool = False,
-    ) -> "Wanted":
-        """Return an execution that is to begin with a context, given as JSON text by key."""
-        live = LiveExecution(row.name, plan, workflow, ExecutionState.new(plan, texts))
-        return cls(live, row, ExecutionStarted(row.created), done, to_its_end)
-
-
-@dataclass(slots=True)
 class LiveRule:
     """A workflow rule of this process."""
 
@@ -374,86 +267,3 @@ class Heard:
     workflow: RuledWorkflow
     publication: Publication
     verdicts: Verdicts | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Undeliverable:
-    """A letter to an execution that has ended: it is taken from the store, nothing else."""
-
-    letter: int
-
-
-@dataclass(slots=True)
-class Impulse:
-    """What a poll or a schedule asks for, all in one transaction.
-
-    Attributes:
-        done: resolved with what became of each of ``wanted``: why it got no row, None if it did.
-    """
-
-    done: asyncio.Future[tuple[Refused | None, ...]]
-    wanted: tuple[Wanted, ...] = ()
-    cursor: CursorWrite | None = None
-    failed: FailedPoll | None = None
-    dropped: DroppedTicks | None = None
-
-    def tell(self, refused: Mapping[LiveExecution, Refused]) -> None:
-        """Say that it is on disk."""
-        if not self.done.done():
-            self.done.set_result(tuple(refused.get(each.live) for each in self.wanted))
-
-    def fail(self, error: Exception) -> None:
-        """Say that it could not be stored, as far as is known."""
-        if not self.done.done():
-            self.done.set_exception(error)
-
-
-@dataclass(slots=True)
-class Awaited:
-    """A task comes to await an event, or finds it; ``done`` takes its row, None if refused."""
-
-    live: LiveExecution
-    fact: EventAwaited
-    row: NewAwaited
-    done: asyncio.Future[AwaitedRecord | None]
-
-    def fail(self, error: BaseException) -> None:
-        """Say that it could not be stored, as far as is known."""
-        if not self.done.done():
-            self.done.set_exception(error)
-
-
-@dataclass(slots=True)
-class Signalled:
-    """A payload for an awaited event; ``done`` takes the offset, None if it was refused."""
-
-    live: LiveExecution
-    signal: Signal
-    done: asyncio.Future[int | None]
-
-    def fail(self, error: Exception) -> None:
-        """Say that it could not be stored, as far as is known."""
-        if not self.done.done():
-            self.done.set_exception(error)
-
-
-@dataclass(frozen=True, slots=True)
-class Expired:
-    """The time of an awaited event is over, unless it was signalled."""
-
-    live: LiveExecution
-    expiry: Expiry
-
-
-Entry: TypeAlias = (
-    Told
-    | Wanted
-    | Publication
-    | Heard
-    | Undeliverable
-    | Impulse
-    | Awaited
-    | Signalled
-    | Expired
-    | Notified
-)

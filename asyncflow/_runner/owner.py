@@ -16,6 +16,7 @@ from asyncflow._client.executions import new_execution, refusal
 from asyncflow._client.news import News
 from asyncflow._clock import Deadline
 from asyncflow._core.facts import StopRequested, TaskActionRequested
+from asyncflow._core.plan import Plan
 from asyncflow._model.awaited import EventWish
 from asyncflow._model.port import TaskScope
 from asyncflow._model.record import (
@@ -29,7 +30,8 @@ from asyncflow._model.value import byte_size
 from asyncflow._model.workflow import Workflow
 from asyncflow._operators.threads import in_thread_of_task, without_slot
 from asyncflow._runner.engine import Engine
-from asyncflow._runner.live import LiveExecution, Publication, Told, Wanted
+from asyncflow._runner.entries import Wanted
+from asyncflow._runner.live import LiveExecution, Publication, Told
 from asyncflow._store.batch import NewExecution, Refused, Signal
 from asyncflow.errors import AsyncflowError, ExecutionParkedError, UsageError
 
@@ -50,7 +52,8 @@ class OwnerCalls(Client):
         self, workflow: Workflow, row: NewExecution, texts: Mapping[str, str]
     ) -> ExecutionRecord | Refused:
         """Store an execution that this runner owns, and begin it in the same transaction."""
-        live, told = await self._put_wanted(workflow, row, texts)
+        plan = self._plans.of(workflow)
+        live, told = await self._put_wanted(plan, workflow, row, texts)
         refused = await told
         return live.record(row) if refused is None else refused
 
@@ -60,8 +63,9 @@ class OwnerCalls(Client):
         """Wait once, for the end or for why there is none: that it has begun nobody asks."""
         if deadline.delay is not None:
             return await super()._executed(workflow, texts, name, deadline)
-        row = new_execution(self._plans.of(workflow), name, self._clock.now())
-        live, told = await self._put_wanted(workflow, row, texts, to_its_end=True)
+        plan = self._plans.of(workflow)
+        row = new_execution(plan, name, self._clock.now())
+        live, told = await self._put_wanted(plan, workflow, row, texts, to_its_end=True)
         driver = self._working_engine.driver
         try:
             with live.news(told, ends=True):
@@ -75,6 +79,7 @@ class OwnerCalls(Client):
 
     async def _put_wanted(
         self,
+        plan: Plan,
         workflow: Workflow,
         row: NewExecution,
         texts: Mapping[str, str],
@@ -87,7 +92,6 @@ class OwnerCalls(Client):
             if self._engine is None or self._engine.closing:
                 text = f"{self.label} shuts down and starts nothing more: open another one"
                 raise UsageError(text)
-            plan = self._plans.of(workflow)
             wanted = Wanted.of(plan, workflow, row, texts, told, to_its_end=to_its_end)
             driver.put(wanted)
         return wanted.live, told

@@ -19,9 +19,9 @@ from asyncflow._model.registry import Registry
 from asyncflow._runner.doorbell import Doorbell
 from asyncflow._runner.driver import Driver
 from asyncflow._runner.duties import Duties, OnDuty
+from asyncflow._runner.entries import Impulse
 from asyncflow._runner.lease import Lease
 from asyncflow._runner.letters import Letters
-from asyncflow._runner.live import Impulse
 from asyncflow._runner.process import is_gone
 from asyncflow._runner.recovery import Recovery
 from asyncflow._runner.silence import Silence

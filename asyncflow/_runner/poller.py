@@ -27,7 +27,7 @@ from asyncflow._runner.attempt import describe
 from asyncflow._runner.begun import Begun
 from asyncflow._runner.driver import Driver
 from asyncflow._runner.duties import Duties
-from asyncflow._runner.live import Impulse, Wanted
+from asyncflow._runner.entries import Impulse, Wanted
 from asyncflow._runner.meter import Meters
 from asyncflow._runner.rounds import Rounds
 from asyncflow._runner.turns import Turns

@@ -4,7 +4,8 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 
 from asyncflow._core.execution import ExecutionState
-from asyncflow._runner.live import Entry, LiveExecution, Told
+from asyncflow._runner.entries import Entry
+from asyncflow._runner.live import LiveExecution, Told
 from asyncflow._runner.work import Answer
 from asyncflow._store.protocol import Store
 from asyncflow._store.queries import ExecutionByName, Inbox, StoredExecutions

@@ -19,14 +19,9 @@ from asyncflow._model.rule import WorkflowRule
 from asyncflow._model.status import ExecutionType
 from asyncflow._runner.cells import Overlay
 from asyncflow._runner.duties import Duties
+from asyncflow._runner.entries import Wanted
 from asyncflow._runner.judge import Case, Judge, Pending, Question
-from asyncflow._runner.live import (
-    Heard,
-    LiveRule,
-    RuledWorkflow,
-    Verdicts,
-    Wanted,
-)
+from asyncflow._runner.live import Heard, LiveRule, RuledWorkflow, Verdicts
 from asyncflow._runner.work import Work
 from asyncflow._store.batch import Cause, Duty, DutyKind, Fence
 from asyncflow._store.change import AddRule

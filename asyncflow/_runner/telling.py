@@ -3,7 +3,8 @@
 import logging
 from collections.abc import Mapping
 
-from asyncflow._runner.live import LiveExecution, Publication, Told, Wanted
+from asyncflow._runner.entries import Wanted
+from asyncflow._runner.live import LiveExecution, Publication, Told
 from asyncflow._store.batch import Refused
 from asyncflow.errors import WorkflowDisabledError
 

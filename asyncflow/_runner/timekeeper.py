@@ -25,7 +25,7 @@ from asyncflow._model.record import ScheduleRecord
 from asyncflow._model.schedule import Schedule
 from asyncflow._model.status import ExecutionType
 from asyncflow._model.value import from_json_text, to_json_text
-from asyncflow._runner.live import Impulse, Wanted
+from asyncflow._runner.entries import Impulse, Wanted
 from asyncflow._runner.poller import Polling
 from asyncflow._store.batch import DroppedTicks, Duty, DutyKind, Refused, Tick
 from asyncflow._store.queries import Schedules, SchedulesVersion, Ticks

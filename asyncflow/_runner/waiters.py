@@ -14,15 +14,9 @@ from asyncflow._core.state import Closing
 from asyncflow._model.record import AwaitedRecord, EventRecord
 from asyncflow._model.status import EventPhase
 from asyncflow._model.value import from_json_text
-from asyncflow._runner.live import (
-    Answer,
-    Awaited,
-    Awaiting,
-    Entry,
-    Expired,
-    LiveExecution,
-    Signalled,
-)
+from asyncflow._runner.awaiting import Answer, Awaiting
+from asyncflow._runner.entries import Awaited, Entry, Expired, Signalled
+from asyncflow._runner.live import LiveExecution
 from asyncflow._runner.work import Work
 from asyncflow._store.batch import Expiry, Receipt
 from asyncflow._timer import Callback, Timer

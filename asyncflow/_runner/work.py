@@ -14,19 +14,16 @@ from asyncflow._core.execution import Decision, TaskChange
 from asyncflow._core.facts import Fact, TaskEnded
 from asyncflow._core.state import Closing, Head
 from asyncflow._model.record import EventRecord, LogRecord
-from asyncflow._runner.live import (
+from asyncflow._runner.entries import (
     Awaited,
     Entry,
     Expired,
-    Heard,
     Impulse,
-    LiveExecution,
-    Publication,
     Signalled,
-    Told,
     Undeliverable,
     Wanted,
 )
+from asyncflow._runner.live import Heard, LiveExecution, Publication, Told
 from asyncflow._store.batch import (
     Batch,
     ExecutionWrite,
@@ -148,7 +145,7 @@ class Work:
     def empty(self) -> bool:
         """Whether there is nothing to store."""
         rows = self.answers or self.storing or self.taken or self.cells or self.logs
-        return not (rows or self.impulses or self._waits)
+        return not (rows or self.impulses or self.signals or self._waits)
 
     @property
     def _waits(self) -> bool:

@@ -32,8 +32,10 @@ from asyncflow import (
 )
 from asyncflow._model.port import CURRENT_TASK, StopSign, TaskScope
 from asyncflow._operators.threads import SLOTS, Slots, slot
+from asyncflow._runner.awaiting import Answer, Awaiting
 from asyncflow._runner.awaits import _News
-from asyncflow._runner.live import Answer, Awaited, Awaiting, Publication, RuledWorkflow
+from asyncflow._runner.entries import Awaited
+from asyncflow._runner.live import Publication, RuledWorkflow
 from asyncflow._runner.work import Work
 from asyncflow._store.batch import Batch, Receipt, Signal
 from asyncflow._store.queries import AwaitedEvents

@@ -102,7 +102,8 @@ def _take_one(db: sqlite3.Connection, signal: Signal, on_duty: OnDuty) -> int | 
     offset = inserted.lastrowid if inserted.rowcount else None
     if offset is not None:
         _UPDATE_SIGNALLED.run(db, (_signalled_row(signal, offset),))
-        insert_letters(db, list(_letters(signal, offset, on_duty)))
+        if signal.by_letter or on_duty.judges:
+            insert_letters(db, list(_letters(signal, offset, on_duty)))
     return offset
 
 

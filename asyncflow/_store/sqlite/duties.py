@@ -109,7 +109,7 @@ def on_duty(db: sqlite3.Connection, batch: Batch) -> OnDuty:
     writer, events = writer_of(batch), told_to_rules(batch)
     if not events:
         return OnDuty(writer)
-    rows = _who_expects(db, events, left_out(batch))
+    rows = _who_expects(db, events, batch)
     if not rows:
         return OnDuty(writer)
     found: defaultdict[Expected, dict[str, frozenset[str]]] = defaultdict(dict)
@@ -120,7 +120,7 @@ def on_duty(db: sqlite3.Connection, batch: Batch) -> OnDuty:
 
 
 def _who_expects(
-    db: sqlite3.Connection, events: Sequence[EventRecord], but: str | None
+    db: sqlite3.Connection, events: Sequence[EventRecord], batch: Batch
 ) -> list[tuple[str, str, str, str]]:
     """Return namespaces, keys, runners, and the workflows whose rules expect that.
 
@@ -131,7 +131,7 @@ def _who_expects(
     named = {
         "namespaces": json.dumps(list({event.namespace for event in events})),
         "keys": json.dumps(list({event.key for event in events})),
-        "but": but,
+        "but": left_out(batch),
     }
     return db.execute(_ON_DUTY, named).fetchall()
 

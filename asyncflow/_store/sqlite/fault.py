@@ -2,6 +2,7 @@
 
 import sqlite3
 from types import TracebackType
+from typing import Final
 
 from asyncflow._store.sqlite.space import no_space
 from asyncflow.errors import (
@@ -53,6 +54,17 @@ def as_store_error(error: sqlite3.Error, location: str) -> StoreError:
     return kind(f"{location} {meaning} (SQLite: {error})")
 
 
+TRANSLATED: Final = (sqlite3.Error, UnicodeEncodeError)
+"""What `as_told` makes StoreErrors of."""
+
+
+def as_told(error: sqlite3.Error | UnicodeEncodeError, location: str) -> StoreError:
+    """Return the StoreError for what a store of SQLite's raised; it names the location."""
+    if isinstance(error, sqlite3.Error):
+        return as_store_error(error, location)
+    return StoreError(f"{location} keeps UTF-8 only, this text is not: {error}")
+
+
 class translated:  # noqa: N801  a context manager
     """Raise what SQLite raises inside as StoreErrors."""
 
@@ -72,8 +84,5 @@ class translated:  # noqa: N801  a context manager
         traceback: TracebackType | None,
     ) -> None:
         """Raise another error in the place of one of SQLite's."""
-        if isinstance(error, sqlite3.Error):
-            raise as_store_error(error, self._location) from error
-        if isinstance(error, UnicodeEncodeError):
-            message = f"{self._location} keeps UTF-8 only, this text is not: {error}"
-            raise StoreError(message) from error
+        if isinstance(error, TRANSLATED):
+            raise as_told(error, self._location) from error

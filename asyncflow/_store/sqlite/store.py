@@ -25,7 +25,7 @@ from asyncflow._store.refusal import not_open
 from asyncflow._store.sqlite import changes, owners, reads, sweep, vacuum, writes
 from asyncflow._store.sqlite.checkpoint import tell_version
 from asyncflow._store.sqlite.connection import Connection, connect
-from asyncflow._store.sqlite.fault import translated
+from asyncflow._store.sqlite.fault import TRANSLATED, as_told, translated
 from asyncflow._store.sqlite.file import inspect
 from asyncflow._store.sqlite.migrate import migrate, migrations, version
 from asyncflow._store.sqlite.pulse import SqlitePulse
@@ -110,9 +110,11 @@ class SqliteStore:
     async def commit(self, batch: Batch) -> Receipt:
         """Write a batch; cancelling the call does not cancel the transaction."""
         # Without `_write`, a coroutine less: all that happens waits for this call.
-        with self._translated:
-            work = partial(writes.commit, batch=batch)
-            return await self._opened(self._writer).transact(work, "store.commit")
+        work, writer = partial(writes.commit, batch=batch), self._opened(self._writer)
+        try:
+            return await writer.transact(work, "store.commit")
+        except TRANSLATED as error:
+            raise as_told(error, self._path) from error
 
     async def append(
         self, letters: Sequence[Letter], fence: Fence | None = None

@@ -1,0 +1,81 @@
+"""What the owner of an execution knows of events that its tasks await, and what becomes of them.
+
+The store has the truth; this is told to those who wait.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime
+
+from asyncflow._model.record import AwaitedRecord
+from asyncflow._model.status import EventPhase
+from asyncflow._timer import Timer
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Awaiting:
+    """An awaited event, in the memory of the execution's owner, as long as it waits.
+
+    Attributes:
+        waiters: told what became of it, with its id; None: the store knows.
+    """
+
+    task: str
+    sequence_number: int
+    waiters: "tuple[asyncio.Future[tuple[int, Answer | None]], ...]" = ()
+    timer: Timer | None = None
+
+    def tell(self, id_: int, answer: "Answer | None") -> None:
+        """Tell those who wait."""
+        if self.timer is not None:
+            self.timer.cancel()
+        for waiter in self.waiters:
+            if not waiter.done():
+                waiter.set_result((id_, answer))
+
+    def fail(self, error: Exception) -> None:
+        """Tell them that nobody will tell them."""
+        for waiter in self.waiters:
+            if not waiter.done():
+                waiter.set_exception(error)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of an awaited event; the fields are those of its record."""
+
+    phase: EventPhase
+    ended: datetime
+    value: str | None = None
+    sender: str | None = None
+    comment: str | None = None
+    offset: int | None = None
+
+    def of(self, record: AwaitedRecord) -> AwaitedRecord:
+        """Return the record as it is now."""
+        # Written out: whoever waits for a signal waits for this, too, and `replace` is slow.
+        return AwaitedRecord(
+            id=record.id,
+            execution=record.execution,
+            run_name=record.run_name,
+            namespace=record.namespace,
+            task_name=record.task_name,
+            sequence_number=record.sequence_number,
+            name=record.name,
+            place=record.place,
+            data_type=record.data_type,
+            created=record.created,
+            prompt=record.prompt,
+            prompt_type=record.prompt_type,
+            description=record.description,
+            deadline=record.deadline,
+            phase=self.phase,
+            value=self.value,
+            ended=self.ended,
+            sender=self.sender,
+            comment=self.comment,
+            offset=self.offset,
+            notified=record.notified,
+            webhook_error=record.webhook_error,
+            label=record.label,
+        )
