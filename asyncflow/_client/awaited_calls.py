@@ -150,9 +150,11 @@ class AwaitedCalls(EventCalls):
         self, record: AwaitedRecord, payload: str, sender: str | None, comment: str | None
     ) -> None:
         """Return once an awaited event has its payload, on disk; see `Event.signal`."""
-        for what, text in (("payload", payload), ("comment", comment), ("sender", sender)):
-            if text is not None:
-                self._limits.check(f"the {what}", byte_size(text))
+        self._limits.check("the payload", byte_size(payload))
+        if comment is not None:
+            self._limits.check("the comment", byte_size(comment))
+        if sender is not None:
+            self._limits.check("the sender", byte_size(sender))
         event = EventRecord(
             offset=None,
             key=record.name,

@@ -22,7 +22,8 @@ EventPayload: TypeAlias = bool | int | float | str | BaseModel | Mapping[str, An
 PayloadT = TypeVar("PayloadT", bound=bool | int | float | str | BaseModel)
 """What a task gets that waits."""
 
-_SCALARS: Final[Mapping[str, type]] = {kind.__name__: kind for kind in (bool, int, float, str)}
+_KINDS: Final = (bool, int, float, str)  # an `int | str` would be made anew for each question
+_SCALARS: Final[Mapping[str, type]] = {kind.__name__: kind for kind in _KINDS}
 _MODEL: Final = "model:"
 _models: Final[defaultdict[str, WeakSet[type[BaseModel]]]] = defaultdict(WeakSet)
 
@@ -84,9 +85,11 @@ class PayloadType:
         """
         if self.text.startswith(_MODEL):
             return self._encoded_model(payload, event)
-        if not isinstance(payload, bool | int | float | str):
+        if not isinstance(payload, _KINDS):
             raise no_payload(payload)
         kind = _SCALARS[self.text]
+        if type(payload) is kind and kind is not str:
+            return to_json_text(payload, "payload")
         plain = _plain(payload)
         if kind is float and type(plain) is int:
             plain = _as_float(plain)
@@ -199,7 +202,7 @@ def plain_payload(payload: object) -> str:
         TypeError: it is no bool, int, float or str.
         ValueError: it is NaN, an infinity, or no Unicode text.
     """
-    if not isinstance(payload, bool | int | float | str):
+    if not isinstance(payload, _KINDS):
         raise no_payload(payload)
     return to_json_text(_plain(payload), "payload")
 

@@ -7,6 +7,7 @@ import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 
+from asyncflow._frozen import value
 from asyncflow._model.record import AwaitedRecord
 from asyncflow._model.status import EventPhase
 from asyncflow._timer import Timer
@@ -40,7 +41,7 @@ class Awaiting:
                 waiter.set_exception(error)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Answer:
     """What became of an awaited event; the fields are those of its record."""
 
