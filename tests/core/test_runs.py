@@ -1,5 +1,6 @@
 """The life of one task: attempts, retries, stops and restarts."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -56,6 +57,39 @@ def test_a_stop_before_an_end_that_overtook_its_beginning_leaves_the_beginning()
     play.tell(TaskEnded(play.at, "a", 1, 1, Outcome(SUCCESS), began=began))
 
     assert (play.task("a").status, play.task("a").begin) == (STOPPED, began)
+
+
+@pytest.mark.parametrize(
+    ("retries", "given", "kept"),
+    [(0, SUCCESS, SUCCESS), (0, FAILED, FAILED), (1, FAILED, RETRYING)],
+)
+def test_an_end_that_overtook_its_beginning_tells_that_too(
+    retries: int, given: TaskStatus, kept: TaskStatus
+) -> None:
+    with declared() as workflow:
+        Nothing("a", retries=retries)
+        Nothing("keeper").action_on_event_received(action=START, event_key="never")
+    play = Play.begun(Plan.of(workflow))
+    began = play.at
+    play.at += timedelta(seconds=1)
+
+    play.tell(replace(play.ended("a", given), began=began))
+
+    assert (play.status("a"), play.task("a").begin) == (kept, began)
+
+
+@pytest.mark.parametrize("given", [SUCCESS, FAILED])
+def test_a_later_attempt_whose_end_overtook_its_beginning_leaves_that_of_the_first(
+    given: TaskStatus,
+) -> None:
+    play = one(retries=1)
+    first = play.task("a").begin
+    play.fail("a")
+    play.fall_due("a")
+
+    play.tell(replace(play.ended("a", given), began=play.at))
+
+    assert (play.status("a"), play.task("a").begin) == (given, first)
 
 
 def test_an_outcome_is_kept_beside_the_row() -> None:
