@@ -198,11 +198,11 @@ def _check(
     events: Sequence[EventRecord],
 ) -> None:
     """Refuse who must not write, and what is for executions that are not there."""
-    if len(targets) == 1 and not events and _both_there(db, fence, targets[0]):  # most are so
-        return
     wanted = set(targets)
     if events:
         wanted.update(x.execution for x in events if x.execution is not None)
+    if len(wanted) == 1 and _both_there(db, fence, *wanted):  # most are so
+        return
     check_fence(db, fence)
     if wanted:
         _check_executions(db, wanted)
