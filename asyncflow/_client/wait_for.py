@@ -288,8 +288,8 @@ async def _is_met(condition: Condition, event: Event, context: Context) -> bool:
         met = condition.is_met(event, context)
         return bool(await met if isinstance(met, Awaitable) else met)
     except Exception:  # user code: a condition that raises is not met
-        text = "wait_for(): %s counts as not met by event %r of %r: it raised"
-        logger.exception(text, type(condition).__name__, event.key, event.run_name)
+        text = "wait_for(): %s counts as not met by event %r: it raised"
+        logger.exception(text, type(condition).__name__, event.key)
         return False
     finally:
         GATE.reset(gate)

@@ -88,7 +88,7 @@ class PayloadType:
         if not isinstance(payload, _KINDS):
             raise no_payload(payload)
         kind = _SCALARS[self.text]
-        if type(payload) is kind and kind is not str:
+        if type(payload) is kind and kind is not str:  # a text is checked in `_plain`
             return to_json_text(payload, "payload")
         plain = _plain(payload)
         if kind is float and type(plain) is int:

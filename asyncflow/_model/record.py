@@ -254,7 +254,7 @@ class AwaitedRecord:
         run_name: the name of its execution.
         place: an attempt finds it as the n-th of its name, from 1.
         label: that n where it was made; with a suffix where a retry made it after others.
-        data_type: what `PayloadType.parse` takes.
+        data_type: the text of a `PayloadType`.
         deadline: it cannot be signalled from then on.
         phase: RUNNING may be past its deadline, of which nobody has taken note yet.
         value: JSON text of the payload; None before.

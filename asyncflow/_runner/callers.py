@@ -38,12 +38,11 @@ class Callers:
         """How many wait for room."""
         return len(self._waiting)
 
-    def owe(self, answer: "asyncio.Future[Any] | None") -> None:
+    def owe(self, answer: "asyncio.Future[Any]") -> None:
         """Answer a caller, if only by an error when all is over."""
-        if answer is not None:
-            self._answers.append(answer)
-            if len(self._answers) > self._kept:
-                self._forget()
+        self._answers.append(answer)
+        if len(self._answers) > self._kept:
+            self._forget()
 
     def _forget(self) -> None:
         """Forget who has been answered: all at once, now and then; a callback of each is dear."""

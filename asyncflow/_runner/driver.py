@@ -50,7 +50,7 @@ MOST_AT_ONCE: Final = 512
 ANSWERED: Final = (Told, Wanted, Publication, Impulse, Awaited, Signalled)
 """Entries whose callers may wait for an answer."""
 
-NOBODY: Final[Mapping[LiveExecution, Refused]] = {}
+NONE_REFUSED: Final[Mapping[LiveExecution, Refused]] = {}
 
 AFTER_ERROR: Final = (timedelta(milliseconds=50), timedelta(seconds=5))
 """Pause after a commit that failed: the first, doubled each time up to the second."""
@@ -207,19 +207,17 @@ class Driver:
             if not self._ready:
                 if self._closing:
                     return
-                await self._turns.give()  # a task that was begun just now may have ended by then
-                if not self._ready:
-                    self.riders.rest()
-                    await self._rest.until_stirred()
-                    self._turns.begin()
+                await self._have_a_rest()
             if self._failure is not None:
                 raise self._failure
             error = None
+            waited = self._still.locked()
             await self._still.acquire()  # `async with` would be two coroutines more each time
+            if waited:
+                self._turns.begin()
             try:
                 work = await self._take()
                 if work.empty:
-                    self._turns.begin()
                     await self._finish(work, Receipt())
                 else:
                     error = await self._commit(work)
@@ -227,6 +225,13 @@ class Driver:
                 self._still.release()
             if error is not None:
                 await self._undo(work, error)
+
+    async def _have_a_rest(self) -> None:
+        await self._turns.give()  # a task that was begun just now may have ended by then
+        if not self._ready:
+            self.riders.rest()
+            await self._rest.until_stirred()
+            self._turns.begin()
 
     @property
     def _ready(self) -> bool:
@@ -305,7 +310,8 @@ class Driver:
             self._trouble = ""
             logger.info("the store takes transactions again")
         self._log.stored()
-        self.meters.stored.add(self._turns.begin(), work.facts, work.ended)
+        now = self._turns.begin()
+        self.meters.stored.add(now, work.facts, work.ended)
         await self._finish(work, receipt)
         return None
 
@@ -326,7 +332,7 @@ class Driver:
             for publication, offset in zip(work.storing, receipt.offsets, strict=True):
                 publication.offset = offset
             self._tell_listeners(work.sent(receipt))
-        refused = self._number(work, receipt) if work.wanted else NOBODY
+        refused = self._number(work, receipt) if work.begun else NONE_REFUSED
         hit("driver.dispatch.before")
         for _ in self._act(work, refused):
             if self._turns.over:
@@ -403,6 +409,7 @@ class Driver:
         while True:
             self._rest.begin()
             await self._clock.pause(self._pause)
+            self._turns.begin()
             self._rest.end()
             self._pause = min(self._pause * 2, AFTER_ERROR[1])
             again = await self._reread(work, refused)

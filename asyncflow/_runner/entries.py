@@ -1,4 +1,4 @@
-"""What the driver's inbox takes beside facts and events, each with whom to tell of the answer.
+"""What the driver's inbox takes beside facts and events, with whom to tell of the answer, if any.
 
 The desk answers it. Nothing here decides.
 """

@@ -117,7 +117,10 @@ class LiveExecution:
 
 
 class LiveNews:
-    """What `LiveExecution.news` is for a ``with``; each workflow that is executed needs one."""
+    """What `LiveExecution.news` is for a ``with``.
+
+    No generator: each workflow that is executed needs one, and that would take three times as long.
+    """
 
     __slots__ = ("_live", "_news", "_watched")
 

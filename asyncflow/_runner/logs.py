@@ -82,8 +82,7 @@ class TaskLog(logging.Handler):
 
     def take(self) -> tuple[LogRecord, ...]:
         """Return what was logged until now, for the transaction that is being made."""
-        if self not in ROOT.handlers:
-            self._attach()
+        self._attach()
         if not self._lines and not self._armed:
             return ()
         self._disarm()

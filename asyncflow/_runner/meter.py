@@ -55,7 +55,7 @@ class Meter:
 
 @dataclass(slots=True)
 class Stored:
-    """Counts of what is on disk; or of so much of it in a second.
+    """Counts of what was put on disk, in all or for each second.
 
     Attributes:
         facts: of all transactions.

@@ -12,7 +12,7 @@ from asyncflow._runner.live import Told
 from asyncflow._timer import Timer
 
 PATIENCE: Final = timedelta(milliseconds=10)
-"""How long a start waits while the driver rests, before there is a transaction for it alone."""
+"""How long a start waits, before there is a transaction for it alone."""
 
 
 class Riders:
@@ -43,9 +43,11 @@ class Riders:
         """Let a start wait."""
         if self._over:
             return
-        if self._resting and not self._waiting:
-            self._wait()
+        if not self._waiting:
+            self._due = self._clock.monotonic() + PATIENCE.total_seconds()
         self._waiting[id(start)] = start
+        if self._resting:
+            self._arm()
 
     def overtake(self, start: Told | None) -> None:
         """Forget a start, if it waits: the attempt's end, put next, tells of it too."""
@@ -63,7 +65,7 @@ class Riders:
         """Know that the driver rests; leave no timer behind if nobody waits."""
         self._resting = True
         if self._waiting:
-            self._wait()
+            self._arm()
         elif self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -75,8 +77,7 @@ class Riders:
         if self._timer is not None:
             self._timer.cancel()
 
-    def _wait(self) -> None:
-        self._due = self._clock.monotonic() + PATIENCE.total_seconds()
+    def _arm(self) -> None:
         if self._timer is None:
             self._timer = self._clock.call_at(self._due, self._look)
 

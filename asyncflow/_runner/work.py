@@ -107,7 +107,7 @@ class Work:
         entries: what was taken from the inbox, in order, for the case that it must be put back.
         facts: how many of them change something.
         ended: how many of these end an attempt.
-        wanted: how many executions are to get a row.
+        begun: how many executions are to get a row.
         late: who asked for an event when that was over, and why: so if this transaction is stored.
         storing: publications whose events this transaction stores, in order of their offsets.
     """
@@ -128,7 +128,7 @@ class Work:
         self.logs: tuple[LogRecord, ...] = ()
         self.facts = 0
         self.ended = 0
-        self.wanted = 0
+        self.begun = 0
         self.awaited: list[Awaited] = []
         self.late: list[tuple[Awaited, BaseException]] = []
         self.signals: list[Signalled] = []
@@ -145,7 +145,7 @@ class Work:
     def empty(self) -> bool:
         """Whether there is nothing to store."""
         rows = self.answers or self.storing or self.taken or self.cells or self.logs
-        return not (rows or self.impulses or self.signals or self._waits)
+        return not (rows or self.impulses or self._waits)
 
     @property
     def _waits(self) -> bool:
@@ -162,7 +162,7 @@ class Work:
         """Add an execution that is to get a row, and what follows from its beginning."""
         live = wanted.live
         self.entries.append(wanted)
-        self.wanted += 1
+        self.begun += 1
         self.answers[live] = Answer(wanted.row, live.state.context)
         self.answer(live, wanted.fact, decision)
 

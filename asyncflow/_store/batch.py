@@ -220,7 +220,7 @@ class ExecutionWrite:
         head: the new head; None keeps the row's. A final head releases the execution's owner.
         tasks: rows to insert or replace, at most one for each task and sequence number; an outcome
             of None keeps what the row says of the last attempt. New rows get their ids in order;
-            where one has an outcome already, which the engine never writes, its place is open.
+            one that has an outcome already, which the engine never writes, may come out of order.
         context: top-level keys and their JSON text; None deletes the key.
         fingerprint: of the plan it now runs under; None keeps the row's.
         cells: users' states by name and their JSON text; None clears.

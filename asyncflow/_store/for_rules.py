@@ -63,11 +63,6 @@ def writer_of(batch: Batch) -> str | None:
     return None if batch.fence is None else batch.fence.runner
 
 
-def left_out(batch: Batch) -> str | None:
-    """Return the writer, if it finds no letter whatever it has the duty for."""
-    return None if any(signal.by_letter for signal in batch.signals) else writer_of(batch)
-
-
 def told_to_rules(batch: Batch) -> list[EventRecord]:
     """Return the events of a batch of which other runners may have to be told."""
     sent = [batch.events[place] for place in batch.for_rules] if batch.for_rules else []

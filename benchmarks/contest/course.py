@@ -24,7 +24,7 @@ LENGTH: Final = 100
 """Tasks in the chain of W2 and W9."""
 
 LATENCIES: Final = 0.2
-"""The part of W1's and W5's that is done first, unmeasured."""
+"""Of W1 the part of all runs, of W5 as much on top of its many, that only warms up."""
 
 MOST_RUNS: Final = 20
 LONG_ENOUGH: Final = 2.0
@@ -57,12 +57,12 @@ async def until(met: Callable[[], bool], pause: float = 0.001) -> None:
 async def latencies(run: Run, many: int) -> Figures:
     """W1: run one after the other until it was long enough; milliseconds of each.
 
-    ``many`` are run at least, and the first part of all only warms up: a fresh process has to
-    grow its memory and its WAL.
+    ``many`` are measured at least; the first part of all only warms up, for a fresh process has
+    to grow its memory and its WAL.
     """
     taken: list[float] = []
-    until = time.perf_counter() + LONG_ENOUGH
-    while len(taken) < many * (1 + LATENCIES) or time.perf_counter() < until:
+    enough = time.perf_counter() + LONG_ENOUGH
+    while len(taken) < many / (1 - LATENCIES) or time.perf_counter() < enough:
         begin = time.perf_counter()
         await run()
         taken.append(1000 * (time.perf_counter() - begin))

@@ -290,6 +290,14 @@ async def test_a_stop_while_metrics_are_given_wins_and_asks_no_second_time(
     assert errors(caplog) == []
 
 
+async def until_both_wait(runner: Runner) -> None:
+    """Wait for the beginning, which is told again, and for the stop."""
+    for _ in range(10_000):
+        if (await runner.statistics.aio()).queues.inbox == 2:
+            return
+    raise AssertionError
+
+
 async def test_a_task_that_never_began_is_not_asked(url: str) -> None:
     clock = VirtualClock()
     with Registry() as registry, Workflow("w"):
@@ -300,10 +308,7 @@ async def test_a_task_that_never_began_is_not_asked(url: str) -> None:
         with armed("store.commit.before:2:raise"):
             execution = await runner.start.aio("w")
             stopping = asyncio.create_task(execution.stop.aio())
-            while (
-                await runner.statistics.aio()
-            ).queues.inbox < 2:  # the beginning, again; the stop
-                await turns()
+            await until_both_wait(runner)
             await clock.advance(timedelta(seconds=1))
             await stopping
         _, (run,) = await ended(execution)

@@ -50,14 +50,17 @@ async def test_a_start_that_comes_while_the_driver_rests_sets_it_off_after_its_p
     assert not riders.patient
 
 
-async def test_a_start_that_comes_before_the_driver_rests_sets_it_off_too(
+async def test_the_patience_of_a_start_begins_before_the_driver_rests(
     clock: VirtualClock, riders: Riders, set_off: list[None]
 ) -> None:
     riders.add(start_of(clock))
+    await clock.advance(PATIENCE - LITTLE)
     riders.rest()
+    early = list(set_off)
 
-    await clock.advance(PATIENCE)
+    await clock.advance(LITTLE)
 
+    assert not early
     assert len(set_off) == 1
 
 

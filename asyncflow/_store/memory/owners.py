@@ -18,7 +18,6 @@ from asyncflow._store.batch import (
 from asyncflow._store.for_rules import (
     NOBODY,
     OnDuty,
-    left_out,
     told_to_rules,
     writer_of,
 )
@@ -103,7 +102,7 @@ def on_duty(tables: Tables, batch: Batch) -> OnDuty:
     judges: dict[Expected, dict[str, frozenset[str]]] = {}
     if expected:
         for duty, (runner, keys) in tables.duties.items():
-            if duty.kind is DutyKind.RULES and runner != left_out(batch):
+            if duty.kind is DutyKind.RULES:
                 for each in expected.intersection((duty.namespace, key) for key in keys):
                     of = judges.setdefault(each, {})
                     of[runner] = of.get(runner, frozenset()) | {duty.name}

@@ -11,7 +11,6 @@ from asyncflow._store.batch import Batch, Duty, DutyKind
 from asyncflow._store.for_rules import (
     NOBODY,
     OnDuty,
-    left_out,
     told_to_rules,
     writer_of,
 )
@@ -33,7 +32,7 @@ _ON_DUTY: Final = (
     "SELECT DISTINCT d.namespace, k.value, d.runner, d.name FROM duty d "
     "CROSS JOIN json_each(d.keys) k WHERE d.kind = 'RULES' "
     "AND d.namespace IN (SELECT value FROM json_each(:namespaces)) "
-    "AND d.runner IS NOT :but AND k.value IN (SELECT value FROM json_each(:keys))"
+    "AND k.value IN (SELECT value FROM json_each(:keys))"
 )
 _ON_DUTY_FOR_ONE: Final = (
     "SELECT d.namespace, k.value, d.runner, d.name FROM duty d CROSS JOIN json_each(d.keys) k "
@@ -109,7 +108,7 @@ def on_duty(db: sqlite3.Connection, batch: Batch) -> OnDuty:
     writer, events = writer_of(batch), told_to_rules(batch)
     if not events:
         return OnDuty(writer)
-    rows = _who_expects(db, events, batch)
+    rows = _who_expects(db, events)
     if not rows:
         return OnDuty(writer)
     found: defaultdict[Expected, dict[str, frozenset[str]]] = defaultdict(dict)
@@ -120,18 +119,14 @@ def on_duty(db: sqlite3.Connection, batch: Batch) -> OnDuty:
 
 
 def _who_expects(
-    db: sqlite3.Connection, events: Sequence[EventRecord], batch: Batch
+    db: sqlite3.Connection, events: Sequence[EventRecord]
 ) -> list[tuple[str, str, str, str]]:
-    """Return namespaces, keys, runners, and the workflows whose rules expect that.
-
-    Without one runner, if there is more than one event: `OnDuty` leaves it out anyway.
-    """
+    """Return namespaces, keys, runners, and the workflows whose rules expect that."""
     if len(events) == 1:  # most signals come alone, and lists cost more than all the rest
         return db.execute(_ON_DUTY_FOR_ONE, (events[0].namespace, events[0].key)).fetchall()
     named = {
         "namespaces": json.dumps(list({event.namespace for event in events})),
         "keys": json.dumps(list({event.key for event in events})),
-        "but": left_out(batch),
     }
     return db.execute(_ON_DUTY, named).fetchall()
 

@@ -49,8 +49,6 @@ def insert_events(db: sqlite3.Connection, events: Sequence[EventRecord]) -> tupl
 
 def insert_letters(db: sqlite3.Connection, letters: Sequence[Addressed]) -> None:
     """Insert letters whose events are there."""
-    if not letters:
-        return
     _INSERT_LETTERS.run(
         db,
         [
