@@ -51,31 +51,50 @@ each_way = pytest.mark.parametrize("together", [True, False], ids=["together", "
 # ---- taken or refused
 
 
-async def test_a_signal_gives_its_payload_and_says_who_when_and_why(store: Store) -> None:
+@each_way
+async def test_a_signal_gives_its_payload_and_says_who_when_and_why(
+    store: Store, together: bool
+) -> None:
     (a,) = await start(store, "a")
-    await make(store, awaited(a, deadline=LATER))
+    await make(store, awaited(a, deadline=LATER), awaited(a, "no"))
+    signals = (signal(1, a, due(1), '"yes"'), signal(2, a))
 
-    receipt = await store.commit(Batch(signals=(signal(1, a, due(1), '"yes"'),)))
+    offsets = await signalled(store, *signals, together=together)
 
     (found,) = await store.read(AwaitedByIds((1,)))
-    assert receipt.signals == (1,)
+    assert offsets == (1, 2)
     assert (found.phase, found.value, found.ended) == (EventPhase.SUCCEEDED, '"yes"', due(1))
     assert (found.sender, found.comment, found.offset) == ("ops", "fine", 1)
     assert (found.deadline, found.created, found.run_name) == (LATER, NOON, "a")
 
 
-async def test_a_signal_is_stored_as_an_event_of_its_execution(store: Store) -> None:
+@each_way
+async def test_a_signal_is_stored_as_an_event_of_its_execution(
+    store: Store, together: bool
+) -> None:
+    (a,) = await start(store, "a")
+    await make(store, awaited(a), awaited(a, "no"))
+    noted = replace(signal(2, a), event=replace(signal(2, a).event, context='"why"'))
+
+    offsets = await signalled(store, noted, signal(1, a, due(1)), together=together)
+
+    stored = EventRecord(1, "ok", "true", "default", "ops", NOON, '"why"', a, 2, "a")
+    other = replace(stored, offset=2, awaited=1, create_time=due(1), context=None)
+    assert offsets == (1, 2)
+    assert await store.read(Events()) == (stored, other)
+
+
+async def test_events_come_before_the_signals_of_their_transaction(store: Store) -> None:
     (a,) = await start(store, "a")
     await make(store, awaited(a), awaited(a, "no"))
     sent = (event("x"), event("y"))
 
-    receipt = await store.commit(Batch(events=sent, signals=(signal(2, a), signal(1, a, due(1)))))
+    receipt = await store.commit(Batch(events=sent, signals=(signal(2, a), signal(1, a))))
+    alone = await store.commit(Batch(events=sent))
 
-    x, y, *answers = await store.read(Events())
-    assert (receipt.offsets, receipt.signals) == ((1, 2), (3, 4))
+    x, y, *_ = await store.read(Events())
+    assert (receipt.offsets, receipt.signals, alone.offsets) == ((1, 2), (3, 4), (5, 6))
     assert (x.awaited, x.run_name, y.awaited) == (None, None, None)
-    stored = EventRecord(3, "ok", "true", "default", "ops", NOON, None, a, 2, "a")
-    assert answers == [stored, replace(stored, offset=4, awaited=1, create_time=due(1))]
 
 
 async def test_of_two_signals_the_first_one_is_taken(store: Store) -> None:

@@ -4,6 +4,9 @@ import json
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
+from asyncflow._model.record import EventRecord
 from asyncflow._store.batch import Batch, Claimed, Dead, Duty, DutyKind, Fence
 from asyncflow._store.fact_text import signalled
 from asyncflow._store.protocol import Store
@@ -162,17 +165,45 @@ async def test_a_signal_by_letter_is_told_to_all_whose_rules_expect_it(store: St
     assert await told_of(store, "r3") == []
 
 
-async def test_the_owner_s_own_signal_is_told_to_the_rules_of_others(store: Store) -> None:
+@pytest.mark.parametrize("also", [(), (event("go", "far"),)], ids=["alone", "with another"])
+async def test_the_owner_s_own_signal_is_told_to_the_rules_of_others(
+    store: Store, also: tuple[EventRecord, ...]
+) -> None:
     one, two = await store.register(runner("r1")), await store.register(runner("r2"))
     await claim(store, one, RULES, keys=frozenset({"ok"}))
     await claim(store, two, replace(RULES, name="b"), keys=frozenset({"ok"}))
     (a,) = await start(store, "a", fence=one)
     await store.commit(Batch(one, awaited=(awaited(a),)))
+    rules = tuple(range(len(also)))
 
-    await store.commit(Batch(one, signals=(signal(1, a),)))
+    await store.commit(Batch(one, events=also, signals=(signal(1, a),), for_rules=rules))
 
     assert await told_of(store, "r1") == []
     assert await told_of(store, "r2") == [("EventSent", None, "ok")]
+
+
+async def test_events_of_several_namespaces_find_the_rules_of_each(store: Store) -> None:
+    one, two = await store.register(runner("r1")), await store.register(runner("r2"))
+    far = replace(RULES, namespace="far")
+    await store.claim(two, (), (), 10, {RULES: frozenset({"go"}), far: frozenset({"ok"})})
+
+    sent = (event("ok", "far"), event("go"), event("go", "far"), event("ok"))
+    await store.commit(Batch(one, events=sent, for_rules=(0, 1, 2, 3)))
+
+    found = [key for _, _, key in await told_of(store, "r2")]
+    assert found == ["ok", "go"]
+
+
+async def test_a_signal_by_letter_beside_another_tells_its_writer_s_rules(store: Store) -> None:
+    one, two = await store.register(runner("r1")), await store.register(runner("r2"))
+    await claim(store, two, RULES, keys=frozenset({"ok"}))
+    (a,) = await start(store, "a", fence=one)
+    await store.commit(Batch(one, awaited=(awaited(a), awaited(a, "no"))))
+
+    signals = (signal(1, a, letter=True), signal(2, a, letter=True))
+    await store.commit(Batch(two, signals=signals))
+
+    assert await told_of(store, "r2") == [("EventSent", None, "ok")] * 2
 
 
 async def test_a_signal_that_no_rules_expect_is_told_to_its_owner_only(store: Store) -> None:
