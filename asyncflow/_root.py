@@ -172,8 +172,14 @@ class Call(Generic[R]):
             self._error = error
 
     def finish(self) -> None:
+        """Say so, and let go of the task, which is to die in its loop's thread.
+
+        In a caller's main thread the callback of its weak references, which asyncio keeps, could
+        be where a signal handler raises: Ctrl-C would be lost there, with "Exception ignored".
+        """
         if self.task is None or self.task.cancelled():
             self._error = asyncio.CancelledError()
+        self.task = None
         self.done.set()
 
     @property
@@ -343,7 +349,7 @@ class Root:
     def cancel_call(self, call: Call[Any]) -> None:
         if call.task is not None:
             call.task.cancel()
-        else:
+        elif not call.done.is_set:
             self._finish_call(call)  # it will not begin
 
     def _finish_call(self, call: Call[Any]) -> None:

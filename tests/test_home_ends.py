@@ -6,6 +6,7 @@ import signal
 import threading
 from contextlib import suppress
 from typing import Any
+from weakref import finalize
 
 import anyio
 import pytest
@@ -165,6 +166,26 @@ def test_a_call_that_is_interrupted_before_it_begins_is_over() -> None:
 
         assert call.done.is_set
         assert call.cancelled
+
+
+def test_the_task_of_a_call_dies_in_its_loop_s_thread() -> None:
+    """In the main thread its death would run Python code, in which a Ctrl-C can be lost."""
+    died: list[int] = []
+
+    async def body() -> int:
+        finalize(asyncio.current_task(), lambda: died.append(threading.get_ident()))
+        return threading.get_ident()
+
+    with Bell() as bell:
+        root = bell.home._root
+        assert root is not None
+        calls = [Call(body, "body", root) for _ in range(3)]
+        for call in calls:
+            call.begin()
+            call.done.wait(PATIENCE)
+        bell.add(1)  # the loop has let go of them too
+
+        assert died == [call.result() for call in calls]
 
 
 def test_a_caught_error_does_not_keep_itself_alive() -> None:
