@@ -210,17 +210,13 @@ class Driver:
                 await self._have_a_rest()
             if self._failure is not None:
                 raise self._failure
-            error = None
             waited = self._still.locked()
             await self._still.acquire()  # `async with` would be two coroutines more each time
             if waited:
                 self._turns.begin()
             try:
                 work = await self._take()
-                if work.empty:
-                    await self._finish(work, Receipt())
-                else:
-                    error = await self._commit(work)
+                error = await self._commit(work)
             finally:
                 self._still.release()
             if error is not None:
@@ -280,25 +276,22 @@ class Driver:
         return work
 
     async def _decide(self, work: Work) -> None:
-        self._answer_starts(work)
+        for start in self.riders.take():  # before what its attempt did since, as an event it awaits
+            self._desk.answer(work, start)
         while self._inbox:
-            gave = False
             for _ in self._desk.open(work, self._inbox.popleft()) or ():
                 if self._turns.past:
                     await self._turns.give()
-                    gave = True
-            if gave:
-                self._answer_starts(work)
             if self._inbox and (len(work) >= MOST_AT_ONCE or self._turns.over):
                 return
 
-    def _answer_starts(self, work: Work) -> None:
-        """Answer them before what comes after: the end of the same attempt may be in the inbox."""
-        for start in self.riders.take():
-            self._desk.answer(work, start)
-
     async def _commit(self, work: Work) -> StoreError | None:
         """Store it and act on it; return what went wrong."""
+        if work.empty:
+            await self._finish(work, Receipt())
+            if self._turns.past:  # a commit lets others have theirs, this must not go without
+                await self._turns.give()
+            return None
         try:
             receipt = await self._store.commit(await self._batch(work))
         except HOPELESS:

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from copy import copy
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,6 +23,8 @@ LENGTH = 100
 
 MANY = 1000
 """Tasks side by side, executions at once."""
+
+SECOND = timedelta(seconds=1)
 
 SEVERAL = 200
 """Executions at once, where counting is slow."""
@@ -58,12 +61,14 @@ async def nothing() -> None:
     """Do nothing: what is counted is all around it."""
 
 
-def waits(asked: list[Event]) -> Registry:
-    """Declare "waits", which adds what it waits for to a list, and goes no further."""
+def waits(asked: list[Event], ask: asyncio.Event | None = None) -> Registry:
+    """Declare "waits", which adds what it waits for to a list, once it may ask for it."""
     with Registry() as registry, Workflow("waits"):
 
         @task(id="t")
         async def waits() -> None:
+            if ask is not None:
+                await ask.wait()
             event = await new_event.aio("go", data_type=bool)
             asked.append(event)
             await event.wait.aio()
@@ -165,3 +170,37 @@ def cost_of_wide() -> Cost:
 def cost_of_many() -> Cost:
     """Return what `MANY` workflows of one task cost that are started at once."""
     return cost(many, one)
+
+
+@cache
+def _costs_of_waiting() -> tuple[Cost, Cost]:
+    """Return what it costs that a task awaits its first event, and that this is signalled."""
+    asked: list[Event] = []
+    ask = asyncio.Event()
+
+    async def main(tally: Tally, database: Path) -> tuple[Cost, Cost]:
+        clock = VirtualClock()
+        async with opened(database, waits(asked, ask), clock) as runner:
+
+            async def waited() -> None:
+                ask.set()
+                await clock.settle()
+
+            await runner.start.aio("waits")
+            await clock.advance(SECOND)
+            awaited = await counted(tally, database, waited())
+            (event,) = asked
+            signalled = await counted(tally, database, event.signal.aio(True))
+            return awaited, signalled
+
+    return on_a_file(main)
+
+
+def cost_of_new_event() -> Cost:
+    """Return what the first event costs that a task awaits."""
+    return _costs_of_waiting()[0]
+
+
+def cost_of_signal() -> Cost:
+    """Return what a signal costs."""
+    return _costs_of_waiting()[1]

@@ -11,7 +11,9 @@ from tests.cost.scene import (
     Cost,
     cost_of_chain,
     cost_of_many,
+    cost_of_new_event,
     cost_of_one,
+    cost_of_signal,
     cost_of_wide,
 )
 
@@ -26,6 +28,8 @@ STATEMENTS_OF_LINK = 4  # in a chain: fence and execution there, the task's end,
 STATEMENTS_OF_CHAIN = (
     LENGTH * STATEMENTS_OF_LINK + 4
 )  # its begin and its end have some of their own
+STATEMENTS_OF_NEW_EVENT = 6
+STATEMENTS_OF_SIGNAL = 4
 STATEMENTS_OF_WIDE = 40  # mostly 30: as many as there are sizes of lists, for each commit
 STATEMENTS_OF_MANY = 80  # mostly 60
 TEXTS = 32  # of statements, all told
@@ -86,6 +90,20 @@ def test_a_thousand_workflows_at_once_are_a_few_statements(record_property: Reco
     assert cost.tally.rows <= ROWS_OF_MANY
     assert cost.wal.pages <= PAGES_OF_MANY
     assert cost.wal.database <= GROWTH_OF_MANY
+
+
+@pytest.mark.parametrize(
+    ("cost", "most"),
+    [(cost_of_new_event, STATEMENTS_OF_NEW_EVENT), (cost_of_signal, STATEMENTS_OF_SIGNAL)],
+)
+def test_an_event_that_is_awaited_or_signalled_alone_is_a_few_statements(
+    cost: Callable[[], Cost], most: int, record_property: Record
+) -> None:
+    found = cost()
+
+    told(record_property, cost.__name__, found)
+    assert found.tally.commits == 1
+    assert len(found.tally.statements) <= most
 
 
 @pytest.mark.parametrize("cost", [cost_of_one, cost_of_chain])
