@@ -1,5 +1,6 @@
 """What a closing runner leaves to others at once, and what it does until its grace is over."""
 
+import asyncio
 from pathlib import Path
 
 from asyncflow import (
@@ -16,6 +17,7 @@ from asyncflow import (
 from tests.runner.scene import closing, forever, rows, until
 
 HELD = "SELECT DISTINCT kind FROM duty WHERE runner = ?"
+NEXT = "SELECT status FROM task_execution WHERE task = 'follows'"
 IDS = "SELECT id FROM runner ORDER BY epoch"
 
 
@@ -25,6 +27,8 @@ class Scene:
     def __init__(self) -> None:
         self.ticks: list[str] = []
         self.polls: list[str] = []
+        self.followed: list[str] = []
+        self.gate = asyncio.Event()
 
     def registry(self, who: str) -> Registry:
         with Registry() as registry:
@@ -33,6 +37,16 @@ class Scene:
                 @task()
                 async def lasts() -> None:
                     await forever()
+
+            with Workflow("steps"):
+
+                @task()
+                async def waits() -> None:
+                    await self.gate.wait()
+
+                @task(dependencies=["waits"])
+                async def follows() -> None:
+                    self.followed.append(who)
 
             with Workflow("ticks"):
 
@@ -77,6 +91,29 @@ async def test_others_poll_and_answer_ticks_while_a_closing_runner_waits(path: P
 
     assert not early
     assert held == [{"RULES"}, {"TRIGGER", "SCHEDULE", "RETENTION"}]
+
+
+async def test_a_closing_runner_keeps_what_it_has_though_nothing_of_it_runs(path: Path) -> None:
+    scene = Scene()
+    async with scene.runner(path, "a") as first, scene.runner(path, "b") as second:
+        await first.start.aio("long")
+        execution = await first.start.aio("steps")
+        await until(lambda: first._working_engine.tasks.running == 2)
+        ending = await closing(first)
+        scene.gate.set()
+        await until(lambda: first._working_engine.tasks.running == 1)
+        await until(lambda: rows(path, NEXT) == [("QUEUED",)])
+        await second.execute.aio("ruled")  # b is at work, and has looked
+        early = list(scene.followed)
+        await first.shutdown.aio(grace=0)
+        await ending
+        found = await second.execution.aio(execution.name)
+        assert found is not None
+        await found.wait.aio()
+        await second.shutdown.aio(grace=0)
+
+    assert not early
+    assert scene.followed == ["b"]
 
 
 async def test_a_task_of_a_closing_runner_can_be_stopped_from_elsewhere(path: Path) -> None:

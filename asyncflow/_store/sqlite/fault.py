@@ -43,8 +43,14 @@ _PRIMARY = 0xFF
 _PERHAPS_FULL = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
 
 
-def as_store_error(error: sqlite3.Error, location: str) -> StoreError:
-    """Return the StoreError for what SQLite raised; it names the location."""
+TRANSLATED: Final = (sqlite3.Error, UnicodeEncodeError)
+"""What `as_store_error` makes StoreErrors of."""
+
+
+def as_store_error(error: sqlite3.Error | UnicodeEncodeError, location: str) -> StoreError:
+    """Return the StoreError for what a store of SQLite's raised; it names the location."""
+    if isinstance(error, UnicodeEncodeError):
+        return StoreError(f"{location} keeps UTF-8 only, this text is not: {error}")
     code: int = getattr(error, "sqlite_errorcode", 0)
     kind, meaning = _FAULTS.get(
         code & _PRIMARY, (StoreError, "refused the operation, nothing of it is stored")
@@ -52,17 +58,6 @@ def as_store_error(error: sqlite3.Error, location: str) -> StoreError:
     if code & _PRIMARY in _PERHAPS_FULL and no_space(location):
         kind, meaning = _FULL
     return kind(f"{location} {meaning} (SQLite: {error})")
-
-
-TRANSLATED: Final = (sqlite3.Error, UnicodeEncodeError)
-"""What `as_told` makes StoreErrors of."""
-
-
-def as_told(error: sqlite3.Error | UnicodeEncodeError, location: str) -> StoreError:
-    """Return the StoreError for what a store of SQLite's raised; it names the location."""
-    if isinstance(error, sqlite3.Error):
-        return as_store_error(error, location)
-    return StoreError(f"{location} keeps UTF-8 only, this text is not: {error}")
 
 
 class translated:  # noqa: N801  a context manager
@@ -85,4 +80,4 @@ class translated:  # noqa: N801  a context manager
     ) -> None:
         """Raise another error in the place of one of SQLite's."""
         if isinstance(error, TRANSLATED):
-            raise as_told(error, self._location) from error
+            raise as_store_error(error, self._location) from error

@@ -25,7 +25,7 @@ from asyncflow._store.refusal import not_open
 from asyncflow._store.sqlite import changes, owners, reads, sweep, vacuum, writes
 from asyncflow._store.sqlite.checkpoint import tell_version
 from asyncflow._store.sqlite.connection import Connection, connect
-from asyncflow._store.sqlite.fault import TRANSLATED, as_told, translated
+from asyncflow._store.sqlite.fault import TRANSLATED, as_store_error, translated
 from asyncflow._store.sqlite.file import inspect
 from asyncflow._store.sqlite.migrate import migrate, migrations, version
 from asyncflow._store.sqlite.pulse import SqlitePulse
@@ -114,7 +114,7 @@ class SqliteStore:
         try:
             return await writer.transact(work, "store.commit")
         except TRANSLATED as error:
-            raise as_told(error, self._path) from error
+            raise as_store_error(error, self._path) from error
 
     async def append(
         self, letters: Sequence[Letter], fence: Fence | None = None
