@@ -17,7 +17,7 @@ from asyncflow._client.executions import FIRST_LOOK, LAST_LOOK
 from asyncflow._dual import Homed
 from asyncflow._home import GATE
 from asyncflow._model.condition import Condition, TaskStatusCondition, checked_condition
-from asyncflow._model.context import Context
+from asyncflow._model.context import Context, KnownStatuses
 from asyncflow._model.duration import parse_timeout
 from asyncflow._model.event import Event
 from asyncflow._model.execution import WorkflowExecution, snapshot
@@ -185,7 +185,7 @@ class WaitCalls(AwaitedCalls):
         texts = await self.find_context(run.id)
         runs = await self.find_task_executions(run.id)
         statuses = {each.task_name: each.status for each in runs}  # the last of each task counts
-        return Context.of(texts, status_of=_status_in(statuses), cells=cells, frozen=True)
+        return Context.of(texts, statuses=KnownStatuses(statuses), cells=cells, frozen=True)
 
 
 class WaitFor:
@@ -298,10 +298,6 @@ async def _is_met(condition: Condition, event: Event, context: Context) -> bool:
 def _refuse() -> None:
     text = "a condition looks at its event and its context only: asyncflow cannot be called in it"
     raise UsageError(text)
-
-
-def _status_in(statuses: Mapping[str, TaskStatus]) -> Callable[[str], TaskStatus | None]:
-    return statuses.get
 
 
 def _named(condition: Condition) -> str:

@@ -6,6 +6,7 @@ It is rebuilt from stored rows by `restore`, so nothing here is the truth.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Final
 
 from asyncflow._core.commands import Command
@@ -39,7 +40,7 @@ class Counts:
         waiting = self.waiting
         if new.sequence_number and not old.sequence_number:
             waiting -= _listens(plan, old)
-        return Counts(
+        return _counts(
             self.alive + now.alive - was.alive,
             self.pending + (new.again is not None) - (old.again is not None),
             self.failed + (now is _FAILED) - (was is _FAILED),
@@ -47,6 +48,9 @@ class Counts:
             waiting,
         )
 
+
+# Most executions stand like many others: these share the value, which is faster to find than made.
+_counts = lru_cache(maxsize=1024)(Counts)
 
 _FAILED: Final = TaskStatus.FAILED
 _STOPPED: Final = TaskStatus.STOPPED

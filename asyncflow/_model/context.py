@@ -56,6 +56,25 @@ class TaskPlace(Protocol):
     def stop_requested(self) -> Callable[[], bool]: ...
 
 
+class Statuses(Protocol):
+    """Tells the latest status of tasks. An object: a bound method would be one more, in each."""
+
+    def status_of(self, task: str, /) -> TaskStatus | None:
+        """Return it, None if the task never ran; or raise `TaskNotFoundError`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class KnownStatuses:
+    """Some statuses by name; of other tasks it says that they never ran."""
+
+    known: Mapping[str, TaskStatus]
+
+    def status_of(self, task: str) -> TaskStatus | None:
+        """Return the status of a task."""
+        return self.known.get(task)
+
+
 class Context(MutableMapping[str, Any]):
     """The data of a workflow execution, as a mapping of names to JSON values.
 
@@ -71,14 +90,14 @@ class Context(MutableMapping[str, Any]):
             A key is no string, or no Unicode text.
     """
 
-    __slots__ = ("_base", "_cells", "_frozen", "_gone", "_status_of", "_task", "_values")
+    __slots__ = ("_base", "_cells", "_frozen", "_gone", "_statuses", "_task", "_values")
 
     def __init__(self, data: Mapping[str, object] | None = None, /) -> None:
         self._base = _NO_TEXTS
         self._values = _NO_VALUES
         self._gone = _NONE_GONE
         self._task: TaskPlace | None = None
-        self._status_of: Callable[[str], TaskStatus | None] | None = None
+        self._statuses: Statuses | None = None
         self._cells: Cells | None = None
         self._frozen = False
         if data is not None:
@@ -91,7 +110,7 @@ class Context(MutableMapping[str, Any]):
         texts: Mapping[str, str],
         *,
         task: TaskPlace | None = None,
-        status_of: Callable[[str], TaskStatus | None] | None = None,
+        statuses: "Statuses | None" = None,
         cells: Cells | None = None,
         frozen: bool = False,
     ) -> "Context":
@@ -101,14 +120,14 @@ class Context(MutableMapping[str, Any]):
             texts: JSON text by key. It is shared and must not change; values are decoded when
                 they are read.
             task: the task that it is for.
-            status_of: tells the latest status of a task; raises `TaskNotFoundError`.
+            statuses: tells the latest status of a task.
             cells: keeps users' states.
             frozen: whether it can only be read, as in conditions and callbacks.
         """
         context = cls()
         context._base = texts
         context._task = task
-        context._status_of = status_of
+        context._statuses = statuses
         context._cells = cells
         context._frozen = frozen
         return context
@@ -175,7 +194,7 @@ class Context(MutableMapping[str, Any]):
     def copy(self) -> "Context":
         """Return a copy that shares nothing and may be changed; nothing in it counts as changed."""
         texts, cells = self.to_texts(), self._cells
-        return Context.of(texts, task=self._task, status_of=self._status_of, cells=cells)
+        return Context.of(texts, task=self._task, statuses=self._statuses, cells=cells)
 
     def get_task_status(self, task_name: str) -> TaskStatus | None:
         """Return the latest status of a task of this workflow execution, None if it never ran.
@@ -185,7 +204,7 @@ class Context(MutableMapping[str, Any]):
             TaskStopped: in a task that was told to stop.
             UsageError: the context belongs to no workflow execution.
         """
-        if self._status_of is None:
+        if self._statuses is None:
             text = (
                 "this context belongs to no workflow execution: get_task_status() works in the one "
                 "that a task, a condition or a callback was given"
@@ -193,7 +212,7 @@ class Context(MutableMapping[str, Any]):
             raise UsageError(text)
         if self._told_to_stop():
             raise TaskStopped
-        return self._status_of(task_name)
+        return self._statuses.status_of(task_name)
 
     def get_state(self, state_descriptor: StateDescriptor) -> ValueState:
         """Return a state of the user's: one that is kept from event to event, and through crashes.

@@ -4,11 +4,13 @@
 called in, else the only one that is open.
 """
 
+import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
+from threading import Lock
 from typing import Any, Final, Protocol, TypeVar
 
 from asyncflow._frozen import value
@@ -194,41 +196,52 @@ class StopSign:
         threads: how many threads work for the task now.
         abandoned: one of them did not end when the task did.
         waiting: how often the task waits for events now.
-        waits: ended when it is raised: what threads of the task wait for, on the loop.
+        waits: ended when it is raised: what threads of the task wait for; futures of the loop.
     """
 
     raised: bool = False
     threads: int = 0
     abandoned: bool = False
     waiting: int = 0
-    waits: tuple[Callable[[], object], ...] = ()
+    waits: "tuple[asyncio.Future[Any], ...]" = ()
 
     def give(self) -> None:
         """Raise it; on the loop, if anything waits."""
         self.raised = True
-        for end in self.waits:
-            end()
+        for each in self.waits:
+            if not each.done():
+                each.set_exception(TaskStopped())
 
-    def begin_wait(self, end: Callable[[], object] | None) -> None:
-        """Note that the task waits for an event, and what ends that, if it is in a thread."""
+    def check(self) -> None:
+        """Raise `TaskStopped` if it is raised: the task should do nothing more."""
+        if self.raised:
+            raise TaskStopped
+
+    def begin_wait(self, news: "asyncio.Future[Any] | None") -> None:
+        """Note that the task waits for an event, and for which future, if it is in a thread."""
         self.waiting += 1
-        if end is not None:
-            self.waits += (end,)
+        if news is not None:
+            self.waits += (news,)
 
-    def end_wait(self, end: Callable[[], object] | None) -> None:
-        """Note that it waits no more."""
+    def end_wait(self, news: "asyncio.Future[Any]") -> None:
+        """Note that it waits for that no more."""
         self.waiting -= 1
-        if end is not None:
-            self.waits = tuple(each for each in self.waits if each is not end)
+        if self.waits:
+            self.waits = tuple([each for each in self.waits if each is not news])
 
 
 class Tally:
-    """Counts by name. Most count one name only, and many wait: these have no dict."""
+    """What one attempt has made so far: events by name, and lines of its log.
 
-    __slots__ = ("_first", "_number", "_others")
+    Most make events of one name only, and log nothing, and many wait: these have no dict, and no
+    counter of lines.
+    """
+
+    __slots__ = ("_first", "_lines", "_number", "_others")
 
     def __init__(self) -> None:
         """Begin with none."""
+        self._lines: Iterator[int] | None = None
         self._first: str | None = None
         self._number = 0
         self._others: dict[str, int] | None = None
@@ -243,14 +256,23 @@ class Tally:
         others[name] = others.get(name, 0) + number
         return others[name]
 
+    def line(self) -> int:
+        """Return the number of the next line, from 0; also in threads."""
+        if self._lines is None:
+            with _beginning:
+                self._lines = self._lines or count()
+        return next(self._lines)
+
+
+_beginning: Final = Lock()
+
 
 @value(frozen=True, slots=True)
 class TaskScope:
     """The task whose code runs here, and the client through which it asks.
 
     Attributes:
-        lines: numbers the lines that this attempt logs, also those of its threads.
-        events: how many events of each name this attempt has made.
+        made: what this attempt has made, also in its threads.
     """
 
     port: Port
@@ -261,8 +283,7 @@ class TaskScope:
     sequence_number: int
     try_number: int
     stop_sign: StopSign = field(default_factory=StopSign)
-    lines: Iterator[int] = field(default_factory=count, repr=False, compare=False)
-    events: Tally = field(default_factory=Tally, repr=False, compare=False)
+    made: Tally = field(default_factory=Tally, repr=False, compare=False)
 
     def stop_requested(self) -> bool:
         """Say whether the task was told to stop."""
@@ -270,8 +291,7 @@ class TaskScope:
 
     def check(self) -> None:
         """Raise `TaskStopped` if the task was told to stop: it should do nothing more."""
-        if self.stop_sign.raised:
-            raise TaskStopped
+        self.stop_sign.check()
 
 
 CURRENT_TASK: Final[ContextVar[TaskScope | None]] = ContextVar("asyncflow_task", default=None)

@@ -159,6 +159,18 @@ class Proxy:
         raise UsageError(text)
 
 
+class RemoteStatuses:
+    """Asks the runner for the statuses of tasks of the execution."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def status_of(self, name: str) -> TaskStatus | None:
+        """Return the latest status of a task, None if it never ran."""
+        found = self._link.ask(ask="status", name=name).result()
+        return None if found is None else TaskStatus(found)
+
+
 class RemoteCells:
     """Asks the runner for the states of the execution."""
 
@@ -264,10 +276,6 @@ def _refuse() -> None:
 
 
 def _context(link: Link, job: Message, scope: TaskScope) -> Context:
-    def status_of(name: str) -> TaskStatus | None:
-        found = link.ask(ask="status", name=name).result()
-        return None if found is None else TaskStatus(found)
-
     task = RunningTask(
         execution_name=scope.execution_name,
         task_name=scope.task_name,
@@ -275,7 +283,8 @@ def _context(link: Link, job: Message, scope: TaskScope) -> Context:
         try_number=scope.try_number,
         stop_requested=lambda: scope.stop_sign.raised,
     )
-    return Context.of(job["context"], task=task, status_of=status_of, cells=RemoteCells(link))
+    texts, statuses, cells = job["context"], RemoteStatuses(link), RemoteCells(link)
+    return Context.of(texts, task=task, statuses=statuses, cells=cells)
 
 
 @asynccontextmanager

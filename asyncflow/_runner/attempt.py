@@ -16,7 +16,7 @@ from asyncflow._model.operator import Operator
 from asyncflow._model.port import TaskScope
 from asyncflow._model.status import TaskStatus
 from asyncflow._model.value import SizeLimits, byte_size, to_json_text
-from asyncflow._runner.live import LiveExecution, Told
+from asyncflow._runner.live import LiveExecution
 from asyncflow._timer import Timer
 
 LONGEST: Final = 64 * 1024
@@ -33,7 +33,7 @@ class Attempt:
     """A body at work.
 
     Attributes:
-        start: tells that its body began; once that is put.
+        start: when its body began, once that was told.
         stopper: calls a user's `stop`, while that works.
         begun: its body is on the loop, and can be cancelled.
         stopping: it was told to stop.
@@ -47,7 +47,7 @@ class Attempt:
     operator: Operator
     context: Context
     scope: TaskScope
-    start: Told | None = None
+    start: datetime | None = None
     body: asyncio.Task[None] | None = None
     stopper: asyncio.Task[None] | None = None
     patience: Timer | None = None
@@ -132,7 +132,7 @@ class Attempt:
             context=context or {},
             dice=random.random(),
             retryable=retryable,
-            began=None if self.start is None else self.start.fact.at,
+            began=self.start,
         )
 
 

@@ -6,6 +6,7 @@ The store has the truth; this is told to those who wait.
 import asyncio
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeAlias
 
 from asyncflow._frozen import value
 from asyncflow._model.record import AwaitedRecord
@@ -17,14 +18,34 @@ from asyncflow._timer import Timer
 class Awaiting:
     """An awaited event, in the memory of the execution's owner, as long as it waits.
 
-    Attributes:
-        waiters: told what became of it, with its id; None: the store knows.
+    Many thousands may wait, each for one event, and mostly one waits for each: that one has no
+    list around it.
     """
 
     task: str
     sequence_number: int
-    waiters: "tuple[asyncio.Future[tuple[int, Answer | None]], ...]" = ()
     timer: Timer | None = None
+    _first: "Telling | None" = None
+    _others: "tuple[Telling, ...]" = ()
+
+    @property
+    def waiters(self) -> "tuple[Telling, ...]":
+        """Who is told what became of it."""
+        return self._others if self._first is None else (self._first, *self._others)
+
+    def add(self, waiter: "Telling") -> None:
+        """Have one more told."""
+        if self._first is None:
+            self._first = waiter
+        else:
+            self._others += (waiter,)
+
+    def remove(self, waiter: "Telling") -> None:
+        """Have one told no more."""
+        if self._first is waiter:
+            self._first = None
+        else:
+            self._others = tuple([other for other in self._others if other is not waiter])
 
     def tell(self, id_: int, answer: "Answer | None") -> None:
         """Tell those who wait."""
@@ -39,6 +60,10 @@ class Awaiting:
         for waiter in self.waiters:
             if not waiter.done():
                 waiter.set_exception(error)
+
+
+Telling: TypeAlias = asyncio.Future[tuple[int, "Answer | None"]]
+"""Takes an event's id and what became of it; None: the store knows."""
 
 
 @value(frozen=True, slots=True)

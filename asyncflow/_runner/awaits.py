@@ -4,30 +4,26 @@ Others of its store are asked about as any client does.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
-from typing import NamedTuple, TypeAlias
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 from asyncflow._clock import Clock
 from asyncflow._core.facts import EventAwaited
 from asyncflow._failpoint import hit
 from asyncflow._model.awaited import EventWish
-from asyncflow._model.port import CURRENT_TASK, TaskScope
+from asyncflow._model.port import CURRENT_TASK, StopSign, TaskScope
 from asyncflow._model.record import AwaitedRecord
 from asyncflow._model.status import EventPhase
 from asyncflow._operators.threads import in_thread_of_task
-from asyncflow._runner.awaiting import Answer, Awaiting
+from asyncflow._runner.awaiting import Answer, Awaiting, Telling
 from asyncflow._runner.driver import Driver
 from asyncflow._runner.entries import Awaited, Signalled
 from asyncflow._runner.live import LiveExecution
 from asyncflow._runner.waiters import Waiters
 from asyncflow._store.batch import NewAwaited, Signal
-from asyncflow.errors import EventAlreadyExistsError, TaskStopped, UsageError
+from asyncflow.errors import EventAlreadyExistsError, UsageError
 
-Telling: TypeAlias = "asyncio.Future[tuple[int, Answer | None]]"
-"""Takes an event's id and what became of it; None: the store knows."""
-
-Closed: TypeAlias = Callable[[Sequence[AwaitedRecord]], Awaitable[AwaitedRecord]]
+Closed: TypeAlias = Callable[[Sequence[AwaitedRecord]], Coroutine[Any, Any, AwaitedRecord]]
 
 
 class Taken(NamedTuple):
@@ -41,10 +37,14 @@ class Awaits:
     """Makes, signals and waits for events by the driver. Called on the home loop."""
 
     def __init__(self, clock: Clock, driver: Driver, waiters: Waiters) -> None:
-        """Ask this driver, which tells ``waiters``."""
+        """Ask this driver, which tells ``waiters``.
+
+        ``elsewhere`` must be set before the first call: it is asked about events of others.
+        """
         self._clock = clock
         self._driver = driver
         self._waiters = waiters
+        self.elsewhere: Closed
 
     async def open(self, scope: TaskScope, wish: EventWish) -> AwaitedRecord:
         """Let a task await an event, or find it as an earlier attempt left it."""
@@ -52,13 +52,13 @@ class Awaits:
         if live is None:
             text = f"workflow execution {scope.execution_name!r} is not worked on here any more"
             raise UsageError(text)
-        place = scope.events.add(wish.name)
+        place = scope.made.add(wish.name)
         record: AwaitedRecord | None = None
         try:
             record = await self._opened(live, scope, wish, place)
         finally:
             if record is None:
-                scope.events.add(wish.name, -1)
+                scope.made.add(wish.name, -1)
         if record is None:
             raise EventAlreadyExistsError(wish.name, scope.task_name)
         return record
@@ -106,43 +106,80 @@ class Awaits:
             self._driver.put(entry)
         return Taken(await done, entry.signal.by_letter)
 
-    async def closed(self, records: Sequence[AwaitedRecord], elsewhere: "Closed") -> AwaitedRecord:
+    async def closed(self, records: Sequence[AwaitedRecord]) -> AwaitedRecord:
         """Return the first of some events that is signalled, else the last that closes.
 
-        What is not told here is asked ``elsewhere``. Many wait in this very coroutine: there are
-        no others between it and what is told.
+        Many wait in this very coroutine: there are no others between it and what is told, and it
+        holds on to as few objects as can be.
         """
         self._driver.check()
         hit("event.wait.before")
-        while (awaited := self._awaiting(records)) is not None:
-            with _News(awaited) as news:
+        sign = _stop_sign()
+        while (news := self._begin_wait(records, sign)) is not None:
+            try:
                 id_, answer = await news
+            finally:
+                self._end_wait(records, sign, news)
             if answer is None:
                 break
             found, records = _apart(records, id_, answer)
             if found.phase is EventPhase.SUCCEEDED or not records:
                 return found
-        return await elsewhere(records)
+        return await self.elsewhere(records)
 
     async def told(self, records: Sequence[AwaitedRecord]) -> bool:
         """Return once something is told of one of some events; at once, and False, if not here."""
-        awaited = self._awaiting(records)
-        if awaited is None:
+        sign = _stop_sign()
+        news = self._begin_wait(records, sign)
+        if news is None:
             return False
-        with _News(awaited) as news:
+        try:
             await news
+        finally:
+            self._end_wait(records, sign, news)
         return True
 
-    def _awaiting(self, records: Sequence[AwaitedRecord]) -> tuple[Awaiting, ...] | None:
-        """Return the memory of events, if all of them wait here."""
-        found: list[Awaiting] = []
+    def _begin_wait(
+        self, records: Sequence[AwaitedRecord], sign: StopSign | None
+    ) -> Telling | None:
+        """Return what takes what is told next of some events; None if not all of them wait here.
+
+        A thread that is told to stop waits no more.
+        """
+        found = [self._awaiting(record) for record in records]
+        awaited = [each for each in found if each is not None]
+        if len(awaited) < len(found):
+            return None
+        news: Telling = asyncio.get_running_loop().create_future()
+        if sign is not None:
+            in_thread = in_thread_of_task()
+            if in_thread:
+                sign.check()  # it came on the way from the thread to the loop
+            sign.begin_wait(news if in_thread else None)
+        for each in awaited:
+            each.add(news)
+        return news
+
+    def _end_wait(
+        self, records: Sequence[AwaitedRecord], sign: StopSign | None, news: Telling
+    ) -> None:
         for record in records:
-            live = self._driver.lives.get(record.execution)
-            awaiting = None if live is None else live.awaiting.get(record.id)
-            if awaiting is None:
-                return None
-            found.append(awaiting)
-        return tuple(found)
+            awaiting = self._awaiting(record)
+            if awaiting is not None:
+                awaiting.remove(news)
+        if sign is not None:
+            sign.end_wait(news)
+
+    def _awaiting(self, record: AwaitedRecord) -> Awaiting | None:
+        """Return the memory of an event, if it waits here."""
+        live = self._driver.lives.get(record.execution)
+        return None if live is None else live.awaiting.get(record.id)
+
+
+def _stop_sign() -> StopSign | None:
+    """Return that of the task whose code runs here."""
+    scope = CURRENT_TASK.get()
+    return None if scope is None else scope.stop_sign
 
 
 def _apart(
@@ -153,40 +190,3 @@ def _apart(
         return answer.of(records[0]), ()
     found = next(answer.of(record) for record in records if record.id == id_)
     return found, [record for record in records if record.id != id_]
-
-
-class _News:
-    """What is told next of some events: in the body of ``with``, a future.
-
-    A thread that is told to stop waits no more.
-    """
-
-    __slots__ = ("_awaited", "_future", "_sign", "_stop")
-
-    def __init__(self, awaited: tuple[Awaiting, ...]) -> None:
-        self._awaited = awaited
-        self._future: Telling = asyncio.get_running_loop().create_future()
-        scope = CURRENT_TASK.get()
-        self._sign = None if scope is None else scope.stop_sign
-        self._stop: Callable[[], None] | None = None
-        if scope is not None and in_thread_of_task():
-            scope.check()  # a stop came on the way from the thread to the loop
-            self._stop = partial(_stop, self._future)
-
-    def __enter__(self) -> "Telling":
-        for each in self._awaited:
-            each.waiters += (self._future,)
-        if self._sign is not None:
-            self._sign.begin_wait(self._stop)
-        return self._future
-
-    def __exit__(self, *_: object) -> None:
-        for each in self._awaited:
-            each.waiters = tuple([other for other in each.waiters if other is not self._future])
-        if self._sign is not None:
-            self._sign.end_wait(self._stop)
-
-
-def _stop(news: "Telling") -> None:
-    if not news.done():
-        news.set_exception(TaskStopped())

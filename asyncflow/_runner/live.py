@@ -32,7 +32,7 @@ class LiveExecution:
         workflow: None if it is not declared here; then the execution is parked.
         id: its row, 0 until the transaction that makes it has committed.
         held: facts that wait until a condition has been judged; None if none is being judged.
-        waiters: resolved when there is something new to see about its end.
+        waiters: resolved when there is something new to see about its end. None: nobody waits.
         ended: sequence and try number of each task's last attempt that ended here: a `StartTask`
             that is told again starts nothing. None: no attempt has ended.
         awaiting: by id, the awaited events that its tasks have made here and that wait still.
@@ -48,7 +48,7 @@ class LiveExecution:
     state: ExecutionState
     id: int = 0
     held: "deque[Told] | None" = None
-    waiters: "list[asyncio.Future[Any]]" = field(default_factory=list[asyncio.Future[Any]])
+    waiters: "list[asyncio.Future[Any]] | None" = None
     ended: dict[str, tuple[int, int]] | None = None
     awaiting: dict[int, Awaiting] = field(default_factory=dict[int, Awaiting])
     watched: int = 0
@@ -110,8 +110,8 @@ class LiveExecution:
 
     def wake(self) -> None:
         """Let everybody who waits for it look again."""
-        waiters, self.waiters = self.waiters, []
-        for waiter in waiters:
+        waiters, self.waiters = self.waiters, None
+        for waiter in waiters or ():
             if not waiter.done():
                 waiter.set_result(None)
 
@@ -132,14 +132,18 @@ class LiveNews:
 
     def __enter__(self) -> None:
         """Begin to wait."""
-        self._live.waiters.append(self._news)
-        self._live.watched += self._watched
+        live = self._live
+        if live.waiters is None:
+            live.waiters = [self._news]
+        else:
+            live.waiters.append(self._news)
+        live.watched += self._watched
 
     def __exit__(self, *_: object) -> None:
         """Wait no more."""
         live = self._live
         live.watched -= self._watched
-        if self._news in live.waiters:
+        if live.waiters is not None and self._news in live.waiters:
             live.waiters.remove(self._news)
 
 

@@ -118,7 +118,7 @@ class TaskLog(logging.Handler):
         return True
 
     def _keep(self, scope: TaskScope, record: logging.LogRecord) -> None:
-        number, level = next(scope.lines), record.levelno
+        number, level = scope.made.line(), record.levelno
         if number < MOST_LINES:
             text = _text(record)
         elif number == MOST_LINES:

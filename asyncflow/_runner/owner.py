@@ -193,7 +193,7 @@ class OwnerCalls(Client):
 
     def _closed(self, records: Sequence[AwaitedRecord]) -> Coroutine[Any, Any, AwaitedRecord]:
         """Wait for events of its own by futures, for others as a client; without a slot."""
-        waiting = self._working_engine.awaits.closed(records, self._seen_closed)
+        waiting = self._working_engine.awaits.closed(records)
         return _without_slot(waiting) if in_thread_of_task() else waiting
 
     @contextmanager

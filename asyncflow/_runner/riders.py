@@ -29,7 +29,7 @@ class Riders:
         self.patient = True
         self._clock = clock
         self._set_off = set_off
-        self._waiting: dict[int, Told] = {}
+        self._waiting: dict[object, Told] = {}
         self._over = False
         self._resting = False
         self._due = 0.0  # when the first of them has waited long enough
@@ -39,20 +39,19 @@ class Riders:
         """Return how many wait."""
         return len(self._waiting)
 
-    def add(self, start: Told) -> None:
-        """Let a start wait."""
+    def add(self, whose: object, start: Told) -> None:
+        """Let the start of an attempt wait; nobody else keeps it, and many attempts wait long."""
         if self._over:
             return
         if not self._waiting:
             self._due = self._clock.monotonic() + PATIENCE.total_seconds()
-        self._waiting[id(start)] = start
+        self._waiting[whose] = start
         if self._resting:
             self._arm()
 
-    def overtake(self, start: Told | None) -> None:
-        """Forget a start, if it waits: the attempt's end, put next, tells of it too."""
-        if start is not None:
-            self._waiting.pop(id(start), None)
+    def overtake(self, whose: object) -> None:
+        """Forget the start of an attempt, if it waits: the end, put next, tells of it too."""
+        self._waiting.pop(whose, None)
 
     def take(self) -> Collection[Told]:
         """Return those that wait, they wait no more; the driver is at work."""

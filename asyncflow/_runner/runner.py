@@ -267,6 +267,7 @@ class Runner(OwnerCalls):
         )
         engine = assemble(means, Bodies(group).start)
         engine.label = self.label
+        engine.awaits.elsewhere = self._seen_closed
         return engine
 
     @dual_method

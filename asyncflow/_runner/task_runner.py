@@ -203,7 +203,7 @@ class TaskRunner:
         finally:
             self._forget(attempt)
         if not (attempt.dropped or driver.over):
-            driver.riders.overtake(attempt.start)
+            driver.riders.overtake(attempt)
             driver.put(Told(attempt.live, ended))
 
     async def _begin(self, driver: Driver, attempt: Attempt) -> TaskEnded | None:
@@ -249,12 +249,13 @@ class TaskRunner:
     async def _tell_start(self, driver: Driver, attempt: Attempt) -> None:
         """Tell that the body begins; wait until that is on disk if it must not begin twice."""
         live, name = attempt.live, attempt.command.task
-        told = attempt.start = Told(live, attempt.began(self._clock.now()))
+        attempt.start = self._clock.now()
+        told = Told(live, attempt.began(attempt.start))
         if live.plan.tasks[name].idempotent:
             if (name, TaskStatus.RUNNING) in live.plan.by_status:
                 driver.put(told)
             else:
-                driver.riders.add(told)
+                driver.riders.add(attempt, told)
             return
         while True:
             told.done = asyncio.get_running_loop().create_future()

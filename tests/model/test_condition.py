@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from asyncflow._model.condition import Condition, SingleEventCondition, TaskStatusCondition
-from asyncflow._model.context import Context
+from asyncflow._model.context import Context, KnownStatuses
 from asyncflow._model.event import Event
 from asyncflow._model.rule import TaskRule, WorkflowRule
 from asyncflow._model.status import TaskAction, TaskStatus
@@ -48,7 +48,7 @@ class Forgetful(Condition):
 
 
 def statuses(**found: TaskStatus) -> Context:
-    return Context.of({}, status_of=found.get)
+    return Context.of({}, statuses=KnownStatuses(found))
 
 
 def test_a_condition_is_made_with_the_keys_that_it_expects() -> None:

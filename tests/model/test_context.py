@@ -30,11 +30,14 @@ class Point:
     x: object
 
 
-def status_of(name: str) -> TaskStatus | None:
-    known = {"build": TaskStatus.RUNNING, "deploy": None}
-    if name not in known:
-        raise TaskNotFoundError(name, "release", tuple(known))
-    return known[name]
+class Release:
+    """Knows two tasks."""
+
+    def status_of(self, task: str) -> TaskStatus | None:
+        known = {"build": TaskStatus.RUNNING, "deploy": None}
+        if task not in known:
+            raise TaskNotFoundError(task, "release", tuple(known))
+        return known[task]
 
 
 def test_a_context_is_a_mapping_in_order_of_insertion() -> None:
@@ -214,7 +217,7 @@ def test_a_context_is_made_of_a_mapping_only(data: Any) -> None:  # noqa: ANN401
 
 
 def test_copies_share_nothing_with_the_original() -> None:
-    context = Context.of(TEXTS, task=TASK, status_of=status_of)
+    context = Context.of(TEXTS, task=TASK, statuses=Release())
     context["list"].append(3)
 
     for twin in (context.copy(), copy.copy(context), copy.deepcopy(context)):
@@ -264,7 +267,7 @@ def test_a_task_sees_when_it_is_told_to_stop() -> None:
 
 def test_a_task_that_is_told_to_stop_is_answered_no_more_questions() -> None:
     task = dataclasses.replace(TASK, stop_requested=lambda: True)
-    context = Context.of({"a": "1"}, task=task, status_of=status_of)
+    context = Context.of({"a": "1"}, task=task, statuses=Release())
 
     with pytest.raises(TaskStopped):
         context.get_task_status("build")
@@ -293,7 +296,7 @@ def test_what_one_context_keeps_and_deletes_no_other_sees() -> None:
 
 
 def test_a_context_tells_the_statuses_of_the_tasks() -> None:
-    context = Context.of({}, status_of=status_of)
+    context = Context.of({}, statuses=Release())
 
     assert context.get_task_status("build") is TaskStatus.RUNNING
     assert context.get_task_status("deploy") is None

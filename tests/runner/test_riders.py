@@ -39,7 +39,7 @@ async def test_a_start_that_comes_while_the_driver_rests_sets_it_off_after_its_p
     clock: VirtualClock, riders: Riders, set_off: list[None]
 ) -> None:
     riders.rest()
-    riders.add(start_of(clock))
+    riders.add("a", start_of(clock))
 
     await clock.advance(PATIENCE - LITTLE)
     early = list(set_off)
@@ -53,7 +53,7 @@ async def test_a_start_that_comes_while_the_driver_rests_sets_it_off_after_its_p
 async def test_the_patience_of_a_start_begins_before_the_driver_rests(
     clock: VirtualClock, riders: Riders, set_off: list[None]
 ) -> None:
-    riders.add(start_of(clock))
+    riders.add("a", start_of(clock))
     await clock.advance(PATIENCE - LITTLE)
     riders.rest()
     early = list(set_off)
@@ -69,7 +69,7 @@ async def test_while_the_driver_works_a_start_sets_no_timer(
 ) -> None:
     riders.rest()
     riders.take()
-    riders.add(start_of(clock))
+    riders.add("a", start_of(clock))
 
     assert clock.next_deadline() is None
 
@@ -78,9 +78,9 @@ async def test_a_start_that_was_overtaken_leaves_no_timer_behind(
     clock: VirtualClock, riders: Riders
 ) -> None:
     start = start_of(clock)
-    riders.add(start)
+    riders.add("a", start)
     riders.rest()
-    riders.overtake(start)
+    riders.overtake("a")
     riders.take()
     riders.rest()
 
@@ -91,12 +91,12 @@ async def test_a_start_waits_for_all_of_its_patience_behind_one_that_was_overtak
     clock: VirtualClock, riders: Riders, set_off: list[None]
 ) -> None:
     first = start_of(clock)
-    riders.add(first)
+    riders.add("a", first)
     riders.rest()
     await clock.advance(PATIENCE - LITTLE)
-    riders.overtake(first)
+    riders.overtake("a")
     riders.take()
-    riders.add(start_of(clock, "b"))
+    riders.add("b", start_of(clock, "b"))
     riders.rest()
 
     await clock.advance(PATIENCE - LITTLE)
@@ -111,9 +111,9 @@ async def test_the_second_that_waits_does_not_put_the_first_off(
     clock: VirtualClock, riders: Riders, set_off: list[None]
 ) -> None:
     riders.rest()
-    riders.add(start_of(clock))
+    riders.add("a", start_of(clock))
     await clock.advance(PATIENCE - LITTLE)
-    riders.add(start_of(clock, "b"))
+    riders.add("b", start_of(clock, "b"))
 
     await clock.advance(LITTLE)
 
@@ -124,9 +124,9 @@ async def test_a_timer_that_fires_while_the_driver_works_does_nothing(
     clock: VirtualClock, riders: Riders, set_off: list[None]
 ) -> None:
     riders.rest()
-    riders.add(start_of(clock))
+    riders.add("a", start_of(clock))
     riders.take()
-    riders.add(start_of(clock, "b"))
+    riders.add("b", start_of(clock, "b"))
 
     await clock.advance(PATIENCE)
 
@@ -136,10 +136,10 @@ async def test_a_timer_that_fires_while_the_driver_works_does_nothing(
 
 async def test_in_the_end_nobody_waits(clock: VirtualClock, riders: Riders) -> None:
     riders.rest()
-    riders.add(start_of(clock))
+    riders.add("a", start_of(clock))
 
     riders.end()
-    riders.add(start_of(clock, "b"))
+    riders.add("b", start_of(clock, "b"))
 
     assert not riders
     assert clock.next_deadline() is None

@@ -30,10 +30,9 @@ from asyncflow import (
     new_event,
     task,
 )
-from asyncflow._model.port import CURRENT_TASK, StopSign, TaskScope
+from asyncflow._model.port import StopSign
 from asyncflow._operators.threads import SLOTS, Slots, slot
-from asyncflow._runner.awaiting import Answer, Awaiting
-from asyncflow._runner.awaits import _News
+from asyncflow._runner.awaiting import Answer
 from asyncflow._runner.entries import Awaited
 from asyncflow._runner.live import Publication, RuledWorkflow
 from asyncflow._runner.work import Work
@@ -51,10 +50,9 @@ async def test_a_thread_that_was_told_to_stop_on_its_way_to_the_loop_does_not_wa
         sign = StopSign()
         SLOTS.set(Slots(1))
         async with slot():
-            CURRENT_TASK.set(TaskScope(runner, 1, "one", "default", "t", 1, 1, stop_sign=sign))
             sign.give()
             with pytest.raises(TaskStopped):
-                _News((Awaiting("t", 1),))
+                runner._working_engine.awaits._begin_wait((), sign)
 
 
 def test_a_rule_hears_a_signal_whose_letter_comes_after_later_ones() -> None:
