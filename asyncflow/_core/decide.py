@@ -265,7 +265,7 @@ def _note_start(draft: Draft, fact: TaskStarted) -> None:
 def _note_await(draft: Draft, fact: EventAwaited) -> None:
     task = draft.task(fact.task)
     if may_await(task, fact) and not task.awaits:
-        draft.put(replace(task, awaits=True))
+        draft.put(task.awaiting())
 
 
 def _end_attempt(draft: Draft, fact: TaskEnded) -> None:

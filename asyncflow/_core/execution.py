@@ -37,6 +37,8 @@ class Counts:
     def moved(self, plan: Plan, old: TaskState, new: TaskState) -> "Counts":
         """Return the counts after one task went from ``old`` to ``new``."""
         was, now = old.status, new.status
+        if was.alive and now.alive and old.again is new.again:  # as most of its changes
+            return self
         waiting = self.waiting
         if new.sequence_number and not old.sequence_number:
             waiting -= _listens(plan, old)

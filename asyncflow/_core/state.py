@@ -88,6 +88,11 @@ class TaskState:
         """Return the run at its end; its first attempt began it. No start waits for that now."""
         return self._moved(status, self.try_number, None, self.begin or began, at)
 
+    def awaiting(self) -> "TaskState":
+        """Return the run with an event that it has made."""
+        begin, end, due = self.begin, self.end, self.due
+        return self._moved(self.status, self.try_number, self.again, begin, end, due, awaits=True)
+
     def _moved(
         self,
         status: TaskStatus,
@@ -95,6 +100,9 @@ class TaskState:
         again: ExecutionType | None,
         begin: datetime | None,
         end: datetime | None,
+        due: datetime | None = None,
+        *,
+        awaits: bool | None = None,
     ) -> "TaskState":
         # `dataclasses.replace` takes four times as long, and each task does this three times.
         return TaskState(
@@ -107,9 +115,9 @@ class TaskState:
             again,
             begin,
             end,
-            None,  # due
+            due,
             self.period,
-            self.awaits,
+            self.awaits if awaits is None else awaits,
         )
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from asyncflow._core.commands import StartTask
 from asyncflow._core.facts import TaskEnded, TaskStarted
 from asyncflow._core.state import Outcome
 from asyncflow._model.context import Context
@@ -30,9 +29,11 @@ LONGEST_ERROR: Final = 16 * 1024
 
 @dataclass(slots=True, eq=False)
 class Attempt:
-    """A body at work.
+    """A body at work. It has no command: thousands may wait, and its scope says the same.
 
     Attributes:
+        last: a failure of it is not retried.
+        lost: its process died and it may not run again; see `StartTask`.
         start: when its body began, once that was told.
         stopper: calls a user's `stop`, while that works.
         begun: its body is on the loop, and can be cancelled.
@@ -43,10 +44,11 @@ class Attempt:
     """
 
     live: LiveExecution
-    command: StartTask
     operator: Operator
     context: Context
     scope: TaskScope
+    last: bool
+    lost: bool
     start: datetime | None = None
     body: asyncio.Task[None] | None = None
     stopper: asyncio.Task[None] | None = None
@@ -57,6 +59,11 @@ class Attempt:
     over: bool = False
     dropped: bool = False
     base: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def number(self) -> tuple[int, int]:
+        """Sequence and try number."""
+        return self.scope.sequence_number, self.scope.try_number
 
     @property
     def ending(self) -> bool:
@@ -73,8 +80,8 @@ class Attempt:
 
     def began(self, at: datetime) -> TaskStarted:
         """Tell that the body began."""
-        command = self.command
-        return TaskStarted(at, command.task, command.sequence_number, command.try_number)
+        scope = self.scope
+        return TaskStarted(at, scope.task_name, scope.sequence_number, scope.try_number)
 
     def stopped(self, at: datetime) -> TaskEnded:
         """Tell that it ended because it was told to."""
@@ -92,13 +99,13 @@ class Attempt:
         )
         return self._ended(at, outcome, retryable=retryable)
 
-    def lost(self, at: datetime) -> TaskEnded:
+    def crashed(self, at: datetime) -> TaskEnded:
         """Tell that it ended with the process that ran it."""
         return self._ended(at, Outcome(TaskStatus.FAILED, error=LOST), retryable=False)
 
     def succeeded(self, at: datetime, value: object, limits: SizeLimits) -> TaskEnded:
         """Tell that it ended well, or, if what it leaves cannot be stored, that it failed."""
-        name = self.command.task
+        name = self.scope.task_name
         try:
             changes = self.context.changes()
             if changes:
@@ -122,12 +129,12 @@ class Attempt:
         *,
         retryable: bool = True,
     ) -> TaskEnded:
-        command = self.command
+        scope = self.scope
         return TaskEnded(
             at=at,
-            task=command.task,
-            sequence_number=command.sequence_number,
-            try_number=command.try_number,
+            task=scope.task_name,
+            sequence_number=scope.sequence_number,
+            try_number=scope.try_number,
             outcome=outcome,
             context=context or {},
             dice=random.random(),

@@ -27,7 +27,7 @@ async def call_back(clock: Clock, attempt: Attempt, ended: TaskEnded) -> None:
     operator = attempt.operator
     if operator.on_success is None and operator.on_failure is None:
         return
-    name, execution = attempt.command.task, attempt.live.name
+    name, execution = attempt.scope.task_name, attempt.live.name
     seen = (attempt.live, attempt.scope, attempt.base)
     try:
         async with clock.deadline(PATIENCE) as deadline:
@@ -47,16 +47,16 @@ async def call_back(clock: Clock, attempt: Attempt, ended: TaskEnded) -> None:
 def allows_retry(attempt: Attempt, error: BaseException) -> bool:
     """Ask the task whether another attempt may follow this failure, if it has one left."""
     asked = attempt.operator.retry_if
-    if asked is None or attempt.command.last:
+    if asked is None or attempt.last:
         return True
     try:
         return bool(asked(error))
     except BaseException:  # user code: what it would have said is not known
-        name, execution = attempt.command.task, attempt.live.name
+        name, execution = attempt.scope.task_name, attempt.live.name
         logger.exception("retry_if of task %r of %r raised", name, execution)
         return True
 
 
 def _final_failure(attempt: Attempt, ended: TaskEnded) -> bool:
     failed = ended.outcome.status is TaskStatus.FAILED
-    return failed and (attempt.command.last or not ended.retryable)
+    return failed and (attempt.last or not ended.retryable)

@@ -48,7 +48,7 @@ async def with_metrics(
 
 async def _ask(clock: Clock, limits: SizeLimits, attempt: Attempt) -> str | None:
     """Return the metrics as JSON text, None if there are none."""
-    name, execution = attempt.command.task, attempt.live.name
+    name, execution = attempt.scope.task_name, attempt.live.name
     deadline = clock.deadline(PATIENCE)
     try:
         async with deadline:

@@ -87,7 +87,7 @@ class TaskRunner:
     def stop(self, driver: Driver, live: LiveExecution, command: StopTask) -> None:
         """End a body: at once if it runs on the loop, within a grace if in a thread."""
         attempt = self._attempts.get((live.id, command.task))
-        if attempt is None or attempt.command.sequence_number != command.sequence_number:
+        if attempt is None or attempt.scope.sequence_number != command.sequence_number:
             driver.put(Told(live, _never_began(command, self._clock)))
             return
         if attempt.stopping:
@@ -115,7 +115,7 @@ class TaskRunner:
     def named(self) -> str:
         """Name bodies that run, not too many, for people."""
         names = [
-            f"{attempt.command.task!r} of {attempt.live.name!r}"
+            f"{attempt.scope.task_name!r} of {attempt.live.name!r}"
             for attempt in islice(self._attempts.values(), SHOWN)
         ]
         more = self.running - len(names)
@@ -147,11 +147,7 @@ class TaskRunner:
     def _has(self, live: LiveExecution, command: StartTask) -> bool:
         """Say whether an attempt was started here already."""
         running = self._attempts.get((live.id, command.task))
-        if (
-            running is not None
-            and running.live is live
-            and _number(running.command) == _number(command)
-        ):
+        if running is not None and running.live is live and running.number == _number(command):
             return True
         return live.ended is not None and live.ended.get(command.task) == _number(command)
 
@@ -170,8 +166,8 @@ class TaskRunner:
         )
         cells = TaskCells(live, scope, self._clock, self._limits, driver)
         context = task_context(live, scope, cells)
-        base = live.state.context
-        return Attempt(live, command, operator, context, scope, base=base)
+        base, last, lost = live.state.context, command.last, command.lost
+        return Attempt(live, operator, context, scope, last, lost, base=base)
 
     async def _run(self, driver: Driver, attempt: Attempt) -> None:
         """See one attempt through. It must not raise: it would end the runner.
@@ -210,8 +206,8 @@ class TaskRunner:
         """Tell that an attempt begins; return its end if its body is not to be called."""
         if attempt.stopping:  # before it began
             return attempt.stopped(self._clock.now())
-        if attempt.command.lost:
-            ended = attempt.lost(self._clock.now())
+        if attempt.lost:
+            ended = attempt.crashed(self._clock.now())
             _log_failure(attempt, ended)
             await call_back(self._clock, attempt, ended)
             return ended
@@ -236,10 +232,10 @@ class TaskRunner:
         return await with_metrics(self._clock, self._limits, attempt, ended)
 
     def _forget(self, attempt: Attempt) -> None:
-        live, task = attempt.live, attempt.command.task
+        live, task = attempt.live, attempt.scope.task_name
         del self._attempts[live.id, task]
         live.ended = live.ended or {}
-        live.ended[task] = _number(attempt.command)
+        live.ended[task] = attempt.number
         self._port.end_listeners(attempt.scope)
         if attempt.patience is not None:
             attempt.patience.cancel()
@@ -248,7 +244,7 @@ class TaskRunner:
 
     async def _tell_start(self, driver: Driver, attempt: Attempt) -> None:
         """Tell that the body begins; wait until that is on disk if it must not begin twice."""
-        live, name = attempt.live, attempt.command.task
+        live, name = attempt.live, attempt.scope.task_name
         attempt.start = self._clock.now()
         told = Told(live, attempt.began(attempt.start))
         if live.plan.tasks[name].idempotent:
@@ -320,7 +316,7 @@ class TaskRunner:
         except BaseException as error:  # user code: the body is ended all the same
             if attempt.dropped and isinstance(error, asyncio.CancelledError):
                 raise
-            name, execution = attempt.command.task, attempt.live.name
+            name, execution = attempt.scope.task_name, attempt.live.name
             logger.exception("stop() of task %r of %r raised", name, execution)
         self._end_body(attempt, until)
 
@@ -369,8 +365,8 @@ async def _within(deadline: Deadline, attempt: Attempt) -> object:
 
 
 def _log_failure(attempt: Attempt, ended: TaskEnded) -> None:
-    name, execution = attempt.command.task, attempt.live.name
-    again = ", it is tried again" if ended.retryable and not attempt.command.last else ""
+    name, execution = attempt.scope.task_name, attempt.live.name
+    again = ", it is tried again" if ended.retryable and not attempt.last else ""
     logger.warning("task %r of %r failed%s: %s", name, execution, again, ended.outcome.error)
 
 
