@@ -32,7 +32,7 @@ class Upkeep(Protocol):
         ...
 
     def after(self, db: sqlite3.Connection) -> None:
-        """Do what is due after a commit; raises nothing on purpose."""
+        """Do what is due after a commit, which was told of by then; raises nothing on purpose."""
         ...
 
     def closing(self) -> None:
@@ -49,6 +49,7 @@ class Connection(aiosqlite.Connection):
         """Make nothing yet; ``make`` is called on the thread and raises StoreErrors."""
         super().__init__(partial(self._keep, make), iter_chunk_size=64)
         self._upkeep = upkeep
+        self._failure: BaseException | None = None  # of what was due after a commit
         self._thread.daemon = True  # a forgotten close must not keep the process from ending
         self._made: sqlite3.Connection | None = None
         self._abandoned = False
@@ -80,12 +81,11 @@ class Connection(aiosqlite.Connection):
 
         The failpoints ``{point}.before`` and ``{point}.after`` are around the COMMIT.
         """
-        whole = partial(in_transaction, work=work, point=point)
-        return self._call(partial(_kept_up, self._conn, self._upkeep, whole))
+        return self._call(partial(self._kept_up, partial(in_transaction, work=work, point=point)))
 
     def outside(self, work: Callable[[sqlite3.Connection], T]) -> Awaitable[T]:
         """Run ``work`` outside of any transaction but those of its single statements."""
-        return self._call(partial(_kept_up, self._conn, self._upkeep, work))
+        return self._call(partial(self._kept_up, work))
 
     def query(self, work: Callable[[sqlite3.Connection], T]) -> Awaitable[T]:
         """Run ``work`` on one snapshot of what is committed."""
@@ -95,6 +95,26 @@ class Connection(aiosqlite.Connection):
         untyped: Any = self
         result: Awaitable[T] = untyped._execute(function)  # noqa: SLF001  inherited, without types
         return result
+
+    def _kept_up(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        db, upkeep = self._conn, self._upkeep
+        if upkeep is None:
+            return work(db)
+        if self._failure is not None:
+            raise self._failure
+        upkeep.before()
+        result = work(db)
+        untyped: Any = self  # the queue of the thread, which first tells of the result
+        untyped._tx.put_nowait((None, self._afterwards))  # noqa: SLF001
+        return result
+
+    def _afterwards(self) -> None:
+        if self._upkeep is not None and self._connection is not None:
+            try:
+                self._upkeep.after(self._connection)
+            except BaseException as error:  # nobody waits here: whoever writes next is told
+                self._failure = error
+                raise
 
     def _keep(self, make: Callable[[], sqlite3.Connection]) -> sqlite3.Connection:
         self._made = made = make()
@@ -144,19 +164,6 @@ def in_transaction(
         if db.in_transaction:
             db.execute("ROLLBACK")
     hit(f"{point}.after")
-    return result
-
-
-def _kept_up(
-    db: sqlite3.Connection,
-    upkeep: Upkeep | None,
-    work: Callable[[sqlite3.Connection], T],
-) -> T:
-    if upkeep is None:
-        return work(db)
-    upkeep.before()
-    result = work(db)
-    upkeep.after(db)
     return result
 
 
