@@ -9,8 +9,8 @@ import json
 import math
 import reprlib
 import warnings
-from collections.abc import Collection, Iterator
-from typing import Final, TypeAlias, cast
+from collections.abc import Callable, Collection, Iterator
+from typing import Any, Final, TypeAlias, cast
 
 from pydantic import BaseModel
 
@@ -31,6 +31,8 @@ _LARGE: Final = 2**63
 _SCALARS: Final = frozenset({bool, int, float, str, type(None)})
 
 _escaped: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+# The part of `json.loads` that is C: around it are four functions and two regular expressions.
+_scan: Final[Callable[[str, int], tuple[Any, int]]] = cast("Any", json.JSONDecoder()).scan_once
 _plain: Final = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -97,7 +99,14 @@ def to_json_text(value: object, path: str = "value") -> str:
 
 def from_json_text(text: str) -> JsonValue:
     """Return the value that a text of `to_json_text` stands for."""
-    return cast("JsonValue", json.loads(text))
+    try:
+        found, end = _scan(text, 0)
+    except StopIteration:
+        end = -1
+    if end != len(text):  # another has written it: with spaces around it, or no JSON at all
+        found = json.loads(text)
+    value: JsonValue = found
+    return value
 
 
 def byte_size(text: str) -> int:

@@ -333,11 +333,16 @@ class Driver:
         for impulse in work.impulses:
             impulse.tell(refused)
         if work.of_events:
-            self._waiters.settle(work, receipt)
+            await self._settle(work, receipt)
         if work.publications or work.heard:
             await self._confirm(work)
         hit("driver.dispatch.after")
         self._tell_news()
+
+    async def _settle(self, work: Work, receipt: Receipt) -> None:
+        self._waiters.settle(work, receipt)
+        if not self._inbox:  # nobody waits for what is left to do here, and they do
+            await self._turns.give()
 
     async def _confirm(self, work: Work) -> None:
         for publication in (*work.publications, *(each.publication for each in work.heard)):

@@ -58,6 +58,8 @@ async def write(store: SqliteStore, times: int) -> None:
     for _ in range(times):
         value = json.dumps(next(NUMBERS) * (BIG // 8))  # each page is another one than before
         await store.commit(Batch(None, (ExecutionWrite(1, RUNNING, (), {"k": value}),)))
+    assert store._writer is not None
+    await store._writer._call(bool)  # what is due after the last commit comes before this
 
 
 async def test_no_connection_makes_checkpoints_by_itself(sqlite: SqliteStore) -> None:

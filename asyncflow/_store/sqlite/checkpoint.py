@@ -49,7 +49,7 @@ class Checkpoints:
 
         The next commit begins the WAL anew, if nobody reads what is in it any more.
         """
-        if self._closed:  # a commit was under way then
+        if self._closed:  # while the last commit was under way
             return
         try:
             if self._file is None:
@@ -61,6 +61,10 @@ class Checkpoints:
         except OSError:
             return  # whoever writes next finds out what is wrong
         self._left = None if self._look_into(self._file, db) else there
+
+    def opened(self) -> None:
+        """Look again, if it was closed before."""
+        self._closed = False
 
     def close(self) -> None:
         """Close what it has open; call it on its thread, before the connection is closed."""

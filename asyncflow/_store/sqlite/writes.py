@@ -81,9 +81,17 @@ def commit(db: sqlite3.Connection, batch: Batch) -> Receipt:
     """Write a batch."""
     known = [w.target for w in batch.executions if isinstance(w.target, int)]
     waiting = [new.execution for new in batch.awaited] if batch.awaited else ()
-    _check(db, batch.fence, (*known, *waiting) if waiting else known, batch.events)
-    offsets = insert_events(db, batch.events) if batch.events else ()
-    signals = _tell_rules(db, batch, offsets) if batch.for_rules or batch.signals else ()
+    offsets: tuple[int, ...] = ()
+    signals: tuple[int | None, ...] = ()
+    if len(batch.signals) == 1 and not (known or waiting or batch.events or batch.fence is None):
+        on_duty = duties.on_duty_behind(db, batch.fence, batch.signals[0].event)
+        signals = awaited_writes.take(db, batch.signals, on_duty)
+    else:
+        _check(db, batch.fence, (*known, *waiting) if waiting else known, batch.events)
+        if batch.events:
+            offsets = insert_events(db, batch.events)
+        if batch.for_rules or batch.signals:
+            signals = _tell_rules(db, batch, offsets)
     expired = awaited_writes.expire(db, batch.expired) if batch.expired else ()
     awaited = awaited_writes.register(db, batch.awaited) if batch.awaited else ()
     if known:
