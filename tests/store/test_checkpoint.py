@@ -9,6 +9,7 @@ import sys
 from contextlib import closing
 from itertools import count
 from pathlib import Path
+from shutil import copyfile
 
 import pytest
 
@@ -58,8 +59,13 @@ async def write(store: SqliteStore, times: int) -> None:
     for _ in range(times):
         value = json.dumps(next(NUMBERS) * (BIG // 8))  # each page is another one than before
         await store.commit(Batch(None, (ExecutionWrite(1, RUNNING, (), {"k": value}),)))
+    await looked(store)
+
+
+async def looked(store: SqliteStore) -> None:
+    """Wait for what is due after the last commit."""
     assert store._writer is not None
-    await store._writer._call(bool)  # what is due after the last commit comes before this
+    await store._writer._call(bool)
 
 
 async def test_no_connection_makes_checkpoints_by_itself(sqlite: SqliteStore) -> None:
@@ -243,7 +249,43 @@ async def test_the_wal_does_not_grow_by_beats_alone(
         beating.renew(fence)
     beating.close()
 
-    assert wal(tmp_path) < 210_000
+    found = checkpoint.Wal(str(tmp_path / "flows.db-wal"))
+    found.look()
+    used = found.used()
+    found.close()
+    assert used < 210_000
+
+
+async def test_who_registers_finds_a_wal_that_commits_need_not_make_longer(
+    sqlite: SqliteStore, tmp_path: Path
+) -> None:
+    before = wal(tmp_path)
+    await sqlite.register(runner("r1"))
+    await looked(sqlite)
+    registered = wal(tmp_path)
+    await start(sqlite, "a")
+    await write(sqlite, 3)
+
+    assert before < LIMIT // 4
+    assert registered == wal(tmp_path) == LIMIT
+
+
+async def test_what_a_killed_process_wrote_before_the_room_is_there(
+    sqlite: SqliteStore, tmp_path: Path
+) -> None:
+    await sqlite.register(runner("r1"))
+    await start(sqlite, "a")
+    await write(sqlite, 1)
+    (tmp_path / "later").mkdir()
+    for name in ("flows.db", "flows.db-wal"):  # as they are on disk
+        copyfile(tmp_path / name, tmp_path / "later" / name)
+
+    with closing(sqlite3.connect(tmp_path / "later" / "flows.db")) as db:
+        kept = db.execute("SELECT name FROM execution").fetchall()
+        runners = db.execute("SELECT id FROM runner").fetchall()
+        intact = db.execute("PRAGMA integrity_check").fetchall()
+
+    assert (kept, runners, intact) == ([("a",)], [("r1",)], [("ok",)])
 
 
 async def test_closing_leaves_no_wal(sqlite: SqliteStore, tmp_path: Path) -> None:

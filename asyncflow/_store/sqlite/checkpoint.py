@@ -62,6 +62,24 @@ class Checkpoints:
             return  # whoever writes next finds out what is wrong
         self._left = None if self._look_into(self._file, db) else there
 
+    def make_room(self, db: sqlite3.Connection) -> None:
+        """Make the WAL as long as it is kept, at once, so that few commits have to; see `KEPT`.
+
+        What is behind the last frame does not count, whatever it is.
+        """
+        try:
+            db.execute("BEGIN IMMEDIATE")  # nobody writes behind it now
+        except sqlite3.Error:
+            return  # others write all the time, and make it longer
+        try:
+            with open(self._wal, "r+b") as wal:
+                end = wal.seek(0, os.SEEK_END)
+                wal.write(bytes(max(0, KEPT - end)))
+        except OSError as error:  # whose commit needs the space will be told, if it is not there
+            logger.debug("%s was not made longer: %s", self._wal, error)
+        finally:
+            db.execute("COMMIT")  # of nothing
+
     def opened(self) -> None:
         """Look again, if it was closed before."""
         self._closed = False

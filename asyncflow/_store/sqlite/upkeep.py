@@ -34,8 +34,10 @@ class FileUpkeep:
     def __init__(self, path: str, given: str) -> None:
         """Take the path of the database without links, and as it was given; nothing is looked at.
 
-        A link that is turned to another file leads whoever comes next there.
+        A link that is turned to another file leads whoever comes next there. With ``makes_room``
+        set, the WAL is made long enough for what is to come after the next transaction.
         """
+        self.makes_room = False
         self._given = given
         self._path = path
         self._paths = (path, f"{path}-wal", f"{path}-shm", given)
@@ -72,7 +74,10 @@ class FileUpkeep:
         self._checkpoints.close()
 
     def after(self, db: sqlite3.Connection) -> None:
-        """Make a checkpoint if one is due."""
+        """Make a checkpoint if one is due, and room if it is wanted."""
+        if self.makes_room:
+            self.makes_room = False
+            self._checkpoints.make_room(db)
         self._checkpoints.look(db)
 
 
