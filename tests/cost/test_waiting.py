@@ -17,8 +17,8 @@ pytestmark = pytest.mark.timeout(60)  # a count is the same on a busy machine
 Record = Callable[[str, object], None]
 
 # Each is what it is now, and a few percent; what makes the engine cheaper lowers it.
-OBJECTS = 43  # that the garbage collector goes through
-BLOCKS = 55  # of memory, those of objects included
+OBJECTS = 31  # that the garbage collector goes through
+BLOCKS = 42  # of memory, those of objects included
 
 
 def test_an_execution_that_waits_is_one_asyncio_task_and_a_few_objects(

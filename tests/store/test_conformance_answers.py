@@ -37,29 +37,28 @@ async def make(store: Store, *new: NewAwaited) -> None:
     await store.commit(Batch(awaited=new))
 
 
-async def signalled(store: Store, *signals: Signal, together: bool) -> tuple[int | None, ...]:
+async def signalled(store: Store, *signals: Signal, way: str) -> tuple[int | None, ...]:
     """Signal in one transaction, or in one for each; return what became of them."""
-    if together:
+    if way == "together":
         return (await store.commit(Batch(signals=signals))).signals
-    receipts = [await store.commit(Batch(signals=(each,))) for each in signals]
+    fence = await store.register(runner("r9")) if way == "alone, by a runner" else None
+    receipts = [await store.commit(Batch(fence, signals=(each,))) for each in signals]
     return tuple(offset for receipt in receipts for offset in receipt.signals)
 
 
-each_way = pytest.mark.parametrize("together", [True, False], ids=["together", "alone"])
+each_way = pytest.mark.parametrize("way", ["together", "alone", "alone, by a runner"])
 
 
 # ---- taken or refused
 
 
 @each_way
-async def test_a_signal_gives_its_payload_and_says_who_when_and_why(
-    store: Store, together: bool
-) -> None:
+async def test_a_signal_gives_its_payload_and_says_who_when_and_why(store: Store, way: str) -> None:
     (a,) = await start(store, "a")
     await make(store, awaited(a, deadline=LATER), awaited(a, "no"))
     signals = (signal(1, a, due(1), '"yes"'), signal(2, a))
 
-    offsets = await signalled(store, *signals, together=together)
+    offsets = await signalled(store, *signals, way=way)
 
     (found,) = await store.read(AwaitedByIds((1,)))
     assert offsets == (1, 2)
@@ -69,14 +68,12 @@ async def test_a_signal_gives_its_payload_and_says_who_when_and_why(
 
 
 @each_way
-async def test_a_signal_is_stored_as_an_event_of_its_execution(
-    store: Store, together: bool
-) -> None:
+async def test_a_signal_is_stored_as_an_event_of_its_execution(store: Store, way: str) -> None:
     (a,) = await start(store, "a")
     await make(store, awaited(a), awaited(a, "no"))
     noted = replace(signal(2, a), event=replace(signal(2, a).event, context='"why"'))
 
-    offsets = await signalled(store, noted, signal(1, a, due(1)), together=together)
+    offsets = await signalled(store, noted, signal(1, a, due(1)), way=way)
 
     stored = EventRecord(1, "ok", "true", "default", "ops", NOON, '"why"', a, 2, "a")
     other = replace(stored, offset=2, awaited=1, create_time=due(1), context=None)
@@ -111,39 +108,37 @@ async def test_of_two_signals_the_first_one_is_taken(store: Store) -> None:
 
 
 @each_way
-async def test_a_signal_is_refused_from_its_deadline_on(store: Store, together: bool) -> None:
+async def test_a_signal_is_refused_from_its_deadline_on(store: Store, way: str) -> None:
     (a,) = await start(store, "a")
     await make(store, awaited(a, deadline=due(1)))
     in_time = due(1) - timedelta(microseconds=1)
 
     late, taken = signal(1, a, due(1)), signal(1, a, in_time)
-    found = await signalled(store, late, taken, together=together)
+    found = await signalled(store, late, taken, way=way)
 
     assert found == (None, 1)
 
 
 @each_way
-async def test_a_signal_is_refused_unless_it_is_of_the_execution(
-    store: Store, together: bool
-) -> None:
+async def test_a_signal_is_refused_unless_it_is_of_the_execution(store: Store, way: str) -> None:
     a, b = await start(store, "a", "b")
     await make(store, awaited(a))
     unconfined = replace(signal(1, a), event=replace(signal(1, a).event, execution=None))
 
-    found = await signalled(store, signal(1, b), signal(1, 9), unconfined, together=together)
+    found = await signalled(store, signal(1, b), signal(1, 9), unconfined, way=way)
 
     assert found == (None, None, None)
 
 
 @each_way
-async def test_what_is_refused_leaves_nothing_behind(store: Store, together: bool) -> None:
+async def test_what_is_refused_leaves_nothing_behind(store: Store, way: str) -> None:
     fence = await store.register(runner("r1"))
     (a,) = await start(store, "a", fence=fence)
     await make(store, awaited(a, deadline=due(1)))
     refused = (signal(1, a, due(1), letter=True), signal(9, a, letter=True), signal(9, 9))
 
     receipt = await store.commit(Batch(events=(event("x"),)))
-    found = await signalled(store, *refused, together=together)
+    found = await signalled(store, *refused, way=way)
 
     assert (receipt.offsets, found) == ((1,), (None, None, None))
     assert [found.key for found in await store.read(Events())] == ["x"]
