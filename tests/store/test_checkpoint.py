@@ -59,13 +59,6 @@ async def write(store: SqliteStore, times: int) -> None:
     for _ in range(times):
         value = json.dumps(next(NUMBERS) * (BIG // 8))  # each page is another one than before
         await store.commit(Batch(None, (ExecutionWrite(1, RUNNING, (), {"k": value}),)))
-    await looked(store)
-
-
-async def looked(store: SqliteStore) -> None:
-    """Wait for what is due after the last commit."""
-    assert store._writer is not None
-    await store._writer._call(bool)
 
 
 async def test_no_connection_makes_checkpoints_by_itself(sqlite: SqliteStore) -> None:
@@ -261,7 +254,6 @@ async def test_who_registers_finds_a_wal_that_commits_need_not_make_longer(
 ) -> None:
     before = wal(tmp_path)
     await sqlite.register(runner("r1"))
-    await looked(sqlite)
     registered = wal(tmp_path)
     await start(sqlite, "a")
     await write(sqlite, 3)

@@ -42,15 +42,12 @@ class Checkpoints:
         self._salts = b""
         self._left: bytes | None = None  # of before it began anew, where the limit is
         self._file: Wal | None = None
-        self._closed = False
 
     def look(self, db: sqlite3.Connection) -> None:
         """Make one if the WAL is large; what goes wrong is logged and tried again later.
 
         The next commit begins the WAL anew, if nobody reads what is in it any more.
         """
-        if self._closed:  # while the last commit was under way
-            return
         try:
             if self._file is None:
                 self._file = Wal(self._wal)
@@ -80,13 +77,8 @@ class Checkpoints:
         finally:
             db.execute("COMMIT")  # of nothing
 
-    def opened(self) -> None:
-        """Look again, if it was closed before."""
-        self._closed = False
-
     def close(self) -> None:
         """Close what it has open; call it on its thread, before the connection is closed."""
-        self._closed = True
         if self._file is not None:
             self._file.close()
             self._file, self._left = None, None

@@ -32,7 +32,7 @@ class Upkeep(Protocol):
         ...
 
     def after(self, db: sqlite3.Connection) -> None:
-        """Do what is due after a commit, which was told of by then; raises nothing on purpose."""
+        """Do what is due after a commit; raises nothing on purpose."""
         ...
 
     def closing(self) -> None:
@@ -49,7 +49,6 @@ class Connection(aiosqlite.Connection):
         """Make nothing yet; ``make`` is called on the thread and raises StoreErrors."""
         super().__init__(partial(self._keep, make), iter_chunk_size=64)
         self._upkeep = upkeep
-        self._failure: BaseException | None = None  # of what was due after a commit
         self._thread.daemon = True  # a forgotten close must not keep the process from ending
         self._made: sqlite3.Connection | None = None
         self._abandoned = False
@@ -100,21 +99,10 @@ class Connection(aiosqlite.Connection):
         db, upkeep = self._conn, self._upkeep
         if upkeep is None:
             return work(db)
-        if self._failure is not None:
-            raise self._failure
         upkeep.before()
         result = work(db)
-        untyped: Any = self  # the queue of the thread, which first tells of the result
-        untyped._tx.put_nowait((None, self._afterwards))  # noqa: SLF001
+        upkeep.after(db)
         return result
-
-    def _afterwards(self) -> None:
-        if self._upkeep is not None and self._connection is not None:
-            try:
-                self._upkeep.after(self._connection)
-            except BaseException as error:  # nobody waits here: whoever writes next is told
-                self._failure = error
-                raise
 
     def _keep(self, make: Callable[[], sqlite3.Connection]) -> sqlite3.Connection:
         self._made = made = make()

@@ -52,7 +52,6 @@ class FileUpkeep:
         given, real = os.path.dirname(self._given), os.path.dirname(self._path)
         self._directories = [given] if _identity(given) == _identity(real) else [given, real]
         self._entries = None
-        self._checkpoints.opened()
 
     def before(self) -> None:
         """Raise `StoreGoneError` if one of the files is not the one that is open."""
