@@ -283,9 +283,9 @@ class Context(MutableMapping[str, Any]):
         Raises:
             TypeError, ValueError: a value was changed into one that has no JSON form.
         """
-        changed: dict[str, str | None] = {
-            key: None for key in self._gone if key not in self._values
-        }
+        changed: dict[str, str | None] = {}
+        if self._gone:
+            changed = {key: None for key in self._gone if key not in self._values}
         for key, value in self._values.items():
             text = to_json_text(value, _place(key))
             if not _is_same(text, self._base.get(key)):

@@ -28,7 +28,8 @@ MAX_PARTS: Final = 2_000_000
 _LARGE: Final = 2**63
 """From here on an int is slow to write, and may have more digits than Python writes at all."""
 
-_SCALARS: Final = frozenset({bool, int, float, str, type(None)})
+PLAIN: Final = frozenset({bool, int, float, str, type(None)})
+"""Types of values that have no others inside."""
 
 _escaped: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 # The part of `json.loads` that is C: around it are four functions and two regular expressions.
@@ -136,7 +137,7 @@ def _is_builtin(value: object) -> bool:
     for _ in range(MAX_DEPTH):
         below: list[object] = []
         for each in level:
-            if type(each) in _SCALARS:
+            if type(each) in PLAIN:
                 continue
             inside = _builtin_parts(each)
             if inside is None or (parts := parts + len(inside)) > MAX_PARTS:
@@ -145,7 +146,7 @@ def _is_builtin(value: object) -> bool:
         if not below:
             return True
         level = below
-    return all(type(each) in _SCALARS for each in level)
+    return all(type(each) in PLAIN for each in level)
 
 
 def _builtin_parts(value: object) -> Collection[object] | None:

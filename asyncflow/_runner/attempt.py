@@ -14,8 +14,8 @@ from asyncflow._model.context import Context
 from asyncflow._model.operator import Operator
 from asyncflow._model.port import TaskScope
 from asyncflow._model.status import TaskStatus
-from asyncflow._model.value import SizeLimits, byte_size, to_json_text
-from asyncflow._runner.live import LiveExecution
+from asyncflow._model.value import PLAIN, SizeLimits, byte_size, to_json_text
+from asyncflow._runner.live import LiveExecution, Told
 from asyncflow._timer import Timer
 
 LONGEST: Final = 64 * 1024
@@ -34,7 +34,7 @@ class Attempt:
     Attributes:
         last: a failure of it is not retried.
         lost: its process died and it may not run again; see `StartTask`.
-        start: when its body began, once that was told.
+        start: when its body began.
         stopper: calls a user's `stop`, while that works.
         begun: its body is on the loop, and can be cancelled.
         stopping: it was told to stop.
@@ -78,10 +78,12 @@ class Attempt:
             return True
         return type(operator).get_metrics is not Operator.get_metrics
 
-    def began(self, at: datetime) -> TaskStarted:
-        """Tell that the body began."""
-        scope = self.scope
-        return TaskStarted(at, scope.task_name, scope.sequence_number, scope.try_number)
+    def started(self) -> Told:
+        """Tell that the body began; it must have."""
+        at, scope = self.start, self.scope
+        assert at is not None
+        fact = TaskStarted(at, scope.task_name, scope.sequence_number, scope.try_number)
+        return Told(self.live, fact)
 
     def stopped(self, at: datetime) -> TaskEnded:
         """Tell that it ended because it was told to."""
@@ -114,7 +116,8 @@ class Attempt:
                 size = sum(byte_size(key) + byte_size(text) for key, text in kept)
                 limits.check(f"the context that task {name!r} leaves", size)
             result = None
-            if value is not None and not isinstance(value, Context):
+            plain = type(value) in PLAIN  # most are: `Context` is abstract, and slow to ask for
+            if value is not None and (plain or not isinstance(value, Context)):
                 result = to_json_text(value, "result")
                 limits.check(f"the result of task {name!r}", byte_size(result))
         except BaseException as error:  # user code: serializers; a warning may be made an error

@@ -3,9 +3,9 @@
 The end of a short task overtakes its own start, and tells of it. Nothing here is stored.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Final
+from typing import Final, Protocol
 
 from asyncflow._clock import Clock
 from asyncflow._runner.live import Told
@@ -13,6 +13,14 @@ from asyncflow._timer import Timer
 
 PATIENCE: Final = timedelta(milliseconds=10)
 """How long a start waits, before there is a transaction for it alone."""
+
+
+class Rider(Protocol):
+    """An attempt that began. Most are so short that nobody ever asks for the fact."""
+
+    def started(self) -> Told:
+        """Tell that it began."""
+        ...
 
 
 class Riders:
@@ -29,7 +37,7 @@ class Riders:
         self.patient = True
         self._clock = clock
         self._set_off = set_off
-        self._waiting: dict[object, Told] = {}
+        self._waiting: dict[Rider, None] = {}
         self._over = False
         self._resting = False
         self._due = 0.0  # when the first of them has waited long enough
@@ -39,26 +47,28 @@ class Riders:
         """Return how many wait."""
         return len(self._waiting)
 
-    def add(self, whose: object, start: Told) -> None:
-        """Let the start of an attempt wait; nobody else keeps it, and many attempts wait long."""
+    def add(self, rider: Rider) -> None:
+        """Let the start of an attempt wait."""
         if self._over:
             return
         if not self._waiting:
             self._due = self._clock.monotonic() + PATIENCE.total_seconds()
-        self._waiting[whose] = start
+        self._waiting[rider] = None
         if self._resting:
             self._arm()
 
-    def overtake(self, whose: object) -> None:
+    def overtake(self, rider: Rider) -> None:
         """Forget the start of an attempt, if it waits: the end, put next, tells of it too."""
-        self._waiting.pop(whose, None)
+        self._waiting.pop(rider, None)
 
-    def take(self) -> Collection[Told]:
+    def take(self) -> Sequence[Told]:
         """Return those that wait, they wait no more; the driver is at work."""
         self.patient = True
         self._resting = False
+        if not self._waiting:
+            return ()
         taken, self._waiting = self._waiting, {}
-        return taken.values()
+        return [rider.started() for rider in taken]
 
     def rest(self) -> None:
         """Know that the driver rests; leave no timer behind if nobody waits."""

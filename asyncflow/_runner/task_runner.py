@@ -246,13 +246,13 @@ class TaskRunner:
         """Tell that the body begins; wait until that is on disk if it must not begin twice."""
         live, name = attempt.live, attempt.scope.task_name
         attempt.start = self._clock.now()
-        told = Told(live, attempt.began(attempt.start))
         if live.plan.tasks[name].idempotent:
             if (name, TaskStatus.RUNNING) in live.plan.by_status:
-                driver.put(told)
+                driver.put(attempt.started())
             else:
-                driver.riders.add(attempt, told)
+                driver.riders.add(attempt)
             return
+        told = attempt.started()
         while True:
             told.done = asyncio.get_running_loop().create_future()
             driver.put(told)

@@ -29,17 +29,23 @@ def riders(clock: VirtualClock, set_off: list[None]) -> Riders:
     return Riders(clock, lambda: set_off.append(None))
 
 
-def start_of(clock: VirtualClock, task: str = "a") -> Told:
-    plan = Plan.gone("work", "default")
-    live = LiveExecution("one", plan, None, ExecutionState.new(plan, {}))
-    return Told(live, TaskStarted(clock.now(), task, 1, 1))
+class Begun:
+    """An attempt of a task."""
+
+    def __init__(self, clock: VirtualClock, task: str = "a") -> None:
+        plan = Plan.gone("work", "default")
+        live = LiveExecution("one", plan, None, ExecutionState.new(plan, {}))
+        self._told = Told(live, TaskStarted(clock.now(), task, 1, 1))
+
+    def started(self) -> Told:
+        return self._told
 
 
 async def test_a_start_that_comes_while_the_driver_rests_sets_it_off_after_its_patience(
     clock: VirtualClock, riders: Riders, set_off: list[None]
 ) -> None:
     riders.rest()
-    riders.add("a", start_of(clock))
+    riders.add(Begun(clock))
 
     await clock.advance(PATIENCE - LITTLE)
     early = list(set_off)
@@ -53,7 +59,7 @@ async def test_a_start_that_comes_while_the_driver_rests_sets_it_off_after_its_p
 async def test_the_patience_of_a_start_begins_before_the_driver_rests(
     clock: VirtualClock, riders: Riders, set_off: list[None]
 ) -> None:
-    riders.add("a", start_of(clock))
+    riders.add(Begun(clock))
     await clock.advance(PATIENCE - LITTLE)
     riders.rest()
     early = list(set_off)
@@ -69,7 +75,7 @@ async def test_while_the_driver_works_a_start_sets_no_timer(
 ) -> None:
     riders.rest()
     riders.take()
-    riders.add("a", start_of(clock))
+    riders.add(Begun(clock))
 
     assert clock.next_deadline() is None
 
@@ -77,10 +83,10 @@ async def test_while_the_driver_works_a_start_sets_no_timer(
 async def test_a_start_that_was_overtaken_leaves_no_timer_behind(
     clock: VirtualClock, riders: Riders
 ) -> None:
-    start = start_of(clock)
-    riders.add("a", start)
+    start = Begun(clock)
+    riders.add(start)
     riders.rest()
-    riders.overtake("a")
+    riders.overtake(start)
     riders.take()
     riders.rest()
 
@@ -90,13 +96,13 @@ async def test_a_start_that_was_overtaken_leaves_no_timer_behind(
 async def test_a_start_waits_for_all_of_its_patience_behind_one_that_was_overtaken(
     clock: VirtualClock, riders: Riders, set_off: list[None]
 ) -> None:
-    first = start_of(clock)
-    riders.add("a", first)
+    first = Begun(clock)
+    riders.add(first)
     riders.rest()
     await clock.advance(PATIENCE - LITTLE)
-    riders.overtake("a")
+    riders.overtake(first)
     riders.take()
-    riders.add("b", start_of(clock, "b"))
+    riders.add(Begun(clock, "b"))
     riders.rest()
 
     await clock.advance(PATIENCE - LITTLE)
@@ -111,9 +117,9 @@ async def test_the_second_that_waits_does_not_put_the_first_off(
     clock: VirtualClock, riders: Riders, set_off: list[None]
 ) -> None:
     riders.rest()
-    riders.add("a", start_of(clock))
+    riders.add(Begun(clock))
     await clock.advance(PATIENCE - LITTLE)
-    riders.add("b", start_of(clock, "b"))
+    riders.add(Begun(clock, "b"))
 
     await clock.advance(LITTLE)
 
@@ -124,9 +130,9 @@ async def test_a_timer_that_fires_while_the_driver_works_does_nothing(
     clock: VirtualClock, riders: Riders, set_off: list[None]
 ) -> None:
     riders.rest()
-    riders.add("a", start_of(clock))
+    riders.add(Begun(clock))
     riders.take()
-    riders.add("b", start_of(clock, "b"))
+    riders.add(Begun(clock, "b"))
 
     await clock.advance(PATIENCE)
 
@@ -136,10 +142,10 @@ async def test_a_timer_that_fires_while_the_driver_works_does_nothing(
 
 async def test_in_the_end_nobody_waits(clock: VirtualClock, riders: Riders) -> None:
     riders.rest()
-    riders.add("a", start_of(clock))
+    riders.add(Begun(clock))
 
     riders.end()
-    riders.add("b", start_of(clock, "b"))
+    riders.add(Begun(clock, "b"))
 
     assert not riders
     assert clock.next_deadline() is None
