@@ -32,7 +32,7 @@ from benchmarks.contest.course import (
 from benchmarks.contest.heat import Figures, Heat, check, left_behind, run
 from benchmarks.contest.polls import INTERVAL, Polls
 
-AT_ONCE: Final = 250
+AT_ONCE: Final = 128
 """Executions of W6 whose start is asked for at once."""
 
 SKIP: Final = TriggerResult.skip()
