@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Awaitable, Callable
 from functools import partial
 from types import CodeType, CoroutineType, FunctionType
-from typing import Any, Final, ParamSpec, Protocol, TypeVar, cast
+from typing import Final, ParamSpec, Protocol, TypeVar, cast
 
 from asyncflow._operators.threads import in_thread
 
@@ -30,10 +30,9 @@ def call(hook: Callable[P, T | Awaitable[T]], /, *args: P.args, **kwargs: P.kwar
     """
     if not is_async(hook):
         return _called_in_thread(partial(hook, *args, **kwargs))
-    found: Any = hook(*args, **kwargs)
+    found = hook(*args, **kwargs)
     if type(found) is CoroutineType or inspect.isawaitable(found):  # `inspect` takes longer
-        awaitable: Awaitable[T] = found
-        return awaitable
+        return cast("Awaitable[T]", found)
     return _given(found)
 
 
