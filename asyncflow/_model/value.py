@@ -100,13 +100,13 @@ def to_json_text(value: object, path: str = "value") -> str:
 
 def from_json_text(text: str) -> JsonValue:
     """Return the value that a text of `to_json_text` stands for."""
+    value: JsonValue
     try:
-        found, end = _scan(text, 0)
+        value, end = _scan(text, 0)
     except StopIteration:
-        end = -1
+        value, end = None, -1
     if end != len(text):  # another has written it: with spaces around it, or no JSON at all
-        found = json.loads(text)
-    value: JsonValue = found
+        value = json.loads(text)
     return value
 
 
