@@ -4,13 +4,10 @@
 called in, else the only one that is open.
 """
 
-import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import count
-from threading import Lock
 from typing import Any, Final, Protocol, TypeVar
 
 from asyncflow._frozen import value
@@ -188,6 +185,18 @@ class ListenerWish:
     scope: "TaskScope | None" = None
 
 
+class Wait(Protocol):
+    """What a thread of a task waits for: a future, on the loop."""
+
+    def done(self) -> bool:
+        """Return whether it is over."""
+        ...
+
+    def set_exception(self, exception: TaskStopped, /) -> None:
+        """End it."""
+        ...
+
+
 @dataclass(slots=True)
 class StopSign:
     """Tells a task in a thread that it should end; raised by the loop, read by the thread.
@@ -203,7 +212,7 @@ class StopSign:
     threads: int = 0
     abandoned: bool = False
     waiting: int = 0
-    waits: "tuple[asyncio.Future[Any], ...]" = ()
+    waits: "tuple[Wait, ...]" = ()
 
     def give(self) -> None:
         """Raise it; on the loop, if anything waits."""
@@ -217,13 +226,13 @@ class StopSign:
         if self.raised:
             raise TaskStopped
 
-    def begin_wait(self, news: "asyncio.Future[Any] | None") -> None:
-        """Note that the task waits for an event, and for which future, if it is in a thread."""
+    def begin_wait(self, news: "Wait | None") -> None:
+        """Note that the task waits for an event, and by which future, if it is in a thread."""
         self.waiting += 1
         if news is not None:
             self.waits += (news,)
 
-    def end_wait(self, news: "asyncio.Future[Any]") -> None:
+    def end_wait(self, news: "Wait") -> None:
         """Note that it waits for that no more."""
         self.waiting -= 1
         if self.waits:
@@ -235,13 +244,16 @@ class Tally:
 
     Most make events of one name only, and log nothing, and many wait: these have no dict, and no
     counter of lines.
+
+    Attributes:
+        lines: gives each its number, also in threads; None before the first.
     """
 
-    __slots__ = ("_first", "_lines", "_number", "_others")
+    __slots__ = ("_first", "_number", "_others", "lines")
 
     def __init__(self) -> None:
         """Begin with none."""
-        self._lines: Iterator[int] | None = None
+        self.lines: Iterator[int] | None = None
         self._first: str | None = None
         self._number = 0
         self._others: dict[str, int] | None = None
@@ -255,16 +267,6 @@ class Tally:
         others = self._others = self._others or {}
         others[name] = others.get(name, 0) + number
         return others[name]
-
-    def line(self) -> int:
-        """Return the number of the next line, from 0; also in threads."""
-        if self._lines is None:
-            with _beginning:
-                self._lines = self._lines or count()
-        return next(self._lines)
-
-
-_beginning: Final = Lock()
 
 
 @value(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from itertools import count
 from typing import Final, Self
 
 from asyncflow._clock import Clock
@@ -118,7 +119,10 @@ class TaskLog(logging.Handler):
         return True
 
     def _keep(self, scope: TaskScope, record: logging.LogRecord) -> None:
-        number, level = scope.made.line(), record.levelno
+        made, level = scope.made, record.levelno
+        if made.lines is None:  # threads that come at once may begin twice: some lines more
+            made.lines = count()
+        number = next(made.lines)
         if number < MOST_LINES:
             text = _text(record)
         elif number == MOST_LINES:

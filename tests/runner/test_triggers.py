@@ -108,7 +108,7 @@ async def test_it_is_polled_once_in_each_interval() -> None:
     async with Runner(":memory:", registry=registry, clock=clock):
         await clock.advance(100 * SECOND)
 
-    assert len(times) in {98, 99}
+    assert len(times) in {98, 99, 100}  # one in some dozens begins after its interval exactly
     gaps = {later - earlier for earlier, later in pairwise(times)}
     assert all(abs(gap - SECOND) < timedelta(microseconds=10) for gap in gaps)
 

@@ -8,7 +8,16 @@ import pytest
 
 from asyncflow._model.record import EventRecord
 from asyncflow._model.status import EventPhase
-from asyncflow._store.batch import Batch, ExecutionWrite, Letter, NewAwaited, Signal
+from asyncflow._store.batch import (
+    Batch,
+    Duty,
+    DutyKind,
+    ExecutionWrite,
+    Fence,
+    Letter,
+    NewAwaited,
+    Signal,
+)
 from asyncflow._store.protocol import Store
 from asyncflow._store.queries import (
     AwaitedByIds,
@@ -18,6 +27,7 @@ from asyncflow._store.queries import (
     Inbox,
     UnownedWorkflows,
 )
+from asyncflow.errors import FencedError
 from tests.store.samples import (
     ENDED,
     LATER,
@@ -25,6 +35,7 @@ from tests.store.samples import (
     awaited,
     due,
     event,
+    everything,
     letter,
     new,
     runner,
@@ -145,6 +156,25 @@ async def test_what_is_refused_leaves_nothing_behind(store: Store, way: str) -> 
     assert await store.read(Inbox("r1")) == ()
     (waits,) = await store.read(AwaitedEvents())
     assert (waits.phase, waits.value) == (EventPhase.RUNNING, None)
+
+
+@pytest.mark.parametrize("keys", [frozenset[str](), frozenset({"ok"})], ids=["no", "others'"])
+async def test_a_signal_of_a_fenced_runner_is_refused_whatever_rules_expect_it(
+    store: Store, keys: frozenset[str]
+) -> None:
+    fence = await store.register(runner("r1"))
+    rules = Duty(DutyKind.RULES, "default", "release")
+    await store.claim(fence, (), (), 10, {rules: keys})
+    (a,) = await start(store, "a", fence=fence)
+    await store.commit(Batch(fence, awaited=(awaited(a),)))
+    before = await everything(store)
+
+    epochs = [Fence("r1", fence.epoch + step) for step in (-1, 1)]
+    for other in (*epochs, Fence("r0", fence.epoch), Fence("r2", fence.epoch)):
+        with pytest.raises(FencedError, match=other.runner):
+            await store.commit(Batch(other, signals=(signal(1, a),)))
+
+    assert await everything(store) == before
 
 
 @pytest.mark.parametrize("taken", [(0, 2), (1,), ()])

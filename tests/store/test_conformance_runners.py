@@ -10,8 +10,6 @@ from asyncflow._store import queries
 from asyncflow._store.batch import (
     Batch,
     Dead,
-    Duty,
-    DutyKind,
     ExecutionWrite,
     FailedPoll,
     Fence,
@@ -38,7 +36,6 @@ from tests.store.samples import (
     LATER,
     NOON,
     RUNNING,
-    awaited,
     event,
     everything,
     fact,
@@ -47,7 +44,6 @@ from tests.store.samples import (
     new,
     runner,
     schedule,
-    signal,
     start,
     task,
     trigger,
@@ -87,25 +83,6 @@ async def test_a_batch_that_is_refused_changes_nothing(store: Store) -> None:
         await store.commit(Batch(fence, (write, made), confined, (), cells, logs))
     with pytest.raises(FencedError, match="r2"):
         await store.commit(Batch(other, (write, made), events, (item.id,), cells, logs))
-
-    assert await everything(store) == before
-
-
-@pytest.mark.parametrize("keys", [frozenset[str](), frozenset({"ok"})], ids=["no", "others'"])
-async def test_a_signal_of_a_fenced_runner_is_refused_whatever_rules_expect_it(
-    store: Store, keys: frozenset[str]
-) -> None:
-    fence = await store.register(runner("r1"))
-    rules = Duty(DutyKind.RULES, "default", "release")
-    await store.claim(fence, (), (), 10, {rules: keys})
-    (a,) = await start(store, "a", fence=fence)
-    await store.commit(Batch(fence, awaited=(awaited(a),)))
-    before = await everything(store)
-
-    epochs = [Fence("r1", fence.epoch + step) for step in (-1, 1)]
-    for other in (*epochs, Fence("r0", fence.epoch), Fence("r2", fence.epoch)):
-        with pytest.raises(FencedError, match=other.runner):
-            await store.commit(Batch(other, signals=(signal(1, a),)))
 
     assert await everything(store) == before
 
