@@ -64,7 +64,7 @@ class Link:
         line = self._source.readline()
         if not line.endswith(b"\n"):
             _die()
-        return decoded(line)
+        return decoded(line[:-1])
 
     def say(self, message: Message) -> None:
         """Tell the runner something."""

@@ -125,6 +125,7 @@ class Awaits:
             found, records = _apart(records, id_, answer)
             if found.phase is EventPhase.SUCCEEDED or not records:
                 return found
+            self._driver.check()
         return await self.elsewhere(records)
 
     async def told(self, records: Sequence[AwaitedRecord]) -> bool:

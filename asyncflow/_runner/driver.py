@@ -276,7 +276,9 @@ class Driver:
         return work
 
     async def _decide(self, work: Work) -> None:
-        for start in self.riders.take():  # before what its attempt did since, as an event it awaits
+        # Before what their attempts did since. Of one that begins in a turn that is given below,
+        # what it does may be answered before its start: the state is the same.
+        for start in self.riders.take():
             self._desk.answer(work, start)
         while self._inbox:
             for _ in self._desk.open(work, self._inbox.popleft()) or ():

@@ -13,7 +13,7 @@ class StoreSizes:
 
     Attributes:
         file_bytes: of the file; 0 in memory.
-        wal_bytes: of what is committed beside the file, and not yet taken into it.
+        wal_bytes: of the file beside it, where commits go first, whatever of that counts.
         free_bytes: of the file that nothing needs; given back while old executions are forgotten.
         executions: by status; those that have ended among the newest 10,000 only.
         events: from the oldest to the newest, at most: some between may be gone.

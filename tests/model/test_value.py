@@ -84,6 +84,17 @@ def test_a_json_value_comes_back_as_it_was(value: object) -> None:
     assert from_json_text(to_json_text(value)) == value
 
 
+@pytest.mark.parametrize("text", [" 1", "1\n", '{"a": [1, 2]}', "[1] "])
+def test_text_that_others_have_written_may_have_spaces_around_it(text: str) -> None:
+    assert from_json_text(text) == json.loads(text)
+
+
+@pytest.mark.parametrize("text", ["", " ", "{", "1 2", "nonsense", '"open'])
+def test_what_is_no_json_is_refused(text: str) -> None:
+    with pytest.raises(json.JSONDecodeError):
+        from_json_text(text)
+
+
 @given(json_values)
 def test_the_same_value_has_the_same_text_again(value: object) -> None:
     text = to_json_text(value)

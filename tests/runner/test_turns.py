@@ -1,10 +1,14 @@
 """Others have their turn in time, whatever users' code in between takes."""
 
-from asyncflow import Registry, Runner, VirtualClock, Workflow, task
+import pytest
+
+from asyncflow import Context, Registry, Runner, VirtualClock, Workflow, new_event, task
 from asyncflow._core.facts import TaskStarted
+from asyncflow._failpoint import armed
 from asyncflow._runner.driver import MOST_AT_ONCE
 from asyncflow._runner.live import Told
 from asyncflow._runner.turns import AT_ONCE, SOME, Turns
+from tests.runner.asking import asked, asks
 from tests.runner.scene import forever, turns, until
 
 
@@ -41,13 +45,18 @@ def test_quick_steps_cost_few_looks() -> None:
 class Passing(VirtualClock):
     """Moves on with each look: for as many facts as one batch takes, not as long as a turn is."""
 
+    def __init__(self, batches: float) -> None:
+        super().__init__()
+        self._step = AT_ONCE / (MOST_AT_ONCE / SOME) / batches
+
     def monotonic(self) -> float:
-        self._seconds += AT_ONCE / (MOST_AT_ONCE / SOME) / 3
+        self._seconds += self._step
         return self._seconds
 
 
-async def test_thousands_of_facts_that_change_nothing_do_not_hold_up_others() -> None:
-    clock = Passing()
+@pytest.mark.parametrize("batches", [2.1, 2.5, 2.9, 3, 3.3, 3.7, 4.1, 4.5, 5])
+async def test_thousands_of_facts_that_change_nothing_do_not_hold_up_others(batches: float) -> None:
+    clock = Passing(batches)
     late, others = list[int](), list[int]()
     with Registry() as registry, Workflow("w"):
 
@@ -68,4 +77,24 @@ async def test_thousands_of_facts_that_change_nothing_do_not_hold_up_others() ->
             others.append(1)
             await turns(1)
 
-    assert len(set(late)) > 8000 / MOST_AT_ONCE / 3
+    assert len(set(late)) > 8000 / MOST_AT_ONCE / batches
+
+
+async def test_who_waits_for_a_signal_goes_on_before_the_driver_has_done_all_else() -> None:
+    finished: list[int] = []
+
+    async def body(_: Context) -> None:
+        event = await new_event.aio("go")
+        await event.wait.aio()
+        finished.append(passes["driver.dispatch.after"])
+
+    with armed() as passes:
+        async with Runner(":memory:", registry=asks(body)) as runner:
+            run = await runner.start.aio("w")
+            waiting = await asked("go", run.name)
+            await turns()
+            before = passes["driver.dispatch.after"]
+            await waiting.signal.aio(True)
+            await run.wait.aio()
+
+    assert finished == [before]

@@ -3,10 +3,11 @@
 import json
 import logging
 import os
+import resource
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from itertools import count
 from pathlib import Path
 from shutil import copyfile
@@ -260,6 +261,41 @@ async def test_who_registers_finds_a_wal_that_commits_need_not_make_longer(
 
     assert before < LIMIT // 4
     assert registered == wal(tmp_path) == LIMIT
+
+
+async def test_a_wal_is_not_made_longer_while_somebody_writes(
+    sqlite: SqliteStore, tmp_path: Path
+) -> None:
+    before = wal(tmp_path)
+    upkeep = checkpoint.Checkpoints(str(tmp_path / "flows.db"))
+    with (
+        closing(sqlite3.connect(tmp_path / "flows.db", isolation_level=None)) as other,
+        closing(sqlite3.connect(tmp_path / "flows.db", isolation_level=None)) as db,
+    ):
+        other.execute("BEGIN IMMEDIATE")
+        upkeep.make_room(db)
+        during = wal(tmp_path)
+        other.execute("ROLLBACK")
+        upkeep.make_room(db)
+        free = db.execute("BEGIN IMMEDIATE").fetchall()
+
+    assert during == before < LIMIT
+    assert wal(tmp_path) == LIMIT
+    assert free == []
+
+
+def test_a_file_for_whose_length_there_is_no_space_stays_as_it_was(tmp_path: Path) -> None:
+    short = tmp_path / "short"
+    short.write_bytes(b"text")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with suppress(OSError):
+            checkpoint._lengthen(str(short), LIMIT)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    assert short.read_bytes() == b"text"
 
 
 async def test_what_a_killed_process_wrote_before_the_room_is_there(

@@ -15,6 +15,7 @@ from contextlib import closing
 from pathlib import Path
 
 from asyncflow import Context, Registry, Runner, StorageFullError, Workflow, task
+from asyncflow._store.sqlite import checkpoint
 from asyncflow._store.sqlite.store import SqliteStore
 from tests.store.test_sqlite import on_writer
 
@@ -72,6 +73,7 @@ WAYS = {way.__name__: way for way in (few_pages, small_files, full_disk)}
 
 
 async def main(path: Path, way: str) -> None:
+    setattr(checkpoint, "KEPT", 0)  # noqa: B010  a constant; with no room, what comes next needs space
     said, ran = Said(), list[str]()
     logging.getLogger("asyncflow").addHandler(said)
     logging.getLogger("asyncflow").setLevel(logging.INFO)

@@ -10,7 +10,7 @@ import os
 import sqlite3
 import sys
 from bisect import bisect_left
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import cache
 from typing import Final
 
@@ -62,18 +62,14 @@ class Checkpoints:
     def make_room(self, db: sqlite3.Connection) -> None:
         """Make the WAL as long as it is kept, at once, so that few commits have to; see `KEPT`.
 
-        What is behind the last frame does not count, whatever it is.
+        What is behind the last frame does not count, whatever it is. Nobody may write there
+        meanwhile, and who does just now makes it longer.
         """
+        if not self._lock(db):
+            return
         try:
-            db.execute("BEGIN IMMEDIATE")  # nobody writes behind it now
-        except sqlite3.Error:
-            return  # others write all the time, and make it longer
-        try:
-            with open(self._wal, "r+b") as wal:
-                end = wal.seek(0, os.SEEK_END)
-                wal.write(bytes(max(0, KEPT - end)))
-        except OSError as error:  # whose commit needs the space will be told, if it is not there
-            logger.debug("%s was not made longer: %s", self._wal, error)
+            with suppress(OSError):  # whose commit needs the space is told, if it is not there
+                _lengthen(self._wal, KEPT)
         finally:
             db.execute("COMMIT")  # of nothing
 
@@ -94,13 +90,8 @@ class Checkpoints:
 
     def _make(self, db: sqlite3.Connection) -> bool:
         """Return whether it was tried: not if others kept the lock of writers from us."""
-        db.execute(f"PRAGMA busy_timeout = {_PATIENCE}")
-        try:
-            db.execute("BEGIN IMMEDIATE")
-        except sqlite3.Error:
+        if not self._lock(db):
             return False
-        finally:
-            db.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000:.0f}")
         try:
             hit("store.checkpoint.before")
             with closing(connect(self._path)) as other:
@@ -112,6 +103,31 @@ class Checkpoints:
         finally:
             db.execute("COMMIT")  # of nothing
         return True
+
+    @staticmethod
+    def _lock(db: sqlite3.Connection) -> bool:
+        """Take the lock of writers, unless others keep it; the end of the transaction frees it."""
+        db.execute(f"PRAGMA busy_timeout = {_PATIENCE}")
+        try:
+            db.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error:
+            return False
+        finally:
+            db.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000:.0f}")
+        return True
+
+
+def _lengthen(path: str, size: int) -> None:
+    """Fill a file with zeros up to a size; leave it as it was if there is no space for them."""
+    with open(path, "r+b", buffering=0) as file:
+        end = file.seek(0, os.SEEK_END)
+        try:
+            missing = max(0, size - end)
+            if file.write(bytes(missing)) < missing:
+                file.truncate(end)
+        except OSError:
+            file.truncate(end)
+            raise
 
 
 class Wal:

@@ -80,11 +80,12 @@ class Connection(aiosqlite.Connection):
 
         The failpoints ``{point}.before`` and ``{point}.after`` are around the COMMIT.
         """
-        return self._call(partial(self._kept_up, partial(in_transaction, work=work, point=point)))
+        whole = partial(in_transaction, work=work, point=point)
+        return self._call(partial(_kept_up, self._conn, self._upkeep, whole))
 
     def outside(self, work: Callable[[sqlite3.Connection], T]) -> Awaitable[T]:
         """Run ``work`` outside of any transaction but those of its single statements."""
-        return self._call(partial(self._kept_up, work))
+        return self._call(partial(_kept_up, self._conn, self._upkeep, work))
 
     def query(self, work: Callable[[sqlite3.Connection], T]) -> Awaitable[T]:
         """Run ``work`` on one snapshot of what is committed."""
@@ -93,15 +94,6 @@ class Connection(aiosqlite.Connection):
     def _call(self, function: Callable[[], T]) -> Awaitable[T]:
         untyped: Any = self
         result: Awaitable[T] = untyped._execute(function)  # noqa: SLF001  inherited, without types
-        return result
-
-    def _kept_up(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        db, upkeep = self._conn, self._upkeep
-        if upkeep is None:
-            return work(db)
-        upkeep.before()
-        result = work(db)
-        upkeep.after(db)
         return result
 
     def _keep(self, make: Callable[[], sqlite3.Connection]) -> sqlite3.Connection:
@@ -152,6 +144,19 @@ def in_transaction(
         if db.in_transaction:
             db.execute("ROLLBACK")
     hit(f"{point}.after")
+    return result
+
+
+def _kept_up(
+    db: sqlite3.Connection,
+    upkeep: Upkeep | None,
+    work: Callable[[sqlite3.Connection], T],
+) -> T:
+    if upkeep is None:
+        return work(db)
+    upkeep.before()
+    result = work(db)
+    upkeep.after(db)
     return result
 
 
