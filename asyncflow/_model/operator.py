@@ -331,7 +331,9 @@ def _callback(function: CallbackT, what: str) -> CallbackT:
 
 def _retry_check(function: RetryCheck | None) -> RetryCheck | None:
     checked = _callback(function, "retry_if")
-    if any(map(inspect.iscoroutinefunction, (checked, type(checked).__call__))):
+    if checked is not None and any(
+        map(inspect.iscoroutinefunction, (checked, type(checked).__call__))
+    ):
         text = f"retry_if is a plain def, which answers at once, not {function!r}"
         raise DefinitionError(text)
     return checked

@@ -14,6 +14,7 @@ DEFAULT_DELAY: Final = timedelta(seconds=1)
 DEFAULT_MAX_DELAY: Final = timedelta(minutes=5)
 DEFAULT_JITTER: Final = 0.1
 
+_BACKOFFS: Final = get_args(Backoff)
 _MOST_DOUBLINGS: Final = 64
 """A microsecond doubled so often is over the longest delay there can be."""
 
@@ -47,8 +48,8 @@ class Retry:
         if type(self.retries) is not int or self.retries < 0:
             text = f"retries is a whole number, 0 or more, not {self.retries!r}"
             raise DefinitionError(text)
-        if self.backoff not in get_args(Backoff):
-            names = ", ".join(map(repr, get_args(Backoff)))
+        if self.backoff not in _BACKOFFS:
+            names = ", ".join(map(repr, _BACKOFFS))
             text = f"retry_backoff is one of {names}, not {self.backoff!r}"
             raise DefinitionError(text)
         if type(self.jitter) not in {int, float} or not 0 <= self.jitter <= 1:

@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import update_wrapper
 from itertools import chain
-from types import UnionType
+from types import FunctionType, UnionType
 from typing import Annotated, Any, Generic, ParamSpec, TypeVar, Union, Unpack, get_args, get_origin
 
 from asyncflow._model.context import Context
@@ -131,6 +131,8 @@ def _context_place(
     Raises:
         DefinitionError: the other parameters do not fit what is passed.
     """
+    if not arguments and not keywords and _takes_nothing(function):
+        return None
     try:
         parameters = _parameters(function)
     except ValueError:  # a function in C that does not tell
@@ -183,6 +185,15 @@ def _found(
     if place <= given and wanted.kind is not wanted.KEYWORD_ONLY:
         return place
     return None if wanted.kind is wanted.POSITIONAL_ONLY else wanted.name
+
+
+def _takes_nothing(function: Callable[..., object]) -> bool:
+    """Return whether a function has no parameters for sure: cheaper than to read its signature."""
+    if not isinstance(function, FunctionType) or function.__dict__:
+        return False  # wrapped, or with a signature of its own
+    code = function.__code__
+    more = code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS)
+    return not (code.co_argcount or code.co_kwonlyargcount or more)
 
 
 def _parameters(function: Callable[..., object]) -> list[inspect.Parameter]:

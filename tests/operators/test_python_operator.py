@@ -185,6 +185,20 @@ def test_arguments_that_the_function_does_not_take_are_refused() -> None:
     )
 
 
+def test_the_parameters_of_a_function_are_those_that_its_wrapper_shows() -> None:
+    def function(path: str) -> None: ...
+
+    @wraps(function)
+    def wrapped() -> None: ...
+
+    def signed() -> None: ...
+
+    vars(signed)["__signature__"] = inspect.signature(function)
+
+    for each in (wrapped, signed):
+        assert "missing a required argument: 'path'" in refusal(each)
+
+
 def test_what_cannot_be_called_is_refused() -> None:
     assert "python_callable is 'f', which cannot be called" in refusal(cast("Any", "f"))
 
