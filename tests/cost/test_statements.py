@@ -29,7 +29,7 @@ STATEMENTS_OF_CHAIN = (
     LENGTH * STATEMENTS_OF_LINK + 4
 )  # its begin and its end have some of their own
 STATEMENTS_OF_NEW_EVENT = 6
-STATEMENTS_OF_SIGNAL = 3
+STATEMENTS_OF_SIGNAL = 2
 STATEMENTS_OF_WIDE = 40  # mostly 30: as many as there are sizes of lists, for each commit
 STATEMENTS_OF_MANY = 80  # mostly 60
 TEXTS = 32  # of statements, all told

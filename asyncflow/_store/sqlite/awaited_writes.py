@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from asyncflow._model.record import AwaitedRecord
 from asyncflow._store.awaited import AwaitedTable, event_of, letter_about
-from asyncflow._store.batch import ExecutionWrite, Expiry, NewAwaited, Notified, Signal
+from asyncflow._store.batch import ExecutionWrite, Expiry, Fence, NewAwaited, Notified, Signal
 from asyncflow._store.codec import micros, micros_or_none, plain, utf8
 from asyncflow._store.for_rules import OnDuty
 from asyncflow._store.sqlite.awaited_reads import COLUMNS, WAITS, record
 from asyncflow._store.sqlite.bulk import Bulk, Value
+from asyncflow._store.sqlite.duties import on_duty_behind
 from asyncflow._store.sqlite.event_writes import Addressed, insert_events, insert_letters
 from asyncflow._store.sqlite.terms import AMONG, last_id
 
@@ -48,6 +49,12 @@ _TAKE_ONE = (
     "INSERT INTO event (key, value, namespace, execution, sender, create_time, context, awaited) "
     "SELECT ?3, ?4, ?5, execution, ?6, ?7, ?8, id FROM awaited_event "
     f"WHERE id = ?1 AND execution = ?2 AND {WAITS} AND (deadline IS NULL OR deadline > ?7)"
+)
+# The same, if no runner is on duty to judge it by rules, and the writer was not replaced.
+_TAKE_UNRULED = (
+    f"{_TAKE_ONE} AND EXISTS (SELECT 1 FROM runner WHERE runner.id = ?9 AND epoch = ?10) "
+    "AND NOT EXISTS (SELECT 1 FROM duty d CROSS JOIN json_each(d.keys) k "
+    "WHERE d.kind = 'RULES' AND d.namespace = ?5 AND k.value = ?3)"
 )
 _CLOSED = (
     "phase = CASE WHEN deadline <= {0}5 THEN 'TIMED_OUT' ELSE {0}4 END, "
@@ -95,16 +102,37 @@ def take(
     return tuple(offsets.get(place) for place in range(len(signals)))
 
 
+def take_alone(db: sqlite3.Connection, fence: Fence, signal: Signal) -> int | None:
+    """Write a signal that comes alone; return its event's offset, None if it was refused.
+
+    Of nearly all, one statement sees that nothing stands against it and nobody is to be told.
+    Only what that does not write is looked into.
+
+    Raises:
+        FencedError: the runner was replaced.
+    """
+    if not signal.by_letter:
+        offset = _insert_event(db, _TAKE_UNRULED, signal, fence.runner, fence.epoch)
+        if offset is not None:
+            _UPDATE_SIGNALLED.run(db, (_signalled_row(signal, offset),))
+            return offset
+    return _take_one(db, signal, on_duty_behind(db, fence, signal.event))
+
+
 def _take_one(db: sqlite3.Connection, signal: Signal, on_duty: OnDuty) -> int | None:
-    event, of = signal.event, (signal.awaited, signal.event.execution)
-    shown = (event.key, event.value, event.namespace, event.sender)
-    inserted = db.execute(_TAKE_ONE, (*of, *shown, micros(event.create_time), event.context))
-    offset = inserted.lastrowid if inserted.rowcount else None
+    offset = _insert_event(db, _TAKE_ONE, signal)
     if offset is not None:
         _UPDATE_SIGNALLED.run(db, (_signalled_row(signal, offset),))
         if signal.by_letter or on_duty.judges:
             insert_letters(db, list(_letters(signal, offset, on_duty)))
     return offset
+
+
+def _insert_event(db: sqlite3.Connection, sql: str, signal: Signal, *more: Value) -> int | None:
+    event = signal.event
+    of = (signal.awaited, event.execution, event.key, event.value, event.namespace, event.sender)
+    inserted = db.execute(sql, (*of, micros(event.create_time), event.context, *more))
+    return inserted.lastrowid if inserted.rowcount else None
 
 
 def expire(db: sqlite3.Connection, expired: Sequence[Expiry]) -> tuple[bool, ...]:

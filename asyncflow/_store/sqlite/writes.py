@@ -84,8 +84,7 @@ def commit(db: sqlite3.Connection, batch: Batch) -> Receipt:
     offsets: tuple[int, ...] = ()
     signals: tuple[int | None, ...] = ()
     if len(batch.signals) == 1 and not (known or waiting or batch.events or batch.fence is None):
-        on_duty = duties.on_duty_behind(db, batch.fence, batch.signals[0].event)
-        signals = awaited_writes.take(db, batch.signals, on_duty)
+        signals = (awaited_writes.take_alone(db, batch.fence, batch.signals[0]),)
     else:
         _check(db, batch.fence, (*known, *waiting) if waiting else known, batch.events)
         if batch.events:
