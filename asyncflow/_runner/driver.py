@@ -304,10 +304,10 @@ class Driver:
         if self._trouble:
             self._trouble = ""
             logger.info("the store takes transactions again")
-        self._log.stored()
         now = self._turns.begin()
-        self.meters.stored.add(now, work.facts, work.ended)
         await self._finish(work, receipt)
+        self._log.stored()
+        self.meters.stored.add(now, work.facts, work.ended)
         return None
 
     async def _batch(self, work: Work) -> Batch:
@@ -323,10 +323,10 @@ class Driver:
 
         Who is told may go on before the others are.
         """
-        if work.storing or work.signals:
+        if work.storing:
             for publication, offset in zip(work.storing, receipt.offsets, strict=True):
                 publication.offset = offset
-            self._tell_listeners(work.sent(receipt))
+            self._tell_listeners(work.sent())
         refused = self._number(work, receipt) if work.begun else NONE_REFUSED
         hit("driver.dispatch.before")
         for _ in self._act(work, refused):
@@ -336,6 +336,8 @@ class Driver:
             impulse.tell(refused)
         if work.of_events:
             await self._settle(work, receipt)
+        if work.signals:
+            self._tell_listeners(work.signalled(receipt))
         if work.publications or work.heard:
             await self._confirm(work)
         hit("driver.dispatch.after")

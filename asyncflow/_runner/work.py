@@ -228,11 +228,14 @@ class Work:
                 again.append(publication)
         return again
 
-    def sent(self, receipt: Receipt) -> Iterator[Sent]:
-        """Yield the events that it stored, for listeners."""
+    def sent(self) -> Iterator[Sent]:
+        """Yield the events that were sent and that it stored, for listeners."""
         for publication in self.storing:
             if publication.offset is not None:
                 yield publication.event.namespace, publication.event.key, publication.offset
+
+    def signalled(self, receipt: Receipt) -> Iterator[Sent]:
+        """Yield the events that are signals and that it stored, for listeners."""
         for entry, offset in zip(self.signals, receipt.signals, strict=True):
             if offset is not None:
                 yield entry.signal.event.namespace, entry.signal.event.key, offset
