@@ -33,7 +33,7 @@ from asyncflow._runner.telling import acknowledge, confirm
 from asyncflow._runner.turns import Turns
 from asyncflow._runner.waiters import Waiters
 from asyncflow._runner.work import Work
-from asyncflow._store.batch import Batch, ExecutionWrite, Fence, Receipt, Refused
+from asyncflow._store.batch import ExecutionWrite, Fence, Receipt, Refused
 from asyncflow._store.protocol import HOPELESS, Store
 from asyncflow._timer import Callback, Timer
 from asyncflow.errors import (
@@ -289,13 +289,14 @@ class Driver:
 
     async def _commit(self, work: Work) -> StoreError | None:
         """Store it and act on it; return what went wrong."""
-        if work.empty:
+        batch = work.batch(self._fence, await self._writes(work) if work.answers else ())
+        if batch is None:
             await self._finish(work, Receipt())
             if self._turns.past:  # a commit lets others have theirs, this must not go without
                 await self._turns.give()
             return None
         try:
-            receipt = await self._store.commit(await self._batch(work))
+            receipt = await self._store.commit(batch)
         except HOPELESS:
             raise
         except StoreError as error:
@@ -310,13 +311,13 @@ class Driver:
         self.meters.stored.add(now, work.facts, work.ended)
         return None
 
-    async def _batch(self, work: Work) -> Batch:
-        executions: list[ExecutionWrite] = []
+    async def _writes(self, work: Work) -> list[ExecutionWrite]:
+        writes: list[ExecutionWrite] = []
         for live, answer in work.answers.items():
-            executions.append(answer.write(live.id))
+            writes.append(answer.write(live.id))
             if self._turns.over:
                 await self._turns.give()
-        return work.batch(self._fence, executions)
+        return writes
 
     async def _finish(self, work: Work, receipt: Receipt) -> None:
         """It is on disk: act on it, and tell those who wait for that.
@@ -336,8 +337,6 @@ class Driver:
             impulse.tell(refused)
         if work.of_events:
             await self._settle(work, receipt)
-        if work.signals:
-            self._tell_listeners(work.signalled(receipt))
         if work.publications or work.heard:
             await self._confirm(work)
         hit("driver.dispatch.after")
@@ -347,6 +346,8 @@ class Driver:
         self._waiters.settle(work, receipt)
         if not self._inbox:  # nobody waits for what is left to do here, and they do
             await self._turns.give()
+        if work.signals:
+            self._tell_listeners(work.signalled(receipt))
 
     async def _confirm(self, work: Work) -> None:
         for publication in (*work.publications, *(each.publication for each in work.heard)):

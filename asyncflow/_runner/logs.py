@@ -83,7 +83,8 @@ class TaskLog(logging.Handler):
 
     def take(self) -> tuple[LogRecord, ...]:
         """Return what was logged until now, for the transaction that is being made."""
-        self._attach()
+        if self not in ROOT.handlers:
+            self._attach()
         if not self._lines and not self._armed:
             return ()
         self._disarm()
@@ -166,8 +167,7 @@ class TaskLog(logging.Handler):
 
     def _attach(self) -> None:
         """Be on the root logger, also after somebody has configured logging anew."""
-        if self not in ROOT.handlers:
-            ROOT.addHandler(self)
+        ROOT.addHandler(self)  # which does nothing if it is there
 
     def _arm(self) -> None:
         """Let the lines go with the next transaction, or with one of their own."""

@@ -142,17 +142,6 @@ class Work:
         return taken + len(self.awaited) + len(self.signals)
 
     @property
-    def empty(self) -> bool:
-        """Whether there is nothing to store."""
-        rows = self.answers or self.storing or self.taken or self.cells or self.logs
-        return not (rows or self.impulses or self._waits)
-
-    @property
-    def _waits(self) -> bool:
-        """Whether anything of awaited events is to be stored."""
-        return bool(self.awaited or self.signals or self.expired or self.notified)
-
-    @property
     def of_events(self) -> bool:
         """Whether anybody who waits for awaited events is to be told."""
         told = self.signals or self.expired or self.awaited or self.closings
@@ -180,9 +169,15 @@ class Work:
         if decision.closings:
             self.closings += [(live, closing) for closing in decision.closings]
 
-    def batch(self, fence: Fence, executions: Sequence[ExecutionWrite]) -> Batch:
-        """Return it as a store wants it, with what `Answer.write` gave for each answer."""
-        if not (self.storing or self.impulses or self._waits):  # so are those of most tasks
+    def batch(self, fence: Fence, executions: Sequence[ExecutionWrite]) -> Batch | None:
+        """Return it as a store wants it, with what `Answer.write` gave for each answer.
+
+        None: there is nothing to store.
+        """
+        waits = self.awaited or self.signals or self.expired or self.notified
+        if not (self.storing or self.impulses or waits):  # so are those of most tasks
+            if not (executions or self.taken or self.cells or self.logs):
+                return None
             return Batch(fence, tuple(executions), (), tuple(self.taken), self.cells, self.logs)
         impulses, storing = self.impulses, self.storing
         return Batch(
