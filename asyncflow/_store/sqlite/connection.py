@@ -80,8 +80,7 @@ class Connection(aiosqlite.Connection):
 
         The failpoints ``{point}.before`` and ``{point}.after`` are around the COMMIT.
         """
-        whole = partial(in_transaction, work=work, point=point)
-        return self._call(partial(_kept_up, self._conn, self._upkeep, whole))
+        return self._call(partial(_transacted, self._conn, self._upkeep, work, point))
 
     def outside(self, work: Callable[[sqlite3.Connection], T]) -> Awaitable[T]:
         """Run ``work`` outside of any transaction but those of its single statements."""
@@ -132,11 +131,25 @@ def connect(path: str, *, make: bool = False) -> sqlite3.Connection:
 
 
 def in_transaction(
-    db: sqlite3.Connection, work: Callable[[sqlite3.Connection], T], point: str
+    db: sqlite3.Connection,
+    work: Callable[[sqlite3.Connection], T],
+    point: str,
+    check: Callable[[], None] | None = None,
 ) -> T:
-    """Run ``work`` in a transaction; call it on the connection's thread."""
-    db.execute("BEGIN IMMEDIATE")
+    """Run ``work`` in a transaction; call it on the connection's thread.
+
+    Args:
+        db: the connection.
+        work: what is done between BEGIN and COMMIT.
+        point: of the failpoints around the COMMIT.
+        check: raises if nothing must be written. It is called behind the BEGIN, which writes
+            nothing: asking the system lets go of the interpreter lock, and before it the event
+            loop, which has just handed this over, is still awake and takes it.
+    """
+    _begin(db, check)
     try:
+        if check is not None:
+            check()
         result = work(db)
         hit(f"{point}.before")
         db.execute("COMMIT")
@@ -144,6 +157,28 @@ def in_transaction(
         if db.in_transaction:
             db.execute("ROLLBACK")
     hit(f"{point}.after")
+    return result
+
+
+def _begin(db: sqlite3.Connection, check: Callable[[], None] | None) -> None:
+    try:
+        db.execute("BEGIN IMMEDIATE")
+    except sqlite3.Error:
+        if check is not None:
+            check()  # it says why, where it knows
+        raise
+
+
+def _transacted(
+    db: sqlite3.Connection,
+    upkeep: Upkeep | None,
+    work: Callable[[sqlite3.Connection], T],
+    point: str,
+) -> T:
+    if upkeep is None:
+        return in_transaction(db, work, point)
+    result = in_transaction(db, work, point, upkeep.before)
+    upkeep.after(db)
     return result
 
 
