@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final, Protocol
 
 from asyncflow._client.listeners import Sent
@@ -30,6 +30,7 @@ from asyncflow._runner.rest import Rest
 from asyncflow._runner.riders import Riders
 from asyncflow._runner.rulebook import Rulebook
 from asyncflow._runner.telling import acknowledge, confirm
+from asyncflow._runner.trouble import Trouble
 from asyncflow._runner.turns import Turns
 from asyncflow._runner.waiters import Waiters
 from asyncflow._runner.work import Work
@@ -51,9 +52,6 @@ ANSWERED: Final = (Told, Wanted, Publication, Impulse, Awaited, Signalled)
 """Entries whose callers may wait for an answer."""
 
 NONE_REFUSED: Final[Mapping[LiveExecution, Refused]] = {}
-
-AFTER_ERROR: Final = (timedelta(milliseconds=50), timedelta(seconds=5))
-"""Pause after a commit that failed: the first, doubled each time up to the second."""
 
 
 class Dispatch(Protocol):
@@ -109,8 +107,7 @@ class Driver:
         self.riders = Riders(clock, self._rest.stir)
         log.wake = self._rest.stir
         self._closing = False
-        self._pause = AFTER_ERROR[0]
-        self._trouble = ""  # why the last transaction failed
+        self._trouble = Trouble()
         self._failure: BaseException | None = None
         self._over: BaseException | None = None
 
@@ -301,10 +298,8 @@ class Driver:
             raise
         except StoreError as error:
             return error
-        self._pause = AFTER_ERROR[0]
-        if self._trouble:
-            self._trouble = ""
-            logger.info("the store takes transactions again")
+        if self._trouble.reason:
+            self._trouble.end()
         now = self._turns.begin()
         await self._finish(work, receipt)
         self._log.stored()
@@ -404,17 +399,14 @@ class Driver:
 
     async def _undo(self, work: Work, error: StoreError) -> None:
         """Forget what could not be stored: tell callers, read states again, try the rest again."""
-        trouble, self._trouble = self._trouble, str(error)
-        if self._trouble != trouble:  # said once, however long it lasts
-            logger.error("a transaction failed, %d facts wait: %s", len(work), error)
+        self._trouble.begin(error, len(work))
         refused = work.refuse(error)
         self._log.put_back(work.logs)
         while True:
             self._rest.begin()
-            await self._clock.pause(self._pause)
+            await self._clock.pause(self._trouble.next_pause())
             self._turns.begin()
             self._rest.end()
-            self._pause = min(self._pause * 2, AFTER_ERROR[1])
             again = await self._reread(work, refused)
             if again is not None:
                 break

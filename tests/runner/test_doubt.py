@@ -24,8 +24,8 @@ from asyncflow import (
     task,
 )
 from asyncflow._failpoint import armed
-from asyncflow._runner.driver import AFTER_ERROR
 from asyncflow._runner.process import HERE, identity, is_gone
+from asyncflow._runner.trouble import PAUSES
 from asyncflow._store.batch import Batch, Receipt, RunnerRow
 from asyncflow._store.queries import Query, StoredExecutions
 from asyncflow._store.sqlite.store import SqliteStore
@@ -37,7 +37,7 @@ T = TypeVar("T")
 async def tick(clock: VirtualClock) -> None:
     """Let time go on, whatever happens."""
     while True:
-        await clock.advance(AFTER_ERROR[0])
+        await clock.advance(PAUSES[0])
         await turns(2)
 
 
@@ -98,7 +98,7 @@ async def test_what_was_claimed_and_could_not_be_read_is_read_later(path: Path) 
     async with runner, Client(path, registry=registry, clock=clock) as client:
         execution = await client.start.aio("w")
         store.deaf = True
-        await clock.advance(AFTER_ERROR[1])
+        await clock.advance(PAUSES[1])
         await client.send_event.aio("unheard", execution=execution.name)
         store.deaf = False
         ticking = asyncio.create_task(tick(clock))
@@ -171,7 +171,7 @@ async def test_a_letter_to_an_execution_whose_start_is_in_doubt_waits_for_it(pat
         with armed("store.commit.after:1:raise"), pytest.raises(StoreError):
             await runner.start.aio("w", name="w-1")
         await client.send_event.aio("said", execution="w-1")
-        await clock.advance(AFTER_ERROR[1])
+        await clock.advance(PAUSES[1])
         store.deaf = False
         ticking = asyncio.create_task(tick(clock))
         done = await runner.wait.aio("w-1")

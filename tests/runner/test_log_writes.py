@@ -9,8 +9,8 @@ import pytest
 from asyncflow import Client, Registry, Runner, TaskStatus, VirtualClock, Workflow, task
 from asyncflow._failpoint import armed
 from asyncflow._model.port import CURRENT_TASK, TaskScope
-from asyncflow._runner.driver import AFTER_ERROR
 from asyncflow._runner.logs import MOST_LINES, TaskLog
+from asyncflow._runner.trouble import PAUSES
 from tests.runner.scene import forever, log_numbers, turns
 
 AT_MOST = timedelta(milliseconds=100)
@@ -60,7 +60,7 @@ async def test_lines_that_were_not_stored_go_with_the_next_transaction(url: str)
             await clock.advance(AT_MOST)
             more.set()
             await turns()
-            await clock.advance(AFTER_ERROR[0])
+            await clock.advance(PAUSES[0])
             await clock.advance(AT_MOST)
         (run,) = await execution.task_executions.aio()
         lines = [line.text async for line in run.logs.aio()]
@@ -87,7 +87,7 @@ async def test_lines_that_were_not_stored_need_no_others_to_be_tried_again(url: 
         await turns()
         with armed("store.commit.before:1:raise"):
             await clock.advance(AT_MOST)
-            await clock.advance(AFTER_ERROR[0] + AT_MOST)
+            await clock.advance(PAUSES[0] + AT_MOST)
         (run,) = await execution.task_executions.aio()
         lines = [line.text async for line in run.logs.aio()]
 
@@ -136,7 +136,7 @@ async def test_while_the_store_fails_the_newest_ten_thousand_lines_wait_and_one_
             await clock.advance(AT_MOST)
             more.set()
             await turns()
-            await clock.advance(AFTER_ERROR[0])
+            await clock.advance(PAUSES[0])
         done = await execution.wait.aio()
         found = {
             run.task_name: len([line async for line in run.logs.aio()])

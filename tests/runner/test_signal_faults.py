@@ -27,7 +27,7 @@ from asyncflow import (
     task,
 )
 from asyncflow._failpoint import armed
-from asyncflow._runner.driver import AFTER_ERROR
+from asyncflow._runner.trouble import PAUSES
 from asyncflow._store.batch import Batch, Receipt
 from asyncflow._store.memory.store import MemoryStore
 from tests.runner.scene import forever, turns
@@ -52,7 +52,7 @@ async def ticking(clock: VirtualClock) -> AsyncGenerator[None]:
 
     async def tick() -> None:
         while True:
-            await clock.advance(AFTER_ERROR[0])
+            await clock.advance(PAUSES[0])
             await turns(2)
 
     ticks = asyncio.create_task(tick())

@@ -32,7 +32,7 @@ from asyncflow import (
     new_event,
     task,
 )
-from asyncflow._runner.driver import AFTER_ERROR
+from asyncflow._runner.trouble import PAUSES
 from asyncflow._store.protocol import Store
 from tests.runner.scene import turns
 
@@ -173,7 +173,7 @@ class Scene:
 
     async def tick(self) -> None:
         while True:
-            await self.clock.advance(AFTER_ERROR[0])
+            await self.clock.advance(PAUSES[0])
             await turns(2)
 
     def check(self) -> None:

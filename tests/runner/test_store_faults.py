@@ -27,11 +27,11 @@ from asyncflow import (
     task,
 )
 from asyncflow._failpoint import armed
-from asyncflow._runner.driver import AFTER_ERROR
+from asyncflow._runner.trouble import PAUSES
 from tests.runner.scene import When, forever, turns, until
 
 T = TypeVar("T")
-PAUSE = AFTER_ERROR[0]
+PAUSE = PAUSES[0]
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ from asyncflow import (
     task,
 )
 from asyncflow._failpoint import armed
-from asyncflow._runner.driver import AFTER_ERROR
+from asyncflow._runner.trouble import PAUSES
 from tests.runner.scene import ERRORS, When, forever, turns
 from tests.runner.test_states import Sums, SumsLater
 
@@ -288,7 +288,7 @@ async def test_an_event_that_could_not_be_stored_starts_nothing_twice(
         await runner.send_event.aio("number", 10)
         with armed(f"store.commit.{point}:1:raise"), pytest.raises(StoreError):
             await runner.send_event.aio("number", 10)
-        await clock.advance(AFTER_ERROR[1])
+        await clock.advance(PAUSES[1])
         first = len(await started(runner))
         await runner.send_event.aio("number", 10)
         second = len(await started(runner))
@@ -305,7 +305,7 @@ async def test_two_runners_with_one_rule_start_a_workflow_once_per_event(path: P
         for runner in (one, two):
             await runner.add_workflow_rule.aio("started", on("go"))
         await one.send_event.aio("go")
-        await clock.advance(AFTER_ERROR[1])
+        await clock.advance(PAUSES[1])
 
         assert len(await started(one)) == 1
 
@@ -330,7 +330,7 @@ async def test_a_rule_that_hangs_holds_up_its_own_workflow_only() -> None:
         await turns()
         two = await started(runner, "two")
         early = sending.done()
-        await clock.advance(AFTER_ERROR[1] * 7)
+        await clock.advance(PAUSES[1] * 7)
         await sending
 
     assert (len(two), early) == (1, False)
