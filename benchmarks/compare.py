@@ -7,6 +7,7 @@ other, in turned order in every second round, so that what else the machine does
 run that is cut off goes on where it stopped; what failed is tried again.
 """
 
+import compileall
 import json
 import os
 import signal
@@ -230,6 +231,8 @@ def main() -> int:
     elif reason := plan.differs(records):
         print(f"{reason}: ask for the same, or begin a new run with --fresh", file=sys.stderr)
         return 2
+    for folder in ("asyncflow", "benchmarks"):  # as an installer does it for the peers
+        compileall.compile_dir(ROOT / folder, quiet=1)
     done = Contest(plan, records, given.environments).run(given.budget)
     if records.all:
         write(records, given.environments)

@@ -119,6 +119,19 @@ async def test_nothing_is_written_once_a_link_leads_elsewhere(tmp_path: Path, to
     await store.close()
 
 
+async def test_that_a_file_is_gone_is_said_also_where_no_transaction_can_begin(
+    sqlite: SqliteStore, tmp_path: Path
+) -> None:
+    await on_writer(sqlite, lambda db: db.execute("PRAGMA busy_timeout = 1").fetchall())
+    path = tmp_path / "flows.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("BEGIN IMMEDIATE")
+        path.rename(tmp_path / "moved")
+
+        with pytest.raises(StoreGoneError, match="was deleted or replaced"):
+            await start(sqlite, "lost")
+
+
 async def test_what_was_put_back_is_written_to_again(sqlite: SqliteStore, tmp_path: Path) -> None:
     path = tmp_path / "flows.db-wal"
     path.rename(tmp_path / "moved")
