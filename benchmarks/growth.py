@@ -161,9 +161,9 @@ def history(folder: Path) -> None:
             sys.exit(f"{database} has {counted(database)}")
 
 
-def chain(size: int) -> Registry:
+def chain(size: int, name: str) -> None:
     """Declare a chain."""
-    with Registry() as registry, Workflow("shape"):
+    with Workflow(name):
         for number in range(size):
             before = [f"t{number - 1}"] if number else []
 
@@ -171,16 +171,14 @@ def chain(size: int) -> Registry:
             async def link() -> None:
                 """Do nothing."""
 
-    return registry
 
-
-def wide(size: int) -> Registry:
+def wide(size: int, name: str) -> None:
     """Declare tasks that all begin at once, and one that waits for all others."""
-    with Registry() as registry, Workflow("shape"):
+    with Workflow(name):
         names = [f"t{number}" for number in range(size - 1)]
-        for name in names:
+        for each in names:
 
-            @task(id=name)
+            @task(id=each)
             async def one() -> None:
                 """Do nothing."""
 
@@ -188,38 +186,53 @@ def wide(size: int) -> Registry:
         async def last() -> None:
             """Do nothing."""
 
-    return registry
 
-
-async def per_task(folder: Path, shape: Callable[[int], Registry], size: int) -> float:
+async def per_task(
+    folder: Path, shape: Callable[[int, str], None], size: int, workflows: int, times: int
+) -> float:
     """Return the microseconds for each task, from its declaration on.
 
-    Small workflows are run so often that as many tasks were run.
+    Args:
+        folder: where the database goes.
+        shape: declares a workflow.
+        size: of each workflow.
+        workflows: how many are declared.
+        times: how often each of them is run.
     """
     database = Path(tempfile.mkdtemp(dir=folder)) / "tasks.db"
-    times = max(SIZES) // size
     begin = time.perf_counter()
-    registry = shape(size)
+    with Registry() as registry:
+        for number in range(workflows):
+            shape(size, f"shape{number}")
     async with Runner(database, registry=registry) as runner:
-        for _ in range(times):
-            await runner.execute.aio("shape")
+        for number in range(workflows * times):
+            await runner.execute.aio(f"shape{number % workflows}")
         taken = time.perf_counter() - begin
-    if counted(database) != (times, times * size):
+    tasks = workflows * times * size
+    if counted(database) != (workflows * times, tasks):
         sys.exit(f"{database} has {counted(database)}")
     shutil.rmtree(database.parent)
-    return taken / (times * size) * 1e6
+    return taken / tasks * 1e6
 
 
 def tasks(folder: Path) -> None:
-    """Compare workflows of few and of many tasks."""
+    """Compare workflows of few and of many tasks: as many tasks are declared, stored and run.
+
+    And one of few tasks that is declared once and run as often, which declares and holds less.
+    """
+    few, many = SIZES
+    runs = [(few, many // few, 1), (many, 1, 1), (few, 1, many // few)]
     for shape in (chain, wide):
         rounds = [
-            [asyncio.run(per_task(folder, shape, size)) for size in SIZES] for _ in range(ROUNDS)
+            [asyncio.run(per_task(folder, shape, *each)) for each in runs] for _ in range(ROUNDS)
         ]
-        few, many = (statistics.median(column) for column in zip(*rounds, strict=True))
-        print(f"{shape.__name__}: {few:.0f} us a task of {SIZES[0]:,}, {many:.0f} of {SIZES[1]:,}")
-        ratio = statistics.median(many / few for few, many in rounds)
-        name = f"growth: a task of {SIZES[1]:,}, beside one of {SIZES[0]:,}, {shape.__name__}"
+        small, large, again = (statistics.median(column) for column in zip(*rounds, strict=True))
+        print(
+            f"{shape.__name__}: {small:.0f} us a task of {few:,}, {large:.0f} of {many:,}; "
+            f"{again:.0f} of one of {few:,} that is run again and again"
+        )
+        ratio = statistics.median(row[1] / row[0] for row in rounds)
+        name = f"growth: a task of {many:,}, beside one of {few:,}, {shape.__name__}"
         judge(name, ratio, "x", MOST_PER_TASK)
 
 

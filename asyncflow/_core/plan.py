@@ -104,7 +104,7 @@ class Plan:
             finish_when_idle=workflow.finish_when_idle,
             tasks=tasks,
             status_rules=tuple(rule for _, rule in rules if isinstance(rule, StatusRule)),
-            by_status={cause: tuple(found) for cause, found in by_status.items()},
+            by_status=_shared(by_status),
             by_key={key: tuple(found) for key, found in by_key.items()},
             periodic=tuple(task for task in tasks.values() if task.period is not None),
             listening=sum(task.listens for task in tasks.values()),
@@ -152,6 +152,17 @@ def _tasks(workflow: Workflow, rules: list[StatusRule | EventRule]) -> dict[str,
     }
 
 
+def _shared(
+    by_status: Mapping[tuple[str, TaskStatus], list[StatusRule]],
+) -> dict[tuple[str, TaskStatus], tuple[StatusRule, ...]]:
+    """Return the rules as tuples, one for all the tasks that the same rules look at."""
+    tuples: dict[tuple[int, ...], tuple[StatusRule, ...]] = {}
+    return {
+        cause: tuples.setdefault(tuple(rule.index for rule in found), tuple(found))
+        for cause, found in by_status.items()
+    }
+
+
 def _met_at_first(
     by_status: Mapping[tuple[str, TaskStatus], list[StatusRule]],
 ) -> Mapping[int, int]:
@@ -163,6 +174,8 @@ def _met_at_first(
 def _fingerprint(
     workflow: Workflow, rules: list[tuple[tuple[str, ...], StatusRule | EventRule]]
 ) -> str:
+    policies = {id(operator.retry): operator.retry for operator in workflow.tasks.values()}
+    shown = {id_: repr(retry) for id_, retry in policies.items()}
     told = {
         "finish_when_idle": workflow.finish_when_idle,
         "tasks": [
@@ -170,7 +183,7 @@ def _fingerprint(
                 operator.name,
                 type(operator).__qualname__,
                 operator.idempotent,
-                repr(operator.retry),
+                shown[id(operator.retry)],
                 repr(operator.period),
             ]
             for operator in workflow.tasks.values()

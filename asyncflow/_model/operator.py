@@ -15,7 +15,7 @@ from asyncflow._model.condition import Condition, SingleEventCondition, TaskStat
 from asyncflow._model.context import Context
 from asyncflow._model.duration import Duration, parse_duration
 from asyncflow._model.naming import check_spelling, checked_name
-from asyncflow._model.policy import DEFAULT_DELAY, DEFAULT_JITTER, Backoff, Retry
+from asyncflow._model.policy import DEFAULT_DELAY, DEFAULT_JITTER, NEVER, Backoff, Retry
 from asyncflow._model.rule import TaskRule
 from asyncflow._model.schedule import Schedule, parse_schedule
 from asyncflow._model.status import TaskAction, TaskStatus
@@ -145,13 +145,14 @@ class Operator(ABC):
         check_spelling(config, TaskOptions.__annotations__, self._label)
         self.config = config
         try:
-            self.retry = Retry(
+            retry = Retry(
                 retries,
                 parse_duration(retry_delay, "retry_delay", zero=True),
                 retry_backoff,
                 _optional(retry_max_delay, "retry_max_delay", zero=True),
                 retry_jitter,
             )
+            self.retry = NEVER if retry == NEVER else retry
             self.retry_if = _retry_check(retry_if)
             self.timeout = _optional(timeout, "timeout")
             self.dependencies = _dependencies(dependencies)

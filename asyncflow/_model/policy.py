@@ -96,3 +96,7 @@ class Retry:
         if self._longest() < self.delay:
             text = f"retry_max_delay {self.max_delay} is shorter than retry_delay {self.delay}"
             raise DefinitionError(text)
+
+
+NEVER: Final = Retry()
+"""The policy that most tasks have: one object for all of them, in workflows of thousands."""

@@ -48,6 +48,16 @@ def test_a_condition_on_several_keys_is_found_by_each_once() -> None:
     assert len(plan.by_key["go"]) == 1
 
 
+def test_tasks_that_hold_the_same_things_share_them() -> None:
+    with declared() as workflow:
+        a, b, c = map(Nothing, "abc")
+        c.start_after([a, b])
+    plan = Plan.of(workflow)
+
+    assert plan.by_status["a", TaskStatus.SUCCESS] is plan.by_status["b", TaskStatus.SUCCESS]
+    assert len({id(task.retry) for task in plan.tasks.values()}) == 1
+
+
 def test_an_execution_that_has_not_begun_counts_who_waits_for_events() -> None:
     with declared() as workflow:
         for name, action in zip("abc", TaskAction, strict=True):
