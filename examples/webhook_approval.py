@@ -1,6 +1,6 @@
 """A webhook asks for an approval, and the answer comes to the address that it was told.
 
-Run it with ``python examples/webhook_approval.py``; it needs ``pip install asyncflow[webhook]``.
+Run it with ``python examples/webhook_approval.py``; it needs ``pip install httpx``.
 One server on this machine plays both parts: the chat that shows the question, and the service
 that takes the answer.
 """

@@ -152,7 +152,7 @@ class Operator(ABC):
                 _optional(retry_max_delay, "retry_max_delay", zero=True),
                 retry_jitter,
             )
-            self.retry = NEVER if retry == NEVER else retry
+            self.retry = NEVER if retry == NEVER else retry  # thousands of tasks share it
             self.retry_if = _retry_check(retry_if)
             self.timeout = _optional(timeout, "timeout")
             self.dependencies = _dependencies(dependencies)

@@ -27,7 +27,7 @@ class Webhook:
 
     It is sent after the event is on disk, at least once, with at most three attempts. One that
     fails is logged on ``asyncflow.webhooks`` and shown by `Event.webhook_error`, and fails nothing.
-    Needs ``pip install asyncflow[webhook]``.
+    Needs httpx, which the extra ``webhook`` installs.
 
     The answer comes to an address of your own service: `Runner` has ``callback_uri``, where such
     addresses begin, and `Client.event_at` says which event one means. Asyncflow serves none.

@@ -164,11 +164,10 @@ class Awaits:
     def _end_wait(
         self, records: Sequence[AwaitedRecord], sign: StopSign | None, news: Telling
     ) -> None:
-        if len(records) > 1 or news.cancelled() or not news.done():  # else nothing keeps it
-            for record in records:
-                awaiting = self._awaiting(record)
-                if awaiting is not None:
-                    awaiting.remove(news)
+        for record in records:
+            awaiting = self._awaiting(record)
+            if awaiting is not None:
+                awaiting.remove(news)
         if sign is not None:
             sign.end_wait(news)
 

@@ -300,10 +300,10 @@ class Driver:
             return error
         if self._trouble.reason:
             self._trouble.end()
-        now = self._turns.begin()
-        await self._finish(work, receipt)
         self._log.stored()
+        now = self._turns.begin()
         self.meters.stored.add(now, work.facts, work.ended)
+        await self._finish(work, receipt)
         return None
 
     async def _writes(self, work: Work) -> list[ExecutionWrite]:
@@ -339,7 +339,7 @@ class Driver:
 
     async def _settle(self, work: Work, receipt: Receipt) -> None:
         self._waiters.settle(work, receipt)
-        if not self._inbox:  # nobody waits for what is left to do here, and they do
+        if not self._inbox:  # only listeners wait for what is left to do here; who was told does
             await self._turns.give()
         if work.signals:
             self._tell_listeners(work.signalled(receipt))

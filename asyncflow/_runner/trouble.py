@@ -1,6 +1,6 @@
 """A store that takes no transactions: said once, however long it lasts, and once when it is over.
 
-It knows nothing of what waits meanwhile; whoever has it waits and tries again.
+It never waits and tries nothing again: whoever has it does.
 """
 
 import logging
@@ -16,7 +16,7 @@ PAUSES: Final = (timedelta(milliseconds=50), timedelta(seconds=5))
 
 
 class Trouble:
-    """What the last transactions failed of, and how long to wait before the next.
+    """Why the last transactions failed, and how long to wait before the next.
 
     Attributes:
         reason: why the last one failed; "" if it did not.
@@ -33,7 +33,7 @@ class Trouble:
         """Say why so many facts wait, unless that is known."""
         before, self.reason = self.reason, str(error) or repr(error)
         if self.reason != before:
-            logger.error("a transaction failed, %d facts wait: %s", waiting, error)
+            logger.error("a transaction failed, %d facts wait: %s", waiting, self.reason)
 
     def next_pause(self) -> timedelta:
         """Return how long to wait before the next try; after that, longer."""

@@ -31,7 +31,7 @@ PAUSES: Final = (timedelta(seconds=1), timedelta(seconds=5))
 AT_ONCE: Final = 50
 """Webhooks that are told at the same time; the others wait for their turn."""
 
-NO_HTTPX: Final = "webhooks need httpx: pip install asyncflow[webhook]"
+NO_HTTPX: Final = "webhooks need httpx: pip install httpx"
 
 
 class PostError(Exception):

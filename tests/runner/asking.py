@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from asyncflow import Context, Event, EventPhase, Registry, Workflow, task
+from asyncflow import Context, Event, EventPhase, Registry, Runner, Workflow, task
 
 Body = Callable[[Context], Awaitable[object]] | Callable[[Context], object]
 
@@ -23,6 +23,13 @@ def asks(body: Body, **options: object) -> Registry:
     with registry, Workflow("w"):
         task(id="ask", **options)(body)  # type: ignore[arg-type]
     return registry
+
+
+def waiters(runner: Runner) -> int:
+    """Count who waits by futures for events of a runner."""
+    assert runner._engine is not None
+    lives = runner._engine.driver.lives.values()
+    return sum(len(each.waiters) for live in lives for each in live.awaiting.values())
 
 
 async def phases(run_name: str) -> list[tuple[str, str]]:

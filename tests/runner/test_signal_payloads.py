@@ -21,13 +21,6 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return ":memory:" if request.param == "memory" else f"sqlite:///{tmp_path / 'flows.db'}"
 
 
-def waiters(runner: Runner) -> int:
-    """Count who waits by futures for events of a runner."""
-    assert runner._engine is not None
-    lives = runner._engine.driver.lives.values()
-    return sum(len(each.waiters) for live in lives for each in live.awaiting.values())
-
-
 async def one(_: Context) -> object:
     return await (await new_event.aio("go", data_type=int)).wait.aio()
 

@@ -24,7 +24,7 @@ from asyncflow import (
 from asyncflow._operators.threads import MOST_WAITING, SLOTS, Slots, slot, without_slot
 from tests.client.ears import Heard
 from tests.runner import killable_asks
-from tests.runner.asking import asked, asks
+from tests.runner.asking import asked, asks, waiters
 from tests.runner.scene import turns, until
 
 
@@ -154,6 +154,29 @@ async def test_the_time_of_a_task_ends_its_wait_in_a_thread() -> None:
     assert left == 1
     assert event is not None
     assert event.phase is EventPhase.FAILED
+
+
+async def test_an_attempt_whose_time_was_over_in_a_thread_leaves_nobody_to_tell() -> None:
+    begun: list[int] = []
+
+    def body(context: Context) -> int:
+        begun.append(context.try_number)
+        return blocks(context)
+
+    clock = VirtualClock()
+    registry = asks(body, timeout="1h", retries=1, retry_delay=0)
+    async with Runner(":memory:", registry=registry, clock=clock) as runner:
+        run = await runner.start.aio("w")
+        event = await asked("go", run.name)
+        await until(lambda: slots_of(runner).waiting == 1)
+        await clock.advance(timedelta(hours=1))
+        await until(lambda: begun == [1, 2] and slots_of(runner).waiting == 1)
+        left = waiters(runner)
+        await event.signal.aio(1)
+        done = await run.wait.aio()
+
+    assert left == 1
+    assert done.status is WorkflowStatus.SUCCESS
 
 
 async def test_a_stop_ends_the_wait_of_a_thread_at_once() -> None:

@@ -25,7 +25,7 @@ from asyncflow import (
     new_event,
     task,
 )
-from tests.runner.asking import asked, asks
+from tests.runner.asking import asked, asks, waiters
 from tests.runner.scene import rows, until
 
 HOUR, SECOND = timedelta(hours=1), timedelta(seconds=1)
@@ -34,13 +34,6 @@ HOUR, SECOND = timedelta(hours=1), timedelta(seconds=1)
 @pytest.fixture(params=["memory", "sqlite"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return ":memory:" if request.param == "memory" else f"sqlite:///{tmp_path / 'flows.db'}"
-
-
-def waiters(runner: Runner) -> int:
-    """Count who waits by futures for events of a runner."""
-    assert runner._engine is not None
-    lives = runner._engine.driver.lives.values()
-    return sum(len(each.waiters) for live in lives for each in live.awaiting.values())
 
 
 async def one(_: Context) -> object:

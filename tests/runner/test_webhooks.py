@@ -311,7 +311,7 @@ async def test_without_httpx_the_error_names_what_to_install(
         await until(lambda: bool(s.noted))
 
     (noted,) = s.noted
-    assert noted.error == "webhooks need httpx: pip install asyncflow[webhook]"
+    assert noted.error == "webhooks need httpx: pip install httpx"
 
 
 async def test_two_hundred_at_once_are_all_told() -> None:

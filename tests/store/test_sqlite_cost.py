@@ -225,7 +225,8 @@ async def plans(sqlite: SqliteStore, seen: list[str]) -> dict[str, list[str]]:
 
     def explain(db: sqlite3.Connection) -> dict[str, list[str]]:
         db.set_trace_callback(None)
-        looked = [sql for sql in seen if sql.split()[0] in {"SELECT", "UPDATE", "DELETE", "WITH"}]
+        verbs = {"SELECT", "INSERT", "UPDATE", "DELETE", "WITH"}
+        looked = [sql for sql in seen if sql.split()[0] in verbs]
         return {
             sql: [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {sql}").fetchall()]
             for sql in looked

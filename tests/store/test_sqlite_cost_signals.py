@@ -1,5 +1,7 @@
 """What signals cost in a file: statements and the indexes that they use."""
 
+import pytest
+
 from asyncflow._core.state import Closing
 from asyncflow._model.status import EventPhase
 from asyncflow._store.batch import Batch, ExecutionWrite, Expiry, Notified
@@ -44,6 +46,21 @@ async def test_512_signals_take_few_statements(sqlite: SqliteStore) -> None:
 
     assert len(seen) <= 9
     assert len(await sqlite.read(AwaitedEvents(waiting_at=NOON))) == 0
+
+
+@pytest.mark.parametrize(("id_", "statements"), [(1, 2), (99, 3)], ids=["taken", "refused"])
+async def test_a_signal_that_comes_alone_takes_few_statements_and_scans_nothing(
+    id_: int, statements: int, sqlite: SqliteStore
+) -> None:
+    (owner,) = await start(sqlite, "a")
+    fence = await sqlite.register(runner("r1"))
+    await sqlite.commit(Batch(awaited=(awaited(owner),)))
+    seen = await traced(sqlite)
+
+    await sqlite.commit(Batch(fence, signals=(signal(id_, owner),)))
+
+    assert len([sql for sql in seen if sql not in {"BEGIN IMMEDIATE", "COMMIT"}]) == statements
+    assert scans(await plans(sqlite, seen)) <= {"SCAN k VIRTUAL TABLE INDEX 1:"}
 
 
 async def test_what_ends_is_looked_up(sqlite: SqliteStore) -> None:

@@ -25,10 +25,10 @@ _CACHED_STATEMENTS = 256
 
 
 class Upkeep(Protocol):
-    """What a connection that writes does around its transactions, on its thread."""
+    """What a connection that writes does beside its transactions, on its thread."""
 
     def before(self) -> None:
-        """Raise a StoreError if nothing must be written now."""
+        """Raise a StoreError if nothing must be written now; also inside of a transaction."""
         ...
 
     def after(self, db: sqlite3.Connection) -> None:
@@ -143,8 +143,8 @@ def in_transaction(
         work: what is done between BEGIN and COMMIT.
         point: of the failpoints around the COMMIT.
         check: raises if nothing must be written. It is called behind the BEGIN, which writes
-            nothing: asking the system lets go of the interpreter lock, and before it the event
-            loop, which has just handed this over, is still awake and takes it.
+            nothing itself. To ask the system lets go of the interpreter lock; by then the event
+            loop, which has just handed this over, has gone to sleep and does not take it.
     """
     _begin(db, check)
     try:

@@ -1,4 +1,4 @@
-"""What the connection that writes does around each transaction: it looks where it writes to.
+"""What the connection that writes does beside each transaction: it looks where it writes to.
 
 A file that was deleted or replaced while it is open takes writes still, and they go with it; a new
 WAL at its place is another one than this process has, and two WALs damage a database.
