@@ -132,7 +132,7 @@ def _parser() -> argparse.ArgumentParser:
         "asked for cannot be; 130 after Ctrl-C.",
     )
     add = parser.add_argument
-    add("--quick", action="store_true", help="asyncflow and the floor only, a shorter W6 and W7")
+    add("--quick", action="store_true", help="asyncflow and the floor only, W6 and W7 once")
     add("--rounds", type=count, default=3, metavar="N", help="how often (default: %(default)s)")
     add(
         "--seconds",

@@ -1,6 +1,7 @@
 """The tables of a run, in Markdown: what must be reached, and everybody's figures."""
 
 import statistics
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
@@ -51,7 +52,7 @@ def _head(records: Records) -> Iterator[str]:
     yield (
         f"{about['begun']}; {about['machine']}, {about['cpus']} cores; Python {about['python']}, "
         f"SQLite {about['sqlite']}{loop}; "
-        f"{'one round' if rounds == 1 else f'medians of {rounds} rounds'}; "
+        f"{'one round' if rounds == 1 else f'medians of {rounds} rounds'}{_fewer(records)}; "
         f"one write and its fsync took {statistics.median(fsync):.2f} ms "
         f"({min(fsync):.2f} to {max(fsync):.2f})."
     )
@@ -91,14 +92,21 @@ def _least(bar: Bar) -> str:
     return "least" if bar.against and not bar.cost else "most"
 
 
+def _fewer(records: Records) -> str:
+    """Return which events have had fewer rounds than others, as a quick run has it."""
+    rounds = Counter(event for event, _ in {(each.event, each.round) for each in records.all})
+    few = [event for event, number in rounds.items() if number < max(rounds.values())]
+    return f", of {' and '.join(sorted(few))} fewer" if few else ""
+
+
 def _amount(bar: Bar, value: float) -> str:
     if not bar.against:
         return f"{number(value, bar.metric.digits)} {bar.metric.unit}"
     if bar.wanted < 1:
         return f"{100 * value:.0f} %"
-    return (
-        f"{value:.0f} x" if value >= 20 else f"{value:.2g} x" if value < 0.1 else f"{value:.1f} x"
-    )
+    if value < 0.1:
+        return f"{value:.2g} x"
+    return f"{value:.{2 if value < 2 else 0 if value >= 20 else 1}f} x"
 
 
 def _figures(records: Records) -> Iterator[str]:

@@ -223,8 +223,10 @@ def test_the_head_names_only_who_ran_and_counts_the_rounds(tmp_path: Path) -> No
     one = markdown(begun(tmp_path / "one", W1))
     two = markdown(begun(tmp_path / "two", replace(W1, contestant="DBOS"), replace(W1, round=1)))
     peers = markdown(begun(tmp_path / "peers", replace(W1, contestant="DBOS")))
+    once = markdown(begun(tmp_path / "once", W1, replace(W1, round=1), replace(W1, event="W5")))
 
     assert ", the floor on uvloop; one round;" in one
     assert "; medians of 2 rounds;" in two
+    assert "; medians of 2 rounds, of W5 fewer;" in once
     assert "uvloop" not in peers
     assert "| wanted |" not in peers
