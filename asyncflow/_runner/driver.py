@@ -221,7 +221,7 @@ class Driver:
 
     async def _have_a_rest(self) -> None:
         await self._turns.give()  # a task that was begun just now may have ended by then
-        if not self._ready:
+        if not (self._ready or self._closing):  # once it is closed nobody stirs it any more
             self.riders.rest()
             await self._rest.until_stirred()
             self._turns.begin()
