@@ -24,7 +24,7 @@ from typing import Any, Final
 from benchmarks.contest.environments import Missing, interpreter, version
 from benchmarks.contest.field import OWN, PEERS, Contestant, Event
 from benchmarks.contest.heat import Figures, Heat
-from benchmarks.contest.plan import UNFINISHED, Plan, asked
+from benchmarks.contest.plan import OWN_ONES, UNFINISHED, Plan, asked
 from benchmarks.contest.records import ROOT, Record, Records, digest
 from benchmarks.contest.table import markdown
 from benchmarks.contest.verdicts import BARS, METRICS, median
@@ -241,7 +241,19 @@ def main() -> int:
         print("there is more to do: call again")
         return UNFINISHED
     records.end()
-    return 0
+    return fell_out(plan, records)
+
+
+def fell_out(plan: Plan, records: Records) -> int:
+    """Say who of the own ones has no figures in an event, and return the exit status for that.
+
+    A peer that fails stands in the table only: it is not ours to mend.
+    """
+    heats = dict.fromkeys((x.name, event.name) for _, x, event, _ in plan.heats() if x in OWN_ONES)
+    out = [heat for heat in heats if not records.of(*heat)]
+    for name, event in out:
+        print(f"{name} has no figures in {event}: {records.folder / 'errors.log'}", file=sys.stderr)
+    return 1 if out else 0
 
 
 def is_over(records: Records) -> bool:

@@ -128,8 +128,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks.compare",
         description="Compare asyncflow, the floor and the peers in W1 to W9. A run that is cut off "
         "goes on where it stopped; what failed is tried again. benchmarks/README.md says more.",
-        epilog=f"Exit status: 0; {UNFINISHED} if the budget was too small for all; 2 if what is "
-        "asked for cannot be; 130 after Ctrl-C.",
+        epilog="Exit status: 0; 1 if asyncflow or the floor failed in each round of an event; "
+        f"{UNFINISHED} if the budget was too small for all; 2 if what is asked for cannot be; 130 "
+        "after Ctrl-C.",
     )
     add = parser.add_argument
     add("--quick", action="store_true", help="asyncflow and the floor only, W6 and W7 once")

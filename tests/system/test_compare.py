@@ -213,10 +213,23 @@ def test_what_has_failed_is_tried_again_after_all_others(
 def test_a_failure_that_there_is_no_time_to_repeat_leaves_a_run_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    failed = replace(W1, figures={}, error="broken", seconds=100)
+    begun(tmp_path, failed, replace(W1, round=1))
+    only = ("--only", "floor", "--events", "W1", "--rounds", "2")
+
+    assert call(monkeypatch, tmp_path, *only, "--budget", "1") == 0
+
+
+def test_a_run_fails_if_the_floor_has_no_figures_in_an_event(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     begun(tmp_path, replace(W1, figures={}, error="broken", seconds=100))
     only = ("--only", "floor", "--events", "W1", "--rounds", "1")
 
-    assert call(monkeypatch, tmp_path, *only, "--budget", "1") == 0
+    status = call(monkeypatch, tmp_path, *only, "--budget", "1")
+
+    assert status == 1
+    assert "floor has no figures in W1" in capsys.readouterr().err
 
 
 def test_the_head_names_only_who_ran_and_counts_the_rounds(tmp_path: Path) -> None:
