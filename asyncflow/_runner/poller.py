@@ -186,7 +186,9 @@ class Poller:
 
     def come_on_duty(self, cursor: str | None) -> None:
         """Poll from now on, from where whoever polled it before has left it."""
-        self.on_duty, self._cursor, self._in_doubt = True, cursor, False
+        self.on_duty, self._cursor = True, cursor
+        # Whoever leaves hands over before its last poll has ended: that may write a cursor yet.
+        self._in_doubt = self._shared.store.shared and self.trigger.takes_cursor
         self._wake()
 
     @property

@@ -1,5 +1,6 @@
 """Several runners on one file: what one does alone for all, and who does it next."""
 
+import asyncio
 import logging
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -313,6 +314,48 @@ async def test_a_trigger_is_polled_by_one_runner_and_goes_on_from_its_cursor(url
     assert {name for name, _ in alone} == {"a"}
     assert {name for name, _ in polls[len(alone) :]} == {"b"}
     assert [cursor for _, cursor in polls] == list(range(len(polls)))
+
+
+async def test_who_takes_a_trigger_over_goes_on_from_a_poll_that_ended_after_that(
+    url: str,
+) -> None:
+    polls: list[tuple[str, int]] = []
+    begun, goes_on = asyncio.Event(), asyncio.Event()
+
+    def polled(name: str) -> Registry:
+        with Registry() as registry:
+            with Workflow("w"):
+
+                @task()
+                async def works() -> None:
+                    """End at once."""
+
+            @trigger(workflow="w", name="polled", poll_interval="1s", allow_concurrent=True)
+            async def polled(cursor: int | None) -> TriggerResult:
+                polls.append((name, cursor or 0))
+                if name == "a":
+                    begun.set()
+                    await goes_on.wait()
+                return TriggerResult.skip(cursor=(cursor or 0) + 1)
+
+        return registry
+
+    clocks = VirtualClock(), VirtualClock()
+    async with (
+        Runner(url, registry=polled("a"), clock=clocks[0]) as first,
+        Runner(url, registry=polled("b"), clock=clocks[1]) as second,
+    ):
+        while not begun.is_set():
+            await clocks[0].advance(SECOND)
+        leaving = asyncio.create_task(first.shutdown.aio())
+        duty = Duty(TRIGGER, "default", "polled")
+        await until(lambda: second._working_engine.duties.has(duty))
+        goes_on.set()
+        await leaving
+        while len(polls) < 2:
+            await clocks[1].advance(SECOND)
+
+    assert polls[:2] == [("a", 0), ("b", 1)]
 
 
 async def test_the_ticks_that_nobody_answered_follow_the_policy_of_the_schedule(
