@@ -8,16 +8,16 @@ through the judge.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final
 
 from asyncflow._client.listeners import Sent
 from asyncflow._clock import Clock
-from asyncflow._core.commands import Command
 from asyncflow._core.decide import standing
 from asyncflow._failpoint import hit
 from asyncflow._runner.callers import Callers
+from asyncflow._runner.consequences import Consequences, Dispatch
 from asyncflow._runner.desk import Desk
 from asyncflow._runner.duties import Duties
 from asyncflow._runner.entries import Awaited, Entry, Impulse, Signalled, Wanted
@@ -28,20 +28,16 @@ from asyncflow._runner.meter import Meters
 from asyncflow._runner.reread import reread, untaken
 from asyncflow._runner.rest import Rest
 from asyncflow._runner.riders import Riders
+from asyncflow._runner.roster import Roster
 from asyncflow._runner.rulebook import Rulebook
-from asyncflow._runner.telling import acknowledge, confirm
 from asyncflow._runner.trouble import Trouble
 from asyncflow._runner.turns import Turns
 from asyncflow._runner.waiters import Waiters
 from asyncflow._runner.work import Work
-from asyncflow._store.batch import ExecutionWrite, Fence, Receipt, Refused
+from asyncflow._store.batch import ExecutionWrite, Fence, Receipt
 from asyncflow._store.protocol import HOPELESS, Store
 from asyncflow._timer import Callback, Timer
-from asyncflow.errors import (
-    AsyncflowError,
-    StoreError,
-    UsageError,
-)
+from asyncflow.errors import AsyncflowError, StoreError, UsageError
 
 logger = logging.getLogger(__name__)
 
@@ -50,16 +46,6 @@ MOST_AT_ONCE: Final = 512
 
 ANSWERED: Final = (Told, Wanted, Publication, Impulse, Awaited, Signalled)
 """Entries whose callers may wait for an answer."""
-
-NONE_REFUSED: Final[Mapping[LiveExecution, Refused]] = {}
-
-
-class Dispatch(Protocol):
-    """Carries commands out, once they are on disk."""
-
-    def __call__(self, live: LiveExecution, command: Command) -> None:
-        """Carry out one command."""
-        ...
 
 
 class Driver:
@@ -84,8 +70,6 @@ class Driver:
         meters: Meters,
     ) -> None:
         """Begin with no executions; `run` must be started in the runner's task group."""
-        self.lives: dict[int, LiveExecution] = {}
-        self.names: dict[str, LiveExecution] = {}
         self.news: list[asyncio.Future[None]] = []  # told of the next transaction, and of the end
         self.meters = meters
         self._store = store
@@ -93,14 +77,18 @@ class Driver:
         self._fence = fence
         self._rulebook = rulebook
         self._desk = Desk(judge, rulebook, self._first, self._between)
+        self._roster = Roster(self._desk.receivers)
+        self.lives, self.names = self._roster.by_id, self._roster.by_name
         self._dispatch = dispatch
         self._log = log
         self._waiters = waiters
         self._still = duties.still
-        self._tell_listeners = listeners
         self._inbox: deque[Entry] = deque()
         self.callers = Callers(self._inbox)
         self._turns = Turns(clock)
+        self._consequences = Consequences(
+            self._roster, dispatch, waiters, listeners, turns=self._turns, inbox=self._inbox
+        )
         self._taking = False
         self._deferred: list[Callable[[], None]] = []
         self._rest = Rest()
@@ -154,9 +142,7 @@ class Driver:
 
     def adopt(self, live: LiveExecution) -> None:
         """Come to work on an execution that has a row."""
-        self.lives[live.id] = live
-        self.names[live.name] = live
-        self._desk.receivers.add(live)
+        self._roster.add(live)
 
     def release(self) -> None:
         """Answer what waits for conditions that nobody will judge any more."""
@@ -216,7 +202,9 @@ class Driver:
                 error = await self._commit(work)
             finally:
                 self._still.release()
-            if error is not None:
+            if error is None:
+                self._tell_news()
+            else:
                 await self._undo(work, error)
 
     async def _have_a_rest(self) -> None:
@@ -288,7 +276,7 @@ class Driver:
         """Store it and act on it; return what went wrong."""
         batch = work.batch(self._fence, await self._writes(work) if work.answers else ())
         if batch is None:
-            await self._finish(work, Receipt())
+            await self._consequences.follow(work, Receipt())
             if self._turns.past:  # a commit lets others have theirs, this must not go without
                 await self._turns.give()
             return None
@@ -303,7 +291,7 @@ class Driver:
         self._log.stored()
         now = self._turns.begin()
         self.meters.stored.add(now, work.facts, work.ended)
-        await self._finish(work, receipt)
+        await self._consequences.follow(work, receipt)
         return None
 
     async def _writes(self, work: Work) -> list[ExecutionWrite]:
@@ -314,88 +302,11 @@ class Driver:
                 await self._turns.give()
         return writes
 
-    async def _finish(self, work: Work, receipt: Receipt) -> None:
-        """It is on disk: act on it, and tell those who wait for that.
-
-        Who is told may go on before the others are.
-        """
-        if work.storing:
-            for publication, offset in zip(work.storing, receipt.offsets, strict=True):
-                publication.offset = offset
-            self._tell_listeners(work.sent())
-        refused = self._number(work, receipt) if work.begun else NONE_REFUSED
-        hit("driver.dispatch.before")
-        for _ in self._act(work, refused):
-            if self._turns.over:
-                await self._turns.give()
-        for impulse in work.impulses:
-            impulse.tell(refused)
-        if work.of_events:
-            await self._settle(work, receipt)
-        if work.publications or work.heard:
-            await self._confirm(work)
-        hit("driver.dispatch.after")
-        self._tell_news()
-
-    async def _settle(self, work: Work, receipt: Receipt) -> None:
-        self._waiters.settle(work, receipt)
-        if not self._inbox:  # only listeners wait for what is left to do here; who was told does
-            await self._turns.give()
-        if work.signals:
-            self._tell_listeners(work.signalled(receipt))
-
-    async def _confirm(self, work: Work) -> None:
-        for publication in (*work.publications, *(each.publication for each in work.heard)):
-            confirm(publication)
-            if self._turns.over:
-                await self._turns.give()
-
-    def _act(self, work: Work, refused: Mapping[LiveExecution, Refused]) -> Iterator[None]:
-        """Carry out commands, then tell those who wait; others may have a turn at each step."""
-        for live, command in work.commands:
-            if live not in refused:
-                self._dispatch(live, command)
-                yield
-        for live in work.answers:
-            if live not in refused:
-                self._look_at(live)
-                yield
-        for entry in work.entries:
-            acknowledge(entry, refused)
-            yield
-
     def _tell_news(self) -> None:
         news, self.news = self.news, []
         for each in news:
             if not each.done():
                 each.set_result(None)
-
-    def _number(self, work: Work, receipt: Receipt) -> dict[LiveExecution, Refused]:
-        """Give new executions the ids of their rows; return those that got none, and why."""
-        refused: dict[LiveExecution, Refused] = {}
-        for (live, answer), row in zip(work.answers.items(), receipt.ids, strict=True):
-            if answer.new is None:
-                continue
-            if isinstance(row, Refused):
-                refused[live] = row
-            else:
-                live.id = row
-                self.adopt(live)
-        return refused
-
-    def _look_at(self, live: LiveExecution) -> None:
-        live.note_parking()
-        if live.state.head.status.final:
-            self._let_go(live)
-        elif live.watched or live.state.head.parked_reason is not None:
-            live.wake()
-
-    def _let_go(self, live: LiveExecution) -> None:
-        self.lives.pop(live.id, None)
-        self.names.pop(live.name, None)
-        self._desk.receivers.remove(live)
-        live.over = True
-        live.wake()
 
     async def _undo(self, work: Work, error: StoreError) -> None:
         """Forget what could not be stored: tell callers, read states again, try the rest again."""
@@ -430,12 +341,12 @@ class Driver:
         for live in found:
             known = self.lives.get(live.id)
             if known is None:
-                self.adopt(live)
+                self._roster.add(live)
             elif known is not live:  # taken over meanwhile, as the store has it
                 continue
             for command in standing(live.plan, live.state, self._clock.now()):
                 self._dispatch(live, command)
-            self._look_at(live)
+            self._roster.look_at(live)
         return entries
 
 
