@@ -46,7 +46,7 @@ def declared() -> Registry:
     with Registry() as registry:
         with Workflow("one"):
             task(id="t")(nothing)
-        for length in (10, LENGTH):
+        for length in (30, LENGTH):
             with Workflow(f"chain of {length}"):
                 for number in range(length):
                     before = [f"t{number - 1}"] if number else []
@@ -82,9 +82,9 @@ async def one(runner: Runner) -> None:
     await runner.execute.aio("one")
 
 
-async def ten(runner: Runner) -> None:
+async def short_chain(runner: Runner) -> None:
     """Run a short chain."""
-    await runner.execute.aio("chain of 10")
+    await runner.execute.aio("chain of 30")
 
 
 async def chain(runner: Runner) -> None:
@@ -159,12 +159,12 @@ def cost_of_one() -> Cost:
 
 def cost_of_chain() -> Cost:
     """Return what a chain of `LENGTH` tasks costs."""
-    return cost(chain, ten)
+    return cost(chain, short_chain)
 
 
 def cost_of_wide() -> Cost:
     """Return what `MANY` tasks side by side cost."""
-    return cost(wide, ten)
+    return cost(wide, short_chain)
 
 
 def cost_of_many() -> Cost:

@@ -9,7 +9,7 @@ import pytest
 
 import asyncflow
 from asyncflow import Registry, Workflow, task
-from tests.cost.scene import declared, on_a_file, one, opened, ten
+from tests.cost.scene import declared, on_a_file, one, opened, short_chain
 from tests.cost.tally import Tally
 
 RECORDS = 0
@@ -44,7 +44,7 @@ def test_a_task_that_ends_well_makes_no_record_where_warnings_are_heard(made: li
     async def main(_: Tally, database: Path) -> None:
         async with opened(database, declared()) as runner:
             made.clear()
-            for work in (one, ten):
+            for work in (one, short_chain):
                 await work(runner)
             found.extend(made)
 

@@ -20,6 +20,7 @@ from asyncflow._store.queries import Executions
 from asyncflow._store.sqlite import checkpoint, pulse
 from asyncflow._store.sqlite.checkpoint import AGAIN, LIMIT, tell_version
 from asyncflow._store.sqlite.store import SqliteStore
+from asyncflow._store.sqlite.upkeep import FEW
 from tests.store.samples import RUNNING, runner, start
 from tests.store.test_sqlite import contents, pragma
 
@@ -60,6 +61,11 @@ async def write(store: SqliteStore, times: int) -> None:
     for _ in range(times):
         value = json.dumps(next(NUMBERS) * (BIG // 8))  # each page is another one than before
         await store.commit(Batch(None, (ExecutionWrite(1, RUNNING, (), {"k": value}),)))
+
+
+async def write_little(store: SqliteStore, times: int) -> None:
+    for _ in range(times):
+        await store.commit(Batch(None, (ExecutionWrite(1, RUNNING, (), {"k": "1"}),)))
 
 
 async def test_no_connection_makes_checkpoints_by_itself(sqlite: SqliteStore) -> None:
@@ -250,17 +256,21 @@ async def test_the_wal_does_not_grow_by_beats_alone(
     assert used < 210_000
 
 
-async def test_who_registers_finds_a_wal_that_commits_need_not_make_longer(
+async def test_a_wal_is_made_long_once_a_runner_has_written_some_transactions(
     sqlite: SqliteStore, tmp_path: Path
 ) -> None:
-    before = wal(tmp_path)
-    await sqlite.register(runner("r1"))
-    registered = wal(tmp_path)
     await start(sqlite, "a")
+    await write_little(sqlite, FEW)
+    without = wal(tmp_path)
+    await sqlite.register(runner("r1"))
+    await write_little(sqlite, FEW - 2)
+    before = wal(tmp_path)
+    await write_little(sqlite, 1)
+    made = wal(tmp_path)
     await write(sqlite, 3)
 
-    assert before < LIMIT // 4
-    assert registered == wal(tmp_path) == LIMIT
+    assert without <= before < LIMIT // 4
+    assert made == wal(tmp_path) == LIMIT
 
 
 async def test_a_wal_is_not_made_longer_while_somebody_writes(
@@ -303,7 +313,8 @@ async def test_what_a_killed_process_wrote_before_the_room_is_there(
 ) -> None:
     await sqlite.register(runner("r1"))
     await start(sqlite, "a")
-    await write(sqlite, 1)
+    await write_little(sqlite, FEW)
+    assert wal(tmp_path) == LIMIT
     (tmp_path / "later").mkdir()
     for name in ("flows.db", "flows.db-wal"):  # as they are on disk
         copyfile(tmp_path / name, tmp_path / "later" / name)

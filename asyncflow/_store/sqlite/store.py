@@ -101,7 +101,7 @@ class SqliteStore:
 
     async def register(self, runner: RunnerRow) -> Fence:
         """Add a runner's row under a fresh epoch."""
-        self._upkeep.makes_room = True  # much will be written
+        self._upkeep.expect_much()
         return await self._write(partial(owners.register, runner=runner), "store.register")
 
     async def release(self, fence: Fence) -> None:
