@@ -1,5 +1,6 @@
 """What SQLite is asked to do, and how much of it reaches the disk: counted, and not timed."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -109,6 +110,13 @@ def test_an_event_that_is_awaited_or_signalled_alone_is_a_few_statements(
 @pytest.mark.parametrize("cost", [cost_of_one, cost_of_chain])
 def test_no_statement_is_prepared_twice(cost: Callable[[], Cost]) -> None:
     assert cost().tally.prepared == 0  # it was done before, with the same statements
+
+
+def test_no_statement_has_a_parameter_that_some_pythons_warn_of() -> None:
+    """Python 3.12.0 to 3.12.3 take a numbered parameter for a named one."""
+    costs = (cost_of_one(), cost_of_chain(), cost_of_many(), cost_of_new_event(), cost_of_signal())
+
+    assert [sql for each in costs for sql in each.tally.statements if re.search(r"\?\d", sql)] == []
 
 
 def test_all_statements_that_are_used_stay_prepared(record_property: Record) -> None:

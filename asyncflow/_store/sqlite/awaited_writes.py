@@ -10,9 +10,10 @@ from asyncflow._store.batch import ExecutionWrite, Expiry, Fence, NewAwaited, No
 from asyncflow._store.codec import micros, micros_or_none, plain, utf8
 from asyncflow._store.for_rules import OnDuty
 from asyncflow._store.sqlite.awaited_reads import COLUMNS, WAITS, record
-from asyncflow._store.sqlite.bulk import Bulk, Value
+from asyncflow._store.sqlite.bulk import Bulk
 from asyncflow._store.sqlite.duties import on_duty_behind
 from asyncflow._store.sqlite.event_writes import Addressed, insert_events, insert_letters
+from asyncflow._store.sqlite.numbered import Numbered, Value
 from asyncflow._store.sqlite.terms import AMONG, last_id
 
 _OF_RUN = "execution = v.column1 AND task = v.column2 AND seq = v.column3"
@@ -45,14 +46,15 @@ _UPDATE_SIGNALLED = Bulk(
     'sender = ?4, comment = ?5, "offset" = ?6 WHERE id = ?1',
 )
 # The event of a signal, if that is taken: one statement instead of three.
-_TAKE_ONE = (
+_TAKE = (
     "INSERT INTO event (key, value, namespace, execution, sender, create_time, context, awaited) "
     "SELECT ?3, ?4, ?5, execution, ?6, ?7, ?8, id FROM awaited_event "
     f"WHERE id = ?1 AND execution = ?2 AND {WAITS} AND (deadline IS NULL OR deadline > ?7)"
 )
+_TAKE_ONE = Numbered(_TAKE)
 # The same, if no runner is on duty to judge it by rules, and the writer was not replaced.
-_TAKE_UNRULED = (
-    f"{_TAKE_ONE} AND EXISTS (SELECT 1 FROM runner WHERE runner.id = ?9 AND epoch = ?10) "
+_TAKE_UNRULED = Numbered(
+    f"{_TAKE} AND EXISTS (SELECT 1 FROM runner WHERE runner.id = ?9 AND epoch = ?10) "
     "AND NOT EXISTS (SELECT 1 FROM duty d CROSS JOIN json_each(d.keys) k "
     "WHERE d.kind = 'RULES' AND d.namespace = ?5 AND k.value = ?3)"
 )
@@ -128,10 +130,12 @@ def _take_one(db: sqlite3.Connection, signal: Signal, on_duty: OnDuty) -> int | 
     return offset
 
 
-def _insert_event(db: sqlite3.Connection, sql: str, signal: Signal, *more: Value) -> int | None:
+def _insert_event(
+    db: sqlite3.Connection, statement: Numbered, signal: Signal, *more: Value
+) -> int | None:
     event = signal.event
     of = (signal.awaited, event.execution, event.key, event.value, event.namespace, event.sender)
-    inserted = db.execute(sql, (*of, micros(event.create_time), event.context, *more))
+    inserted = statement.execute(db, (*of, micros(event.create_time), event.context, *more))
     return inserted.lastrowid if inserted.rowcount else None
 
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
-Value = str | int | None
+from asyncflow._store.sqlite.numbered import Numbered, Value
 
 # Fixed, so that the statements stay prepared; SQLite takes 32,766 values, a row has up to 19.
 _SIZES = (512, 128, 32, 8, 2, 1)
@@ -19,7 +19,7 @@ _SIZES = (512, 128, 32, 8, 2, 1)
 class Bulk:
     """A statement with a list of rows in it, ``head VALUES-LIST tail``."""
 
-    __slots__ = ("_sql",)
+    __slots__ = ("_single", "_sql")
 
     def __init__(self, head: str, width: int, tail: str = "", *, single: str | None = None) -> None:
         """Give the text on both sides of the list, and how many values a row has.
@@ -28,18 +28,21 @@ class Bulk:
             head: what comes before the list.
             width: how many values a row has.
             tail: what comes after the list.
-            single: the same for one row, where SQLite does that better without a list.
+            single: the same for one row alone, where SQLite does that better without a list; its
+                parameters are numbered.
         """
         row = f"({', '.join('?' * width)})"
         self._sql = {size: f"{head} {', '.join([row] * size)} {tail}" for size in _SIZES}
-        if single is not None:
-            self._sql[1] = single
+        self._single = None if single is None else Numbered(single)
 
     def run(self, db: sqlite3.Connection, rows: Collection[Sequence[Value]]) -> None:
         """Execute for these rows, in order."""
         if len(rows) == 1:
             (row,) = rows
-            db.execute(self._sql[1], row)
+            if self._single is None:
+                db.execute(self._sql[1], row)
+            else:
+                self._single.execute(db, row)
         elif rows:
             for sql, values in self._statements(rows):
                 db.execute(sql, values)

@@ -8,7 +8,8 @@ from asyncflow._store.batch import Batch, ExecutionWrite, Fence, NewExecution, R
 from asyncflow._store.codec import micros, micros_or_none, plain, utf8
 from asyncflow._store.sqlite import trigger_writes
 from asyncflow._store.sqlite.admission import Admission, is_usual
-from asyncflow._store.sqlite.bulk import Bulk, Value
+from asyncflow._store.sqlite.bulk import Bulk
+from asyncflow._store.sqlite.numbered import Numbered, Value
 from asyncflow._store.sqlite.terms import last_id
 from asyncflow._store.sqlite.ticks import TickLines
 
@@ -25,7 +26,7 @@ _INSERT_WHOLE = Bulk(
 )
 # One that only its name and its workflow can stand against: one statement instead of four. The
 # name is for the index to refuse: to look for it where it goes costs SQLite a table of its own.
-_ADMIT_USUAL = (
+_ADMIT_USUAL = Numbered(
     f"INSERT INTO execution ({_COLUMNS}) "
     f"SELECT {', '.join(f'?{n}' for n in range(1, _USUAL + 1))} "
     "WHERE NOT EXISTS (SELECT 1 FROM disabled_workflow WHERE namespace = ?3 AND name = ?2)"
@@ -116,7 +117,7 @@ def _insert_usual(
     if isinstance(new, int) or not is_usual(new) or head.end is not None or _has_reasons(head):
         return None
     try:
-        inserted = db.execute(_ADMIT_USUAL, _execution_row(new, write, fence))
+        inserted = _ADMIT_USUAL.execute(db, _execution_row(new, write, fence))
     except sqlite3.IntegrityError as error:
         if error.sqlite_errorcode != sqlite3.SQLITE_CONSTRAINT_UNIQUE:
             raise

@@ -5,7 +5,7 @@ import sqlite3
 from asyncflow._model.record import ScheduleRecord
 from asyncflow._store.change import DropSchedule, PutSchedule
 from asyncflow._store.codec import micros
-from asyncflow._store.sqlite.bulk import Value
+from asyncflow._store.sqlite.numbered import Value
 
 _KEPT = ("namespace", "name", "created")
 _COLUMNS = (

@@ -12,7 +12,8 @@ from asyncflow._core.execution import TaskChange
 from asyncflow._core.state import Outcome, TaskState
 from asyncflow._store.batch import ExecutionWrite
 from asyncflow._store.codec import micros_or_none, plain, utf8
-from asyncflow._store.sqlite.bulk import Bulk, Value
+from asyncflow._store.sqlite.bulk import Bulk
+from asyncflow._store.sqlite.numbered import Numbered, Value
 
 _Row = tuple[Value, ...]
 
@@ -53,7 +54,7 @@ _UPSERT_NEW = _upsert(_NEW)
 _UPSERT_ENDED = _upsert(_ENDED)
 _UPSERT_WHOLE = _upsert(_WHOLE)
 # Unlike the other it takes no id, and so does not write down which was the last one.
-_UPDATE_ENDED: Final = (
+_UPDATE_ENDED: Final = Numbered(
     "UPDATE task_execution SET "
     + ", ".join(f"{column} = ?{n}" for n, column in enumerate(_ENDED, 1) if n > len(_OF_RUN))
     + "".join(f", {column} = NULL" for column in _WHOLE[len(_ENDED) :])
@@ -102,7 +103,7 @@ def _write_ended(db: sqlite3.Connection, rows: Sequence[_Row]) -> None:
         _UPSERT_ENDED.run(db, rows)
         return
     for row in rows:
-        if not db.execute(_UPDATE_ENDED, row).rowcount:
+        if not _UPDATE_ENDED.execute(db, row).rowcount:
             _UPSERT_ENDED.run(db, [row])
 
 

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Final
 
-from asyncflow._store.sqlite.bulk import Value
+from asyncflow._store.sqlite.numbered import Value
 
 UNFINISHED: Final = "status IN ('INIT', 'RUNNING')"  # word for word that of the partial indexes
 AMONG: Final = "IN (SELECT value FROM json_each(?))"

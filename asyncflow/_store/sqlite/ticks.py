@@ -8,7 +8,8 @@ from datetime import datetime
 from asyncflow._store.batch import DroppedTicks, NewExecution, Refused, Tick
 from asyncflow._store.codec import micros, micros_or_none, moment
 from asyncflow._store.dropped import lines
-from asyncflow._store.sqlite.bulk import Bulk, Value
+from asyncflow._store.sqlite.bulk import Bulk
+from asyncflow._store.sqlite.numbered import Value
 
 _SELECT = Bulk(
     "SELECT namespace, name, id, version, enabled, answered FROM (VALUES",

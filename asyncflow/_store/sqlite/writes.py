@@ -31,8 +31,9 @@ from asyncflow._store.sqlite import (
     trigger_writes,
     unowned,
 )
-from asyncflow._store.sqlite.bulk import Bulk, Value
+from asyncflow._store.sqlite.bulk import Bulk
 from asyncflow._store.sqlite.event_writes import insert_events, insert_letters
+from asyncflow._store.sqlite.numbered import Value
 from asyncflow._store.sqlite.owners import check_fence
 from asyncflow._store.sqlite.task_writes import write_tasks
 from asyncflow._store.sqlite.terms import AMONG
