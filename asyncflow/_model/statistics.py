@@ -95,8 +95,8 @@ class StoreStatistics:
 
     Attributes:
         file_bytes: of the file; 0 in memory.
-        wal_bytes: of the file beside it, where commits go first; 4 MB while a runner has it open,
-            however little of that counts.
+        wal_bytes: of the file beside it, where commits go first; 4 MB once a runner that has it
+            open has written a little, however little of that counts.
         free_bytes: of the file that nothing needs.
         executions: by status; those that have ended among the newest 10,000 only.
         events: from the oldest to the newest, at most: some between may be gone.

@@ -1,6 +1,7 @@
 """What follows from a transaction that is on disk: commands carried out, and callers told.
 
-It decides nothing and stores nothing. The driver calls it after each commit, never before.
+It decides nothing and stores nothing. The driver calls it once what a transaction answers is on
+disk, or there was nothing to store, never before.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized

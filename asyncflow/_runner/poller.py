@@ -6,7 +6,6 @@ What a poll asks for goes to the driver as one impulse; the next poll waits unti
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import suppress
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,16 +18,16 @@ from asyncflow._clock import Clock
 from asyncflow._core.polling import first_poll, next_poll
 from asyncflow._failpoint import hit
 from asyncflow._model.registry import Registry
-from asyncflow._model.trigger import AnyTrigger, Kept, TriggerResult
+from asyncflow._model.trigger import AnyTrigger, Fire, Kept, TriggerResult
 from asyncflow._model.value import SizeLimits, byte_size, from_json_text
 from asyncflow._operators.hooks import is_async
-from asyncflow._operators.workers import work_in_thread
 from asyncflow._runner.attempt import describe
 from asyncflow._runner.begun import Begun
 from asyncflow._runner.driver import Driver
 from asyncflow._runner.duties import Duties
 from asyncflow._runner.entries import Impulse, Wanted
 from asyncflow._runner.meter import Meters
+from asyncflow._runner.poll_thread import PollThread
 from asyncflow._runner.rounds import Rounds
 from asyncflow._runner.turns import Turns
 from asyncflow._store.batch import CursorWrite, FailedPoll, Fence, Refused
@@ -111,7 +110,7 @@ class Poller:
         self._interval = trigger.poll_interval.total_seconds()
         self._dormant = False  # a time came, and it was not to poll
         self._awaitable = is_async(trigger.__wrapped__)
-        self._thread: asyncio.Future[None] | None = None
+        self._thread = PollThread()
         self._context = copy_context()
         self._context.run(POLLING.set, (shared.driver, trigger.label))
 
@@ -184,11 +183,14 @@ class Poller:
         self.enabled = enabled
         self._wake()
 
-    def come_on_duty(self, cursor: str | None) -> None:
-        """Poll from now on, from where whoever polled it before has left it."""
-        self.on_duty, self._cursor = True, cursor
-        # Whoever leaves hands over before its last poll has ended: that may write a cursor yet.
-        self._in_doubt = self._shared.store.shared and self.trigger.takes_cursor
+    def come_on_duty(self, cursor: str | None, *, in_doubt: bool) -> None:
+        """Poll from now on, from where whoever polled it before has left it.
+
+        Args:
+            cursor: as it is stored.
+            in_doubt: whether somebody may write another one yet.
+        """
+        self.on_duty, self._cursor, self._in_doubt = True, cursor, in_doubt
         self._wake()
 
     @property
@@ -209,7 +211,7 @@ class Poller:
         self.last_poll = started = self._shared.clock.now()
         asked = False
         try:
-            if self._in_doubt:
+            if self._in_doubt and self.trigger.takes_cursor:
                 await self._read_cursor()
             asked = True
             asking = self._asking()
@@ -243,7 +245,13 @@ class Poller:
             return True
         over = self._shared.driver.over
         over = over and isinstance(error, UsageError | asyncio.CancelledError)
-        return over or (isinstance(error, asyncio.CancelledError) and self.closing)
+        return over or (isinstance(error, asyncio.CancelledError) and self._was_dropped)
+
+    @property
+    def _was_dropped(self) -> bool:
+        """Whether its runner closes, and has cancelled the task in which it polls."""
+        task = asyncio.current_task()
+        return self.closing and task is not None and task.cancelling() > 0
 
     def _asking(self) -> Coroutine[Any, Any, object]:
         function: Callable[..., Any] = self.trigger.__wrapped__
@@ -251,7 +259,7 @@ class Poller:
             cursor = None if self._cursor is None else from_json_text(self._cursor)
             function = partial(function, cursor=cursor)
         asking: Coroutine[Any, Any, object]
-        asking = function() if self._awaitable else self._ask_in_thread(function)
+        asking = function() if self._awaitable else self._thread.ask(function)
         return asking
 
     async def _in_time(self, begun: Begun) -> object:
@@ -266,65 +274,59 @@ class Poller:
             text = f"{self.trigger.label} took longer than its poll_timeout"
             raise TimeoutError(f"{text}, {self.trigger.poll_timeout}") from error
 
-    async def _ask_in_thread(self, function: Callable[[], object]) -> object:
-        """Call a function in a thread; remember when that is free if nobody waits any more."""
-        loop = asyncio.get_running_loop()
-        left: asyncio.Future[None] = loop.create_future()
-        begun = False
-
-        def work() -> object:
-            nonlocal begun
-            begun = True
-            try:
-                return function()
-            finally:
-                _tell(loop, left)
-
-        self._thread = left
-        try:
-            found = await work_in_thread(work)
-        except RuntimeError:
-            if not begun:  # there is no thread to be had
-                self._thread = None
-            raise
-        self._thread = None
-        return await found if asyncio.iscoroutine(found) else found
-
     def _says_something(self, result: TriggerResult) -> bool:
         cursor = result.cursor_text
-        return bool(result.fires) or not (isinstance(cursor, Kept) or cursor == self._cursor)
+        if result.fires:
+            return True
+        return not isinstance(cursor, Kept) and (self._in_doubt or cursor != self._cursor)
 
     async def _store_result(self, result: TriggerResult, started: datetime) -> None:
         """Start what a poll wants started, and keep its cursor, in one transaction."""
+        write = None
+        if not isinstance(result.cursor_text, Kept):
+            write = await self._cursor_write(result.cursor_text)
+            if write is None and not result.fires:
+                return
+        wanted = await self._wanted(result.fires, started, write)
+        if write is not None:
+            hit("trigger.cursor.before")
+        refused = await self._put(wanted, write)
+        if Refused.DISABLED in refused:
+            raise WorkflowDisabledError(self.trigger.workflow, self.trigger.namespace)
+        if write is not None:
+            self._cursor = write.cursor
+            # Another runner may have been faster; a cursor alone does not tell whether it was kept.
+            alone = self._shared.store.shared and not wanted
+            self._in_doubt = alone or Refused.OUTDATED in refused
+
+    async def _cursor_write(self, cursor: str | None) -> CursorWrite | None:
+        if self._in_doubt:  # the function was not asked from there, what it writes is behind it
+            await self._read_cursor()
+        if cursor == self._cursor:
+            return None
+        self._shared.limits.check(f"the cursor of {self.trigger.label}", byte_size(cursor or ""))
+        place = (self.trigger.namespace, self.trigger.name, self.trigger.workflow)
+        return CursorWrite(*place, cursor, instead_of=self._cursor)
+
+    async def _wanted(
+        self, fires: Sequence[Fire], started: datetime, cursor: CursorWrite | None
+    ) -> tuple[Wanted, ...]:
+        """Return the executions that it asks for, all of them within their limits."""
         shared, trigger = self._shared, self.trigger
         turns = Turns(shared.clock)  # a backlog may be long
-        for fire in result.fires:
+        for fire in fires:
             shared.limits.check(f"the context of {trigger.label}", size_of(fire))
             if turns.past:
                 await turns.give()
-        cursor = self._cursor if isinstance(result.cursor_text, Kept) else result.cursor_text
-        write = None
-        if cursor != self._cursor:
-            shared.limits.check(f"the cursor of {trigger.label}", byte_size(cursor or ""))
-            place = (trigger.namespace, trigger.name, trigger.workflow)
-            write = CursorWrite(*place, cursor, instead_of=self._cursor)
         workflow = shared.registry.workflow(trigger.workflow, trigger.namespace)
         plan, now = shared.plans.of(workflow), shared.clock.now()
         wanted: list[Wanted] = []
-        for fire in result.fires:
-            row = firing(plan, trigger, fire, started, created=now, cursor=write)
+        for fire in fires:
+            row = firing(plan, trigger, fire, started, created=now, cursor=cursor)
             wanted.append(Wanted.of(plan, workflow, row, fire.texts))
             if turns.past:
                 await turns.give()
-        if write is not None:
-            hit("trigger.cursor.before")
-        refused = await self._put(tuple(wanted), write)
-        if Refused.DISABLED in refused:
-            raise WorkflowDisabledError(trigger.workflow, trigger.namespace)
-        self._cursor = cursor
-        # Another runner may have been faster; a cursor alone does not tell whether it was kept.
-        alone = write is not None and not wanted
-        self._in_doubt = Refused.OUTDATED in refused or (alone and shared.store.shared)
+        return tuple(wanted)
 
     async def _put(
         self, wanted: tuple[Wanted, ...], cursor: CursorWrite | None
@@ -356,11 +358,11 @@ class Poller:
             place = (trigger.namespace, trigger.name)
             failed = FailedPoll(*place, started, clock.now(), describe(error))
             await self._record(failed)
-        if self._thread is not None:
+        if self._thread.busy:
             self.polling = False  # whoever closes does not wait for it
             if not self.closing:
-                await self._thread  # a trigger never overlaps itself
-            self._thread = None
+                await self._thread.left()  # a trigger never overlaps itself
+            self._thread.forget()
 
     async def _record(self, failed: FailedPoll) -> None:
         done: asyncio.Future[tuple[Refused | None, ...]]
@@ -389,13 +391,3 @@ def _on_a_loop() -> bool:
     except RuntimeError:
         return False
     return True
-
-
-def _resolve(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
-
-
-def _tell(loop: asyncio.AbstractEventLoop, future: asyncio.Future[None]) -> None:
-    with suppress(RuntimeError):  # the loop is closed: nobody waits
-        loop.call_soon_threadsafe(_resolve, future)

@@ -17,7 +17,7 @@ from asyncflow._runner.poller import Poller, Polling
 from asyncflow._runner.rounds import Rounds
 from asyncflow._store.batch import Duty, DutyKind
 from asyncflow._store.change import AddTriggers
-from asyncflow._store.queries import DisabledTriggers, Triggers
+from asyncflow._store.queries import DisabledTriggers, Runners, Triggers
 from asyncflow.errors import StoreError, WorkflowNotFoundError
 
 logger = logging.getLogger(__name__)
@@ -83,12 +83,16 @@ class Pollers:
             if not poller.on_duty and _duty(place) in duties
         ]
         if gained:
+            # Who leaves hands over before its last poll has ended, and writes cursors until its
+            # row is gone: first this is asked, then the cursors.
+            rows = await self._shared.store.read(Runners())
+            in_doubt = any(each.id != self._shared.fence.runner for each in rows)
             stored = await self._shared.store.read(Triggers())
             cursors = {(each.namespace, each.name): each.cursor for each in stored}
             for place in gained:
                 poller = self._pollers[place]  # it may have been declared anew meanwhile
                 if not poller.on_duty:
-                    poller.come_on_duty(cursors.get(place))
+                    poller.come_on_duty(cursors.get(place), in_doubt=in_doubt)
 
     def forget_cursors(self) -> None:
         """Read every cursor anew: a workflow was deleted, and its triggers' cursors with it."""

@@ -1,4 +1,4 @@
-"""Which executions this runner works on, kept as they come and go. It tells nobody anything."""
+"""Which executions this runner works on, kept as they come and go. It decides nothing."""
 
 from asyncflow._runner.live import LiveExecution
 from asyncflow._runner.receivers import Receivers

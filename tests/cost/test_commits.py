@@ -144,6 +144,29 @@ def test_pollers_that_do_not_fire_write_nothing(record_property: Record) -> None
     assert cost.tally.tasks == 0
 
 
+def test_a_runner_that_is_alone_reads_no_cursor_again_to_poll_from_it() -> None:
+    cursors: list[int | None] = []
+    registry = declared()
+
+    async def poll(cursor: int | None) -> TriggerResult:
+        cursors.append(cursor)
+        return TriggerResult.skip()
+
+    with registry:
+        for number in range(POLLERS):
+            trigger("one", name=f"t{number}", poll_interval=SECOND)(poll)
+
+    async def main(tally: Tally, database: Path) -> Cost:
+        clock = VirtualClock()
+        async with opened(database, registry, clock):
+            return await counted(tally, database, clock.advance(2 * SECOND))
+
+    cost = on_a_file(main)
+
+    assert len(cursors) >= POLLERS
+    assert cost.tally.answers < POLLERS  # it looks at what others do, twice
+
+
 def test_a_poll_that_fires_is_one_commit_and_the_end_of_what_it_starts_one_more(
     record_property: Record,
 ) -> None:

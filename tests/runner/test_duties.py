@@ -358,6 +358,51 @@ async def test_who_takes_a_trigger_over_goes_on_from_a_poll_that_ended_after_tha
     assert polls[:2] == [("a", 0), ("b", 1)]
 
 
+async def test_what_a_poll_fires_is_not_lost_to_the_cursor_of_the_runner_before(
+    url: str, path: Path
+) -> None:
+    found = [1, 2]
+    begun, goes_on = asyncio.Event(), asyncio.Event()
+
+    def polled() -> Registry:
+        with Registry() as registry:
+            with Workflow("w"):
+
+                @task()
+                async def works() -> None:
+                    """End at once."""
+
+            @trigger(workflow="w", name="polled", poll_interval="1s", allow_concurrent=True)
+            async def polled() -> TriggerResult:
+                if not found:
+                    return TriggerResult.skip()
+                number = found.pop(0)
+                if number == 1:
+                    begun.set()
+                    await goes_on.wait()
+                return TriggerResult.fire(cursor=number)
+
+        return registry
+
+    clocks = VirtualClock(), VirtualClock()
+    async with (
+        Runner(url, registry=polled(), clock=clocks[0]) as first,
+        Runner(url, registry=polled(), clock=clocks[1]) as second,
+    ):
+        while not begun.is_set():
+            await clocks[0].advance(SECOND)
+        leaving = asyncio.create_task(first.shutdown.aio())
+        duty = Duty(TRIGGER, "default", "polled")
+        await until(lambda: second._working_engine.duties.has(duty))
+        goes_on.set()
+        await leaving
+        while found:
+            await clocks[1].advance(SECOND)
+        await until(lambda: rows(path, "SELECT count(*) FROM execution") == [(2,)])
+
+    assert rows(path, "SELECT cursor FROM trigger_schedule") == [("2",)]
+
+
 async def test_the_ticks_that_nobody_answered_follow_the_policy_of_the_schedule(
     url: str, path: Path
 ) -> None:

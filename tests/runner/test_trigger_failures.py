@@ -1,5 +1,6 @@
 """A poll that fails is logged, recorded and made less often; nothing else ends."""
 
+import asyncio
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -146,6 +147,26 @@ async def test_what_usually_ends_more_than_a_poll_ends_only_the_poll(
 
     assert done.status is WorkflowStatus.SUCCESS
     assert lines[-1]["error"] is not None
+
+
+async def test_a_cancellation_of_its_own_ends_only_the_poll_also_while_its_runner_closes() -> None:
+    registry, begun, goes_on = declare(), threading.Event(), threading.Event()
+
+    def poll() -> bool:
+        begun.set()
+        goes_on.wait(10)
+        raise asyncio.CancelledError
+
+    polled(registry, poll, "10ms")
+    async with Runner(":memory:", registry=registry) as runner:
+        await until(begun.is_set)
+        closing = asyncio.create_task(runner.shutdown.aio(grace="10s"))
+        assert runner._engine is not None
+        pollers = runner._engine.pollers
+        await until(lambda: pollers._closed)
+        goes_on.set()
+
+        await closing
 
 
 async def test_a_context_over_the_limit_is_a_failed_poll_and_nothing_starts() -> None:

@@ -59,19 +59,20 @@ class Checkpoints:
             return  # whoever writes next finds out what is wrong
         self._left = None if self._look_into(self._file, db) else there
 
-    def make_room(self, db: sqlite3.Connection) -> None:
+    def make_room(self, db: sqlite3.Connection) -> bool:
         """Make the WAL as long as it is kept, at once, so that few commits have to; see `KEPT`.
 
         What is behind the last frame does not count, whatever it is. Nobody may write there
-        meanwhile, and who does just now makes it longer.
+        meanwhile; return whether it was tried: not if somebody does just now.
         """
         if not self._lock(db):
-            return
+            return False
         try:
             with suppress(OSError):  # whose commit needs the space is told, if it is not there
                 _lengthen(self._wal, KEPT)
         finally:
             db.execute("COMMIT")  # of nothing
+        return True
 
     def close(self) -> None:
         """Close what it has open; call it on its thread, before the connection is closed."""
