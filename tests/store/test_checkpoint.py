@@ -276,10 +276,13 @@ async def test_a_wal_is_made_long_once_a_runner_has_written_some_transactions(
 async def test_a_wal_that_was_not_made_long_is_tried_again(
     sqlite: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def locked(_: sqlite3.Connection) -> bool:
+        return False
+
     await sqlite.register(runner("r1"))
     await start(sqlite, "a")
     with monkeypatch.context() as patched:
-        patched.setattr(checkpoint.Checkpoints, "_lock", staticmethod(lambda _: False))
+        patched.setattr(checkpoint.Checkpoints, "_lock", staticmethod(locked))
         await write_little(sqlite, FEW)
     short = wal(tmp_path)
     await write_little(sqlite, FEW)
