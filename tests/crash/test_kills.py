@@ -128,7 +128,7 @@ def test_a_hundred_kills_lose_nothing_and_run_nothing_recorded_again(
     nursery: Nursery, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     begin = time.perf_counter()
-    crowd = Crowd(nursery, tmp_path, executions=400, width=16, seed=6)
+    crowd = Crowd(nursery, tmp_path, executions=800, width=16, seed=6)
     for number in itertools.count():
         if crowd.kills == 100:
             break
