@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -278,28 +279,33 @@ async def test_another_runner_takes_no_letters_from_those_that_are_to_hear_them(
             await until(lambda: rows(path, LETTERS) == [(0,)])
 
 
+def polled(poll: Callable[..., Awaitable[TriggerResult]]) -> Registry:
+    """Declare a workflow, and what polls for it each second."""
+    with Registry() as registry:
+        with Workflow("w"):
+
+            @task()
+            async def works() -> None:
+                """End at once."""
+
+        trigger(workflow="w", name="polled", poll_interval="1s", allow_concurrent=True)(poll)
+    return registry
+
+
 async def test_a_trigger_is_polled_by_one_runner_and_goes_on_from_its_cursor(url: str) -> None:
     polls: list[tuple[str, int]] = []
 
-    def polled(name: str) -> Registry:
-        with Registry() as registry:
-            with Workflow("w"):
+    def by(name: str) -> Registry:
+        async def poll(cursor: int | None) -> TriggerResult:
+            polls.append((name, cursor or 0))
+            return TriggerResult.skip(cursor=(cursor or 0) + 1)
 
-                @task()
-                async def works() -> None:
-                    """End at once."""
-
-            @trigger(workflow="w", name="polled", poll_interval="1s", allow_concurrent=True)
-            async def polled(cursor: int | None) -> TriggerResult:
-                polls.append((name, cursor or 0))
-                return TriggerResult.skip(cursor=(cursor or 0) + 1)
-
-        return registry
+        return polled(poll)
 
     clocks = VirtualClock(), VirtualClock()
     async with (
-        Runner(url, registry=polled("a"), clock=clocks[0]) as first,
-        Runner(url, registry=polled("b"), clock=clocks[1]) as second,
+        Runner(url, registry=by("a"), clock=clocks[0]) as first,
+        Runner(url, registry=by("b"), clock=clocks[1]) as second,
     ):
         for _ in range(4):
             for clock in clocks:
@@ -322,28 +328,20 @@ async def test_who_takes_a_trigger_over_goes_on_from_a_poll_that_ended_after_tha
     polls: list[tuple[str, int]] = []
     begun, goes_on = asyncio.Event(), asyncio.Event()
 
-    def polled(name: str) -> Registry:
-        with Registry() as registry:
-            with Workflow("w"):
+    def by(name: str) -> Registry:
+        async def poll(cursor: int | None) -> TriggerResult:
+            polls.append((name, cursor or 0))
+            if name == "a":
+                begun.set()
+                await goes_on.wait()
+            return TriggerResult.skip(cursor=(cursor or 0) + 1)
 
-                @task()
-                async def works() -> None:
-                    """End at once."""
-
-            @trigger(workflow="w", name="polled", poll_interval="1s", allow_concurrent=True)
-            async def polled(cursor: int | None) -> TriggerResult:
-                polls.append((name, cursor or 0))
-                if name == "a":
-                    begun.set()
-                    await goes_on.wait()
-                return TriggerResult.skip(cursor=(cursor or 0) + 1)
-
-        return registry
+        return polled(poll)
 
     clocks = VirtualClock(), VirtualClock()
     async with (
-        Runner(url, registry=polled("a"), clock=clocks[0]) as first,
-        Runner(url, registry=polled("b"), clock=clocks[1]) as second,
+        Runner(url, registry=by("a"), clock=clocks[0]) as first,
+        Runner(url, registry=by("b"), clock=clocks[1]) as second,
     ):
         while not begun.is_set():
             await clocks[0].advance(SECOND)
@@ -364,30 +362,19 @@ async def test_what_a_poll_fires_is_not_lost_to_the_cursor_of_the_runner_before(
     found = [1, 2]
     begun, goes_on = asyncio.Event(), asyncio.Event()
 
-    def polled() -> Registry:
-        with Registry() as registry:
-            with Workflow("w"):
-
-                @task()
-                async def works() -> None:
-                    """End at once."""
-
-            @trigger(workflow="w", name="polled", poll_interval="1s", allow_concurrent=True)
-            async def polled() -> TriggerResult:
-                if not found:
-                    return TriggerResult.skip()
-                number = found.pop(0)
-                if number == 1:
-                    begun.set()
-                    await goes_on.wait()
-                return TriggerResult.fire(cursor=number)
-
-        return registry
+    async def poll() -> TriggerResult:
+        if not found:
+            return TriggerResult.skip()
+        number = found.pop(0)
+        if number == 1:
+            begun.set()
+            await goes_on.wait()
+        return TriggerResult.fire(cursor=number)
 
     clocks = VirtualClock(), VirtualClock()
     async with (
-        Runner(url, registry=polled(), clock=clocks[0]) as first,
-        Runner(url, registry=polled(), clock=clocks[1]) as second,
+        Runner(url, registry=polled(poll), clock=clocks[0]) as first,
+        Runner(url, registry=polled(poll), clock=clocks[1]) as second,
     ):
         while not begun.is_set():
             await clocks[0].advance(SECOND)
