@@ -48,7 +48,7 @@ class PollThread:
         self._left = None
         return await found if asyncio.iscoroutine(found) else found
 
-    async def left(self) -> None:
+    async def until_free(self) -> None:
         """Return when the thread is free."""
         if self._left is not None:
             await self._left

@@ -361,7 +361,7 @@ class Poller:
         if self._thread.busy:
             self.polling = False  # whoever closes does not wait for it
             if not self.closing:
-                await self._thread.left()  # a trigger never overlaps itself
+                await self._thread.until_free()  # a trigger never overlaps itself
             self._thread.forget()
 
     async def _record(self, failed: FailedPoll) -> None:
